@@ -1,0 +1,1 @@
+//! What actix lacks: panic guards, lanes, one deadline per actor, statistics, shards.

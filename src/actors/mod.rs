@@ -1,0 +1,3 @@
+//! Move: actix, sockets, timers. A handler translates, calls one `proto` function, hands the output on.
+
+pub mod kit;

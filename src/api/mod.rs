@@ -1,0 +1,1 @@
+//! The W3C-named asynchronous handles over the actors.

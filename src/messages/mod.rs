@@ -1,0 +1,1 @@
+//! Agree: the typed messages between actors, one file per conversation.

@@ -1,0 +1,18 @@
+//! Decide: the protocol state machines. Bytes in, bytes out, `now` as an argument.
+//!
+//! Nothing here knows actix, tokio, a socket, a clock or a global random generator; a test enforces it.
+
+pub mod demux;
+pub mod dtls;
+pub mod ice;
+pub mod jsep;
+pub mod receiver;
+pub mod rtcp;
+pub mod rtp;
+pub mod sdp;
+pub mod sender;
+pub mod srtp;
+pub mod stun;
+mod transmit;
+
+pub use transmit::Transmit;

@@ -1,0 +1,1 @@
+//! What arrives on one media section: loss, NACK, jitter, reports, key frame requests.

@@ -1,0 +1,1 @@
+//! Session descriptions: parser and writer (RFC 8866).

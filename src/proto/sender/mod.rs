@@ -1,0 +1,1 @@
+//! What leaves on one media section: continuity, history, RTX, reports.
