@@ -1,1 +1,13 @@
 //! Agree: the typed messages between actors, one file per conversation.
+//!
+//! Each type says from whom to whom it goes and its class (control, media, feedback, data), which
+//! decides its carrier: control travels through mailboxes and its sender awaits a reply with a
+//! deadline; media and feedback travel through bounded lanes behind the sink traits of [`track`] and
+//! [`rtp`].
+
+pub mod dtls;
+pub mod error;
+pub mod ice;
+pub mod peer_connection;
+pub mod rtp;
+pub mod track;

@@ -1,0 +1,396 @@
+//! `DtlsActor`: the keys of one peer. Decrypts what comes in, encrypts what goes out.
+//!
+//! Never restarts: keys and packet indices can't be rebuilt safely after a panic. Then the peer is
+//! `failed` and nothing more is sent.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    task::Context as TaskContext,
+    time::Instant,
+};
+
+use actix::prelude::*;
+
+use crate::{
+    actors::{
+        kit::{self, ActorKind, Driven, DropReason, LaneReceiver, Metered, MeteredContext, Policy},
+        lanes::RtcpCompound,
+        network::{Egress, Inbound, Route, SocketSet},
+        sections::Sections,
+    },
+    messages::{
+        dtls::{
+            AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls,
+        },
+        ice::RouteChanged,
+    },
+    proto::{
+        demux::{self, PacketKind},
+        dtls::{Certificate, Event, Fingerprint, Role, Session, SessionConfig},
+        sender::OutgoingPacket,
+        srtp,
+    },
+};
+
+/// Keys die with the actor that holds them.
+pub const DTLS_POLICY: Policy = Policy::never();
+
+/// What the actor needs from its surroundings.
+pub struct DtlsEnvironment {
+    /// Our certificate.
+    pub certificate: Certificate,
+    /// The shard's send queue.
+    pub egress: Rc<RefCell<Egress>>,
+    /// Sockets a route may name.
+    pub sockets: SocketSet,
+    /// Hears about the handshake.
+    pub parent: Recipient<DtlsEvent>,
+    /// Handshake and data records.
+    pub dtls: LaneReceiver<Inbound>,
+    /// Protected RTP and RTCP of the peer.
+    pub media: LaneReceiver<Inbound>,
+    /// RTP of our senders.
+    pub outbound_rtp: LaneReceiver<OutgoingPacket>,
+    /// RTCP of our senders and receivers.
+    pub outbound_rtcp: LaneReceiver<RtcpCompound>,
+}
+
+struct Keys {
+    inbound: srtp::Inbound,
+    outbound: srtp::Outbound,
+}
+
+enum Phase {
+    /// The peer's fingerprints are not known yet.
+    New,
+    /// The remote description is applied; the handshake waits for a route.
+    Ready { role: Role, fingerprints: Vec<Fingerprint> },
+    /// The handshake runs, or has run.
+    Running(Box<Session>),
+    /// Over.
+    Closed,
+}
+
+/// One peer's security context.
+pub struct DtlsActor {
+    environment: DtlsEnvironment,
+    phase: Phase,
+    keys: Option<Keys>,
+    route: Option<Route>,
+    sections: Sections,
+    inbox: Vec<Inbound>,
+    outgoing: Vec<OutgoingPacket>,
+    outgoing_rtcp: Vec<RtcpCompound>,
+}
+
+impl DtlsActor {
+    /// An actor without a session: [`StartDtls`] and a route begin the handshake.
+    pub fn new(environment: DtlsEnvironment) -> Self {
+        Self {
+            environment,
+            phase: Phase::New,
+            keys: None,
+            route: None,
+            sections: Sections::default(),
+            inbox: Vec::new(),
+            outgoing: Vec::new(),
+            outgoing_rtcp: Vec::new(),
+        }
+    }
+
+    /// The handshake begins when both are there: fingerprints to check against, and a pair with
+    /// consent to send over.
+    fn start_when_ready(&mut self, now: Instant) {
+        if self.route.is_none() {
+            return;
+        }
+        let Phase::Ready { role, fingerprints } = &mut self.phase else { return };
+        let mut config = SessionConfig::new(self.environment.certificate.clone(), *role);
+        config.remote_fingerprints = std::mem::take(fingerprints);
+        match Session::new(now, config) {
+            Ok(session) => self.phase = Phase::Running(Box::new(session)),
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.phase = Phase::Closed;
+        self.keys = None;
+        self.environment.parent.do_send(DtlsEvent::Failed(reason));
+    }
+
+    fn take_dtls(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        // Records that arrive before the remote description wait in their lane: a client's first
+        // flight often overtakes the answer.
+        if matches!(self.phase, Phase::New | Phase::Ready { .. }) {
+            self.start_when_ready(now);
+        }
+        let Phase::Running(session) = &mut self.phase else {
+            return false;
+        };
+        let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
+        for inbound in self.inbox.drain(..) {
+            session.handle_packet(now, &inbound.payload);
+        }
+        more
+    }
+
+    fn take_media(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        // RFC 5764 §5.1: no SRTP is processed before the handshake ends; it waits in its lane.
+        let Some(keys) = &mut self.keys else {
+            return false;
+        };
+        let more = self.environment.media.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
+        let statistics = kit::statistics();
+        if !self.inbox.is_empty() {
+            statistics.lot_in(self.inbox.len() as u64);
+        }
+        for inbound in self.inbox.drain(..) {
+            let mut packet = inbound.payload;
+            let result = match demux::classify(&packet) {
+                PacketKind::Rtcp => keys.inbound.unprotect_rtcp(&mut packet).map(|()| {
+                    self.sections.take_rtcp(now, packet.freeze());
+                }),
+                _ => keys.inbound.unprotect_rtp(&mut packet).map(|()| {
+                    self.sections.take_rtp(packet.freeze());
+                }),
+            };
+            if let Err(error) = result {
+                statistics.drop(drop_reason(&error), 1);
+            }
+        }
+        self.sections.hand_over(now);
+        more
+    }
+
+    fn take_outbound(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        let environment = &self.environment;
+        let mut more = environment.outbound_rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing_rtcp);
+        more |= environment.outbound_rtp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing);
+        let statistics = kit::statistics();
+        let (Some(keys), Some(route)) = (&mut self.keys, &self.route) else {
+            let dropped = self.outgoing.drain(..).len() + self.outgoing_rtcp.drain(..).len();
+            statistics.drop(DropReason::NoRoute, dropped as u64);
+            return more;
+        };
+        let mut egress = environment.egress.borrow_mut();
+        let (mut packets, mut bytes, mut failures, mut full) = (0, 0, 0, 0);
+        for packet in self.outgoing.drain(..) {
+            let length = packet.len();
+            let written = egress.write(route, length + keys.outbound.rtp_overhead(), |buffer| {
+                packet.write_to(buffer);
+                if packet.is_retransmission() {
+                    keys.outbound.protect_rtp_again(buffer, length).ok()
+                } else {
+                    keys.outbound.protect_rtp(buffer, length).ok()
+                }
+            });
+            match written {
+                Ok(Some(length)) => {
+                    packets += 1;
+                    bytes += length as u64;
+                }
+                Ok(None) => failures += 1,
+                Err(_) => full += 1,
+            }
+        }
+        if packets > 0 {
+            statistics.packets_out(PacketKind::Rtp, packets, bytes);
+        }
+        for RtcpCompound(compound) in self.outgoing_rtcp.drain(..) {
+            let length = compound.len();
+            let written = egress.write(route, length + keys.outbound.rtcp_overhead(), |buffer| {
+                buffer[..length].copy_from_slice(&compound);
+                keys.outbound.protect_rtcp(buffer, length).ok()
+            });
+            match written {
+                Ok(Some(length)) => statistics.packets_out(PacketKind::Rtcp, 1, length as u64),
+                Ok(None) => failures += 1,
+                Err(_) => full += 1,
+            }
+        }
+        if failures + full > 0 {
+            statistics.drop(DropReason::SrtpOther, failures);
+            statistics.drop(DropReason::SendQueueFull, full);
+        }
+        more
+    }
+
+    /// Sends what the session wants sent. Without a route it stays there: it is repeated by its timer.
+    fn send_records(&mut self) {
+        let Phase::Running(session) = &mut self.phase else { return };
+        let Some(route) = &self.route else { return };
+        let mut egress = self.environment.egress.borrow_mut();
+        while let Some(record) = session.poll_transmit() {
+            let written = egress.write(route, record.len(), |buffer| {
+                buffer.copy_from_slice(&record);
+                Some(record.len())
+            });
+            match written {
+                Ok(_) => kit::statistics().packets_out(PacketKind::Dtls, 1, record.len() as u64),
+                Err(_) => kit::statistics().drop(DropReason::SendQueueFull, 1),
+            }
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Phase::Running(session) = &mut self.phase {
+            let Some(event) = session.poll_event() else { return };
+            match event {
+                Event::Connected { srtp } => self.connected(srtp),
+                // Data channels have their own issue: until then nothing takes application data.
+                Event::ApplicationData(_) => kit::statistics().drop(DropReason::DtlsUnexpected, 1),
+                Event::Closed => {
+                    self.phase = Phase::Closed;
+                    self.keys = None;
+                    self.environment.parent.do_send(DtlsEvent::Closed);
+                }
+                Event::Failed(error) => self.fail(error.to_string()),
+            }
+        }
+    }
+
+    fn connected(&mut self, srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>) {
+        let profile = srtp.as_ref().map(|(profile, _)| *profile);
+        if let Some((profile, keying)) = srtp {
+            let contexts = srtp::Inbound::new(profile, keying.remote_key(), keying.remote_salt()).and_then(
+                |inbound| {
+                    let outbound =
+                        srtp::Outbound::new(profile, keying.local_key(), keying.local_salt())?;
+                    Ok(Keys { inbound, outbound })
+                },
+            );
+            match contexts {
+                Ok(keys) => self.keys = Some(keys),
+                Err(error) => return self.fail(error.to_string()),
+            }
+        }
+        self.environment.parent.do_send(DtlsEvent::Connected { profile });
+    }
+}
+
+fn drop_reason(error: &srtp::SrtpError) -> DropReason {
+    match error {
+        srtp::SrtpError::Authentication => DropReason::SrtpAuthentication,
+        srtp::SrtpError::Replayed => DropReason::SrtpReplay,
+        _ => DropReason::SrtpOther,
+    }
+}
+
+impl Metered for DtlsActor {
+    const KIND: ActorKind = ActorKind::Dtls;
+}
+
+impl Actor for DtlsActor {
+    type Context = MeteredContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        kit::drive(ctx);
+    }
+}
+
+impl Supervised for DtlsActor {}
+
+impl Driven for DtlsActor {
+    fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
+        let mut more = self.take_dtls(cx, now);
+        self.take_events();
+        more |= self.take_media(cx, now);
+        more |= self.take_outbound(cx, now);
+        more
+    }
+
+    fn flush(&mut self, _: Instant, _: &mut Self::Context) {
+        self.take_events();
+        self.send_records();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Running(session) => session.poll_timeout(),
+            _ => None,
+        }
+    }
+
+    fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
+        if let Phase::Running(session) = &mut self.phase {
+            session.handle_timeout(now);
+        }
+    }
+}
+
+impl Handler<StartDtls> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: StartDtls, _: &mut Self::Context) {
+        if matches!(self.phase, Phase::New) {
+            self.phase = Phase::Ready { role: message.role, fingerprints: message.fingerprints };
+            self.start_when_ready(kit::now());
+        }
+    }
+}
+
+impl Handler<RouteChanged> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
+        self.route = message.0.and_then(|selected| {
+            let socket = Rc::clone(self.environment.sockets.find(selected.local)?);
+            Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
+        });
+        self.start_when_ready(kit::now());
+    }
+}
+
+impl Handler<AttachReceiver> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachReceiver, _: &mut Self::Context) {
+        self.sections.attach_receiver(message);
+    }
+}
+
+impl Handler<DetachReceiver> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DetachReceiver, _: &mut Self::Context) {
+        self.sections.detach_receiver(&message.mid);
+    }
+}
+
+impl Handler<AttachSender> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachSender, _: &mut Self::Context) {
+        self.sections.attach_sender(&message);
+    }
+}
+
+impl Handler<DetachSender> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DetachSender, _: &mut Self::Context) {
+        self.sections.detach_sender(&message.ssrcs);
+    }
+}
+
+impl Handler<CloseDtls> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseDtls, ctx: &mut Self::Context) {
+        // BYEs of the senders wait in the lane: they leave before the keys go.
+        let waker = std::task::Waker::noop();
+        self.take_outbound(&mut TaskContext::from_waker(waker), kit::now());
+        if let Phase::Running(session) = &mut self.phase {
+            session.close();
+        }
+        self.send_records();
+        self.phase = Phase::Closed;
+        self.keys = None;
+        ctx.stop();
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+crate::actors::fault_injection::impl_boom!(DtlsActor);

@@ -1,0 +1,92 @@
+//! The lanes between the actors of a peer: their bounds, and the sink traits of the message layer
+//! that they implement.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use bytes::Bytes;
+
+use crate::{
+    actors::kit::{LaneKind, LaneReceiver, LaneSender, Weight, lane},
+    messages::{
+        rtp::{ReceivedRtp, RtcpSink, RtpSink},
+        track::{MediaLot, MediaSink},
+    },
+    proto::sender::OutgoingPacket,
+};
+
+/// A second of video at 5 Mbit/s, far more than [`MEDIA_AGE`] lets wait.
+const MEDIA_PACKETS: usize = 512;
+/// Media that waited longer is late for a conversation: better a gap than growing delay.
+const MEDIA_AGE: Duration = Duration::from_millis(100);
+/// STUN, DTLS and RTCP repeat themselves: the newest matter.
+const CONTROL_PACKETS: usize = 64;
+
+impl Weight for ReceivedRtp {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+impl Weight for OutgoingPacket {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// A decrypted or not yet encrypted compound RTCP packet.
+#[derive(Debug, Clone)]
+pub struct RtcpCompound(pub Bytes);
+
+impl Weight for RtcpCompound {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// A lot on its way to one consumer.
+#[derive(Debug, Clone)]
+pub struct SharedLot(pub Arc<MediaLot>);
+
+impl Weight for SharedLot {
+    fn weight(&self) -> usize {
+        self.0.packets.len()
+    }
+}
+
+/// A lane for media: bounded in packets and in age.
+pub fn media_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneReceiver<T>) {
+    lane(kind, MEDIA_PACKETS, Some(MEDIA_AGE))
+}
+
+/// A lane whose packets must not age out, because nothing repeats them before they are of use: RTP
+/// that arrives before the handshake is done, or what a sender has already numbered.
+pub fn patient_media_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneReceiver<T>) {
+    lane(kind, MEDIA_PACKETS, None)
+}
+
+/// A small lane for packets that are repeated when lost.
+pub fn control_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneReceiver<T>) {
+    lane(kind, CONTROL_PACKETS, None)
+}
+
+impl RtpSink for LaneSender<ReceivedRtp> {
+    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = ReceivedRtp>) {
+        Self::push_all(self, now, packets);
+    }
+}
+
+impl RtcpSink for LaneSender<RtcpCompound> {
+    fn push(&self, now: Instant, compound: Bytes) {
+        Self::push(self, now, RtcpCompound(compound));
+    }
+}
+
+impl MediaSink for LaneSender<SharedLot> {
+    fn push(&self, now: Instant, lot: Arc<MediaLot>) {
+        Self::push(self, now, SharedLot(lot));
+    }
+
+    fn is_closed(&self) -> bool {
+        Self::is_closed(self)
+    }
+}

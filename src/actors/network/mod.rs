@@ -1,0 +1,15 @@
+//! What the actors of one shard share to reach the network: sockets, the table that says whose a
+//! datagram is, and the queue of datagrams that leave.
+//!
+//! Everything here belongs to one thread (`Rc`, `RefCell`), so no packet takes a lock on its way
+//! between a socket and the actors of its peer.
+
+mod egress;
+mod interfaces;
+mod router;
+mod socket;
+
+pub use egress::{Egress, FlushOutcome, Route};
+pub use interfaces::{NetworkConfig, host_addresses};
+pub use router::{Inbound, PeerKey, PeerLanes, Router};
+pub use socket::{Socket, SocketSet};

@@ -1,0 +1,192 @@
+//! Whose a datagram is: by the ufrag of a connectivity check, else by the address it came from.
+//!
+//! Invariants: DTLS and media are accepted only from an address that ICE has authenticated for that
+//! peer (RFC 7675 §5.1, and it keeps forged hellos away from a handshake); STUN requests find their
+//! peer by ufrag alone, so an address that changes hands (a reloaded page) never sticks to the old
+//! peer; every table has a bound per peer.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+};
+
+use bytes::BytesMut;
+use smallvec::SmallVec;
+
+use crate::{
+    actors::kit::{DropReason, LaneSender, Weight},
+    proto::{demux::PacketKind, stun},
+};
+
+/// Authenticated addresses one peer may have: candidates times address changes. A peer that
+/// authenticates more forgets its oldest.
+const MAX_ADDRESSES_PER_PEER: usize = 64;
+/// Addresses one peer may send checks to: the pair limit of RFC 8445 §6.1.2.5.
+const MAX_EXPECTED_PER_PEER: usize = 100;
+/// Peers of one shard that may check the same remote address: several hosts behind different NATs
+/// share private addresses.
+const MAX_PEERS_PER_EXPECTED: usize = 16;
+
+/// A datagram on its way to the actors of its peer.
+#[derive(Debug)]
+pub struct Inbound {
+    /// The local address it came to.
+    pub local: SocketAddr,
+    /// Where it came from.
+    pub remote: SocketAddr,
+    /// The datagram; the only owner, so it can be decrypted in place.
+    pub payload: BytesMut,
+}
+
+impl Weight for Inbound {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// Names a peer among those that share a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerKey(pub u64);
+
+/// Where the datagrams of one peer go.
+#[derive(Clone)]
+pub struct PeerLanes {
+    /// To its `IceAgent`.
+    pub stun: LaneSender<Inbound>,
+    /// Handshake and data records to its `DtlsActor`.
+    pub dtls: LaneSender<Inbound>,
+    /// RTP and RTCP to its `DtlsActor`.
+    pub media: LaneSender<Inbound>,
+}
+
+#[derive(Default)]
+struct Peer {
+    lanes: Option<PeerLanes>,
+    ufrags: SmallVec<[String; 2]>,
+    authenticated: Vec<SocketAddr>,
+    expected: Vec<SocketAddr>,
+}
+
+/// The table of one socket (or of all sockets that share one port).
+#[derive(Default)]
+pub struct Router {
+    peers: HashMap<PeerKey, Peer>,
+    by_ufrag: HashMap<String, PeerKey>,
+    by_address: HashMap<SocketAddr, PeerKey>,
+    by_expected: HashMap<SocketAddr, SmallVec<[PeerKey; 1]>>,
+}
+
+impl Router {
+    /// Adds a peer: connectivity checks for `ufrag` reach it from now on.
+    pub fn add_peer(&mut self, key: PeerKey, ufrag: &str, lanes: PeerLanes) {
+        self.peers.entry(key).or_default().lanes = Some(lanes);
+        self.add_ufrag(key, ufrag);
+    }
+
+    /// An ICE restart: the peer is reached by its new ufrag and, while it switches, by its last one.
+    pub fn add_ufrag(&mut self, key: PeerKey, ufrag: &str) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.ufrags.iter().any(|known| known == ufrag) {
+            return;
+        }
+        if peer.ufrags.len() == 2 {
+            let oldest = peer.ufrags.remove(0);
+            self.by_ufrag.remove(&oldest);
+        }
+        peer.ufrags.push(ufrag.to_owned());
+        self.by_ufrag.insert(ufrag.to_owned(), key);
+    }
+
+    /// A check was sent to `remote`: its response may come from there.
+    pub fn expect_response(&mut self, key: PeerKey, remote: SocketAddr) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.expected.contains(&remote) || peer.expected.len() >= MAX_EXPECTED_PER_PEER {
+            return;
+        }
+        let waiting = self.by_expected.entry(remote).or_default();
+        if waiting.len() < MAX_PEERS_PER_EXPECTED {
+            waiting.push(key);
+            peer.expected.push(remote);
+        }
+    }
+
+    /// ICE has authenticated `remote`: DTLS and media from there belong to this peer now, even if
+    /// another peer had that address before.
+    pub fn authenticate(&mut self, key: PeerKey, remote: SocketAddr) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if self.by_address.insert(remote, key) == Some(key) {
+            return;
+        }
+        if peer.authenticated.len() == MAX_ADDRESSES_PER_PEER {
+            let oldest = peer.authenticated.remove(0);
+            if self.by_address.get(&oldest) == Some(&key) {
+                self.by_address.remove(&oldest);
+            }
+        }
+        peer.authenticated.push(remote);
+    }
+
+    /// Forgets a peer and everything that led to it.
+    pub fn remove_peer(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.remove(&key) else { return };
+        for ufrag in &peer.ufrags {
+            if self.by_ufrag.get(ufrag) == Some(&key) {
+                self.by_ufrag.remove(ufrag);
+            }
+        }
+        for address in &peer.authenticated {
+            if self.by_address.get(address) == Some(&key) {
+                self.by_address.remove(address);
+            }
+        }
+        for address in &peer.expected {
+            if let Some(waiting) = self.by_expected.get_mut(address) {
+                waiting.retain(|waiting| *waiting != key);
+                if waiting.is_empty() {
+                    self.by_expected.remove(address);
+                }
+            }
+        }
+    }
+
+    /// The lanes of the peer(s) a datagram is for; more than one only for a STUN response from an
+    /// address that several peers are checking (each ignores what it did not ask).
+    ///
+    /// # Errors
+    /// Why nobody gets it.
+    pub fn route(
+        &self,
+        kind: PacketKind,
+        remote: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<SmallVec<[&PeerLanes; 1]>, DropReason> {
+        let keys: SmallVec<[PeerKey; 1]> = match kind {
+            PacketKind::Stun => self.route_stun(remote, datagram)?,
+            PacketKind::Dtls | PacketKind::Rtp | PacketKind::Rtcp => {
+                SmallVec::from_iter(self.by_address.get(&remote).copied())
+            }
+            PacketKind::TurnChannel | PacketKind::Unknown => return Err(DropReason::UnknownProtocol),
+        };
+        let lanes: SmallVec<[&PeerLanes; 1]> =
+            keys.iter().filter_map(|key| self.peers.get(key)?.lanes.as_ref()).collect();
+        if lanes.is_empty() { Err(DropReason::UnknownPeer) } else { Ok(lanes) }
+    }
+
+    fn route_stun(
+        &self,
+        remote: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<SmallVec<[PeerKey; 1]>, DropReason> {
+        // RFC 8489 §5: the class bits of the message type; 0 is a request.
+        let &[high, low, ..] = datagram else { return Err(DropReason::MalformedStun) };
+        if high & 0x01 == 0 && low & 0x10 == 0 {
+            let ufrag = stun::local_ufrag(datagram).ok_or(DropReason::MalformedStun)?;
+            return Ok(SmallVec::from_iter(self.by_ufrag.get(ufrag).copied()));
+        }
+        let mut keys: SmallVec<[PeerKey; 1]> = self.by_expected.get(&remote).cloned().unwrap_or_default();
+        if let Some(key) = self.by_address.get(&remote).filter(|key| !keys.contains(key)) {
+            keys.push(*key);
+        }
+        Ok(keys)
+    }
+}

@@ -1,0 +1,80 @@
+//! What the transport reports, and the states it becomes.
+
+use super::{DtlsState, PeerConnection};
+use crate::{
+    messages::{
+        dtls::DtlsEvent,
+        ice::IceEvent,
+        peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
+    },
+    proto::jsep::IceParameters,
+};
+use actix::prelude::*;
+
+impl Handler<IceEvent> for PeerConnection {
+    type Result = ();
+
+    fn handle(&mut self, message: IceEvent, _: &mut Self::Context) {
+        match message {
+            IceEvent::LocalCandidate(candidate) => {
+                let line = candidate.to_string();
+                // A candidate that the session refuses (one too many) is not signalled either.
+                if self.session.add_local_candidate(&line).is_ok() {
+                    self.emit(RtcPeerConnectionEvent::IceCandidate(Some(self.candidate_init(line))));
+                }
+            }
+            IceEvent::GatheringComplete => {
+                self.session.end_of_local_candidates();
+                self.set_gathering(RtcIceGatheringState::Complete);
+                self.emit(RtcPeerConnectionEvent::IceCandidate(None));
+            }
+            IceEvent::StateChanged(state) => {
+                self.ice_state = state;
+                self.emit(RtcPeerConnectionEvent::IceConnectionStateChange(state));
+            }
+            IceEvent::RestartNeeded(credentials) => {
+                self.children.local_ufrag = credentials.ufrag.clone();
+                self.session.set_local_ice(IceParameters {
+                    ufrag: credentials.ufrag.clone(),
+                    password: credentials.password.clone(),
+                    lite: self.session.config().ice.lite,
+                });
+                self.session.restart_ice();
+                self.emit(RtcPeerConnectionEvent::Failure(
+                    "the ICE agent was restarted: an ICE restart is needed".to_owned(),
+                ));
+            }
+        }
+        self.publish();
+    }
+}
+
+impl Handler<DtlsEvent> for PeerConnection {
+    type Result = ();
+
+    fn handle(&mut self, message: DtlsEvent, ctx: &mut Self::Context) {
+        match message {
+            DtlsEvent::Connected { profile } => {
+                self.dtls_state = DtlsState::Connected;
+                tracing::debug!(?profile, "DTLS connected");
+                return self.reconcile(ctx);
+            }
+            DtlsEvent::Failed(reason) => {
+                self.dtls_state = DtlsState::Failed;
+                self.emit(RtcPeerConnectionEvent::Failure(format!("DTLS failed: {reason}")));
+            }
+            DtlsEvent::Closed => self.dtls_state = DtlsState::Closed,
+        }
+        self.publish();
+    }
+}
+
+impl PeerConnection {
+    pub(super) fn set_gathering(&mut self, state: RtcIceGatheringState) {
+        if self.gathering != state {
+            self.gathering = state;
+            self.snapshot.lock().ice_gathering_state = state;
+            self.emit(RtcPeerConnectionEvent::IceGatheringStateChange(state));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `RtpReceiver`: what one media section receives, and the track it becomes.
+//!
+//! Restarts after a panic with its subscribers, loses what it knew of the streams, and asks for a key
+//! frame.
+
+use std::{
+    task::Context as TaskContext,
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use rand::{SeedableRng, rngs::StdRng};
+
+use crate::{
+    actors::{
+        fan_out::FanOut,
+        kit::{self, ActorKind, Driven, DropReason, LaneReceiver, LaneSender, Metered, MeteredContext, Policy},
+        lanes::RtcpCompound,
+    },
+    messages::{
+        rtp::{ReceivedRtp, SetReceiveParameters, StopReceiver},
+        track::{MediaLot, TrackRequest},
+    },
+    proto::{
+        receiver::{ReceiveError, Receiver, ReceiverParameters},
+        rtcp::Compound,
+        rtp::{MediaKind, Rid, RtpPacket},
+    },
+};
+
+/// How often a receiver may be rebuilt after a panic.
+pub const RTP_RECEIVER_POLICY: Policy = Policy::restarts(5, Duration::from_secs(10));
+
+/// One media section's receiving half.
+pub struct RtpReceiver {
+    receiver: Receiver,
+    parameters: ReceiverParameters,
+    rtp: LaneReceiver<ReceivedRtp>,
+    rtcp: LaneReceiver<RtcpCompound>,
+    feedback: LaneSender<RtcpCompound>,
+    fan_out: FanOut,
+    inbox: Vec<ReceivedRtp>,
+    inbox_rtcp: Vec<RtcpCompound>,
+    lot: Vec<RtpPacket>,
+    /// Of several simulcast encodings, the one that is handed out: the first that arrived.
+    encoding: Option<Rid>,
+}
+
+impl RtpReceiver {
+    /// A receiver that reads from its lanes and sends its feedback through `feedback`.
+    pub fn new(
+        parameters: ReceiverParameters,
+        rtp: LaneReceiver<ReceivedRtp>,
+        rtcp: LaneReceiver<RtcpCompound>,
+        feedback: LaneSender<RtcpCompound>,
+    ) -> Self {
+        Self {
+            receiver: Receiver::new(kit::now(), parameters.clone(), StdRng::from_os_rng()),
+            parameters,
+            rtp,
+            rtcp,
+            feedback,
+            fan_out: FanOut::default(),
+            inbox: Vec::new(),
+            inbox_rtcp: Vec::new(),
+            lot: Vec::new(),
+            encoding: None,
+        }
+    }
+
+    fn request_key_frame(&mut self, now: Instant) {
+        if self.parameters.kind == MediaKind::Video {
+            self.receiver.request_key_frame(now, None);
+        }
+    }
+
+    fn take_rtp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        let more = self.rtp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
+        let gap = self.rtp.take_dropped() > 0;
+        if gap {
+            self.request_key_frame(now);
+        }
+        for ReceivedRtp { packet, rid, repaired } in self.inbox.drain(..) {
+            if let Err(error) = self.receiver.handle_rtp(now, packet, rid, repaired, &mut self.lot) {
+                kit::statistics().drop(drop_reason(&error), 1);
+            }
+        }
+        if !self.lot.is_empty() {
+            self.keep_one_encoding();
+            let packets = std::mem::take(&mut self.lot);
+            self.fan_out.push(now, MediaLot { packets, gap });
+        }
+        more
+    }
+
+    fn keep_one_encoding(&mut self) {
+        let first = self.lot.iter().find_map(|packet| packet.rid);
+        if let Some(encoding) = self.encoding.or(first) {
+            self.encoding = Some(encoding);
+            self.lot.retain(|packet| packet.rid.is_none_or(|rid| rid == encoding));
+        }
+    }
+
+    fn take_rtcp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        let more = self.rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox_rtcp);
+        for RtcpCompound(compound) in self.inbox_rtcp.drain(..) {
+            for packet in Compound::parse(&compound) {
+                self.receiver.handle_rtcp(now, &packet);
+            }
+        }
+        more
+    }
+}
+
+fn drop_reason(error: &ReceiveError) -> DropReason {
+    match error {
+        ReceiveError::Malformed(_) => DropReason::RtpMalformed,
+        ReceiveError::TooManyStreams => DropReason::StreamLimit,
+        _ => DropReason::UnknownStream,
+    }
+}
+
+impl Metered for RtpReceiver {
+    const KIND: ActorKind = ActorKind::RtpReceiver;
+}
+
+impl Actor for RtpReceiver {
+    type Context = MeteredContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        kit::drive(ctx);
+    }
+}
+
+impl Supervised for RtpReceiver {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        let now = kit::now();
+        self.receiver = Receiver::new(now, self.parameters.clone(), StdRng::from_os_rng());
+        self.inbox.clear();
+        self.inbox_rtcp.clear();
+        self.lot.clear();
+        self.request_key_frame(now);
+    }
+}
+
+impl Driven for RtpReceiver {
+    fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
+        self.take_rtcp(cx, now) | self.take_rtp(cx, now)
+    }
+
+    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
+        while let Some(compound) = self.receiver.poll_transmit(now) {
+            self.feedback.push(now, RtcpCompound(compound));
+        }
+        while self.receiver.poll_event().is_some() {}
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.receiver.poll_timeout()
+    }
+
+    fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
+        self.receiver.handle_timeout(now);
+    }
+}
+
+impl Handler<TrackRequest> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, message: TrackRequest, _: &mut Self::Context) {
+        match message {
+            TrackRequest::Subscribe { id, sink } => {
+                if !self.fan_out.subscribe(id, sink) {
+                    tracing::warn!(section = self.parameters.cname, "too many subscribers of one track");
+                }
+            }
+            TrackRequest::Unsubscribe(id) => self.fan_out.unsubscribe(id),
+            TrackRequest::KeyFrame => self.request_key_frame(kit::now()),
+        }
+    }
+}
+
+impl Handler<SetReceiveParameters> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, message: SetReceiveParameters, _: &mut Self::Context) {
+        self.parameters = message.0.clone();
+        self.receiver.set_parameters(message.0);
+    }
+}
+
+impl Handler<StopReceiver> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, _: StopReceiver, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+crate::actors::fault_injection::impl_boom!(RtpReceiver);

@@ -1,0 +1,192 @@
+//! `Shard`: one thread's share of the peers. It owns the sockets that its peers share and the queue
+//! of datagrams that leave, and it makes the `PeerConnection` actors of its thread.
+
+use std::{cell::RefCell, io, rc::Rc, task::Context as TaskContext, time::Instant};
+
+use actix::prelude::*;
+
+use crate::{
+    actors::{
+        kit::{self, ActorKind, Driven, DropReason, Metered, MeteredContext, Policy},
+        network::{Egress, NetworkConfig, PeerKey, Router, SocketSet},
+        peer_connection::{PeerConfig, PeerConnection, PeerEnvironment, PeerHandle},
+        udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
+    },
+    messages::error::RtcError,
+};
+
+/// How the sockets of a shard's peers are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UdpMode {
+    /// One socket per address family for all peers of the shard, on this port (0: any).
+    Shared {
+        /// The port; the second shard takes the next one, and so on.
+        port: u16,
+    },
+    /// Own sockets for every connection, on ports of the system's choice.
+    PerConnection,
+}
+
+/// What a shard is made with.
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// Sockets.
+    pub udp: UdpMode,
+    /// Addresses that are offered.
+    pub network: NetworkConfig,
+}
+
+/// The sockets of one peer or of all peers of a shard, with their receiving actors.
+pub struct Attachment {
+    /// To send from.
+    pub sockets: SocketSet,
+    /// To be found in.
+    pub router: Rc<RefCell<Router>>,
+    receiving: Vec<Addr<UdpSocket>>,
+}
+
+impl Attachment {
+    fn bind(port: u16, network: &NetworkConfig, buffers: &Rc<RefCell<ReceiveBuffers>>) -> io::Result<Self> {
+        let sockets = SocketSet::bind(port, network.ipv4, network.ipv6)?;
+        let router = Rc::default();
+        let receiving = sockets
+            .iter()
+            .map(|socket| {
+                let actor = UdpSocket::new(Rc::clone(socket), Rc::clone(&router), Rc::clone(buffers));
+                kit::start(UDP_SOCKET_POLICY, |_| {}, |_| actor)
+            })
+            .collect();
+        Ok(Self { sockets, router, receiving })
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        for socket in &self.receiving {
+            socket.do_send(CloseSocket);
+        }
+    }
+}
+
+/// One thread's share of the peers.
+pub struct Shard {
+    config: ShardConfig,
+    egress: Rc<RefCell<Egress>>,
+    buffers: Rc<RefCell<ReceiveBuffers>>,
+    shared: Option<Rc<Attachment>>,
+    next_peer: u64,
+}
+
+impl Shard {
+    /// A shard on the current thread, its sockets bound.
+    ///
+    /// # Errors
+    /// When the shared sockets can't be bound.
+    pub fn start(config: ShardConfig) -> io::Result<Addr<Self>> {
+        let buffers = Rc::default();
+        let shared = match config.udp {
+            UdpMode::Shared { port } => Some(Rc::new(Attachment::bind(port, &config.network, &buffers)?)),
+            UdpMode::PerConnection => None,
+        };
+        let shard = Self { config, egress: Rc::default(), buffers, shared, next_peer: 1 };
+        // A shard that panics has lost its egress queue at most: everything it owns survives.
+        Ok(kit::start(Policy::restarts(3, std::time::Duration::from_secs(10)), |_| {}, |_| shard))
+    }
+
+    fn attachment(&self) -> io::Result<Rc<Attachment>> {
+        match &self.shared {
+            Some(shared) => Ok(Rc::clone(shared)),
+            None => Attachment::bind(0, &self.config.network, &self.buffers).map(Rc::new),
+        }
+    }
+
+    fn flush_egress(&self, cx: &mut TaskContext<'_>) {
+        let outcome = self.egress.borrow_mut().poll_flush(cx);
+        if outcome.calls > 0 {
+            let statistics = kit::statistics();
+            statistics.sends(outcome.calls, outcome.datagrams);
+            statistics.drop(DropReason::SendError, outcome.errors);
+        }
+    }
+}
+
+impl Metered for Shard {
+    const KIND: ActorKind = ActorKind::Shard;
+}
+
+impl Actor for Shard {
+    type Context = MeteredContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        kit::drive(ctx);
+    }
+}
+
+impl Supervised for Shard {}
+
+impl Driven for Shard {
+    fn take_input(&mut self, cx: &mut TaskContext<'_>, _: Instant, _: &mut Self::Context) -> bool {
+        self.flush_egress(cx);
+        false
+    }
+
+    fn flush(&mut self, _: Instant, _: &mut Self::Context) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn handle_deadline(&mut self, _: Instant, _: &mut Self::Context) {}
+}
+
+/// Engine → `Shard`, control: make a peer connection on this thread.
+#[derive(Message)]
+#[rtype(result = "Result<PeerHandle, RtcError>")]
+pub struct CreatePeer(pub PeerConfig);
+
+impl Handler<CreatePeer> for Shard {
+    type Result = Result<PeerHandle, RtcError>;
+
+    fn handle(&mut self, message: CreatePeer, _: &mut Self::Context) -> Self::Result {
+        let attachment = self
+            .attachment()
+            .map_err(|error| RtcError::Operation(format!("no UDP socket could be bound: {error}")))?;
+        let key = PeerKey(self.next_peer);
+        self.next_peer += 1;
+        PeerConnection::start(message.0, PeerEnvironment {
+            key,
+            attachment,
+            egress: Rc::clone(&self.egress),
+            network: self.config.network.clone(),
+        })
+    }
+}
+
+/// Engine → `Shard`, control: the ports on which peers are received.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<u16>")]
+pub struct LocalPorts;
+
+impl Handler<LocalPorts> for Shard {
+    type Result = Vec<u16>;
+
+    fn handle(&mut self, _: LocalPorts, _: &mut Self::Context) -> Self::Result {
+        let mut ports: Vec<u16> =
+            self.shared.iter().flat_map(|shared| shared.sockets.iter()).map(|s| s.local().port()).collect();
+        ports.dedup();
+        ports
+    }
+}
+
+/// Engine → `Shard`, control: hand to the kernel all that is queued.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Flush;
+
+impl Handler<Flush> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+        self.flush_egress(&mut TaskContext::from_waker(std::task::Waker::noop()));
+    }
+}

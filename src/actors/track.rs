@@ -1,0 +1,90 @@
+//! `LocalTrack`: a track actor that the application feeds with RTP packets.
+
+use std::{
+    sync::Arc,
+    task::Context as TaskContext,
+    time::Instant,
+};
+
+use actix::prelude::*;
+use tokio::sync::Notify;
+
+use crate::{
+    actors::{
+        fan_out::FanOut,
+        kit::{self, ActorKind, Driven, LaneReceiver, Metered, MeteredContext, Weight},
+    },
+    messages::track::{MediaLot, TrackRequest},
+    proto::rtp::RtpPacket,
+};
+
+impl Weight for RtpPacket {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// Hands what the application writes to everyone who takes the track.
+pub struct LocalTrack {
+    packets: LaneReceiver<RtpPacket>,
+    key_frame_wanted: Arc<Notify>,
+    fan_out: FanOut,
+    inbox: Vec<RtpPacket>,
+}
+
+impl LocalTrack {
+    /// A track that reads from `packets` and notifies `key_frame_wanted` when a consumer needs one.
+    pub fn new(packets: LaneReceiver<RtpPacket>, key_frame_wanted: Arc<Notify>) -> Self {
+        Self { packets, key_frame_wanted, fan_out: FanOut::default(), inbox: Vec::new() }
+    }
+}
+
+impl Metered for LocalTrack {
+    const KIND: ActorKind = ActorKind::Track;
+}
+
+impl Actor for LocalTrack {
+    type Context = MeteredContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        kit::drive(ctx);
+    }
+}
+
+impl Supervised for LocalTrack {}
+
+impl Driven for LocalTrack {
+    fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
+        let more = self.packets.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
+        let gap = self.packets.take_dropped() > 0;
+        if !self.inbox.is_empty() {
+            self.fan_out.push(now, MediaLot { packets: std::mem::take(&mut self.inbox), gap });
+        }
+        more
+    }
+
+    fn flush(&mut self, _: Instant, _: &mut Self::Context) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn handle_deadline(&mut self, _: Instant, _: &mut Self::Context) {}
+}
+
+impl Handler<TrackRequest> for LocalTrack {
+    type Result = ();
+
+    fn handle(&mut self, message: TrackRequest, _: &mut Self::Context) {
+        match message {
+            TrackRequest::Subscribe { id, sink } => {
+                self.fan_out.subscribe(id, sink);
+            }
+            TrackRequest::Unsubscribe(id) => self.fan_out.unsubscribe(id),
+            TrackRequest::KeyFrame => self.key_frame_wanted.notify_one(),
+        }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+crate::actors::fault_injection::impl_boom!(LocalTrack);

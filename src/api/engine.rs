@@ -1,0 +1,165 @@
+//! The threads, sockets and certificate that connections share.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use actix::Addr;
+
+use crate::{
+    actors::{
+        kit::{self, ShardError, Shards, ShardsConfig},
+        network::NetworkConfig,
+        shard::{Flush, LocalPorts, Shard, ShardConfig, UdpMode},
+    },
+    messages::error::RtcError,
+    proto::{
+        dtls::{Certificate, KeyType},
+        rtcp::{ClockAnchor, NtpTime},
+    },
+};
+
+/// How an engine is started.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RtcEngineConfig {
+    /// Number of threads; default: the cores this process may use.
+    pub shards: ShardsConfig,
+    /// One socket for all peers of a shard, or own sockets for each. Default: own sockets.
+    pub udp: UdpMode,
+    /// Which addresses are offered to peers.
+    pub network: NetworkConfig,
+    /// Our certificate; by default a new one (ECDSA P-256) is made.
+    pub certificate: Option<Certificate>,
+}
+
+impl Default for RtcEngineConfig {
+    fn default() -> Self {
+        Self {
+            shards: ShardsConfig::default(),
+            udp: UdpMode::PerConnection,
+            network: NetworkConfig::default(),
+            certificate: None,
+        }
+    }
+}
+
+/// The threads on which connections live, with the sockets they share. Clones are handles to the same
+/// engine.
+#[derive(Clone)]
+pub struct RtcEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shards: Shards,
+    actors: Vec<Addr<Shard>>,
+    certificate: Certificate,
+    clock: ClockAnchor,
+}
+
+impl std::fmt::Debug for RtcEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RtcEngine").field("shards", &self.inner.shards.len()).finish()
+    }
+}
+
+impl RtcEngine {
+    /// Starts the threads and binds the shared sockets.
+    ///
+    /// # Errors
+    /// When a thread can't be started, a port can't be bound, or no certificate can be made.
+    pub async fn start(config: RtcEngineConfig) -> io::Result<Self> {
+        let shards = Shards::start(config.shards)?;
+        let certificate = match config.certificate {
+            Some(certificate) => certificate,
+            None => Certificate::generate(KeyType::EcdsaP256).map_err(io::Error::other)?,
+        };
+        let clock = ClockAnchor { instant: kit::now(), ntp: NtpTime::from(SystemTime::now()) };
+        let mut actors = Vec::with_capacity(shards.len());
+        for index in 0..shards.len() {
+            let udp = match config.udp {
+                UdpMode::Shared { port } if port != 0 => {
+                    let port = u16::try_from(usize::from(port) + index).map_err(|_| {
+                        io::Error::new(io::ErrorKind::InvalidInput, "not enough ports above the first one")
+                    })?;
+                    UdpMode::Shared { port }
+                }
+                udp => udp,
+            };
+            let shard_config = ShardConfig { udp, network: config.network.clone() };
+            let started = shards.run_on(index, move || async move { Shard::start(shard_config) }).await;
+            actors.push(started.map_err(io::Error::other)??);
+        }
+        Ok(Self { inner: Arc::new(Inner { shards, actors, certificate, clock }) })
+    }
+
+    /// The engine of connections that name none: default configuration, started at its first use.
+    ///
+    /// # Errors
+    /// See [`RtcEngine::start`]; a failed start is tried again at the next call.
+    pub async fn global() -> io::Result<Self> {
+        static GLOBAL: OnceLock<RtcEngine> = OnceLock::new();
+        if let Some(engine) = GLOBAL.get() {
+            return Ok(engine.clone());
+        }
+        let engine = Self::start(RtcEngineConfig::default()).await?;
+        // Two first users at once: one engine wins, the other's idle threads end.
+        Ok(GLOBAL.get_or_init(|| engine).clone())
+    }
+
+    /// The threads.
+    pub fn shards(&self) -> &Shards {
+        &self.inner.shards
+    }
+
+    /// The certificate that connections show unless they have their own.
+    pub fn certificate(&self) -> &Certificate {
+        &self.inner.certificate
+    }
+
+    /// The shared UDP ports, one or two per shard; empty when every connection has its own.
+    ///
+    /// # Errors
+    /// When a shard does not answer.
+    pub async fn local_ports(&self) -> Result<Vec<u16>, RtcError> {
+        let mut ports = Vec::new();
+        for actor in &self.inner.actors {
+            ports.extend(ask(actor, LocalPorts).await?);
+        }
+        Ok(ports)
+    }
+
+    /// Hands everything that is queued to the kernel, then ends the threads. Close connections first
+    /// so that their peers are told.
+    ///
+    /// # Errors
+    /// When the threads do not end within `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), ShardError> {
+        for actor in &self.inner.actors {
+            // A shard that does not answer has nothing to flush.
+            let _ = ask(actor, Flush).await;
+        }
+        self.inner.shards.shutdown(deadline).await
+    }
+
+    pub(crate) fn clock(&self) -> ClockAnchor {
+        self.inner.clock
+    }
+
+    pub(crate) fn shard(&self, index: usize) -> Option<&Addr<Shard>> {
+        self.inner.actors.get(index)
+    }
+}
+
+/// Asks an actor with the deadline of the API.
+pub(crate) async fn ask<A, M>(actor: &Addr<A>, message: M) -> Result<M::Result, RtcError>
+where
+    Addr<A>: kit::Destination<M>,
+    A: actix::Actor,
+    M: actix::Message,
+{
+    kit::ask(actor, message, kit::DEFAULT_DEADLINE).await.map_err(|error| RtcError::Gone(error.to_string()))
+}

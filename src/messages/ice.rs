@@ -1,0 +1,75 @@
+//! The conversation around `IceAgent`.
+
+use std::net::SocketAddr;
+
+use actix::Message;
+
+use crate::proto::ice::{Candidate, Credentials, Role, State};
+
+/// `PeerConnection` → `IceAgent`, control: list host candidates now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Gather;
+
+/// `PeerConnection` → `IceAgent`, control: what the remote description said. Credentials that differ
+/// from the ones in use are the peer's half of an ICE restart.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetRemoteIce {
+    /// The peer's ufrag and password.
+    pub credentials: Credentials,
+    /// The peer is a lite agent (RFC 8445 §2.5).
+    pub lite: bool,
+    /// Our role by RFC 8445 §6.1.1.
+    pub role: Role,
+}
+
+/// `PeerConnection` → `IceAgent`, control.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AddRemoteCandidate(pub Candidate);
+
+/// `PeerConnection` → `IceAgent`, control: the peer has no more candidates (RFC 8838 §14).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EndOfRemoteCandidates;
+
+/// `PeerConnection` → `IceAgent`, control: use these credentials for a new session; the selected pair
+/// carries media until a new one is nominated (RFC 8445 §9).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RestartIce(pub Credentials);
+
+/// `PeerConnection` → `IceAgent`, control: stop for good.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CloseIce;
+
+/// `IceAgent` → `PeerConnection`, control.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub enum IceEvent {
+    /// A candidate to signal.
+    LocalCandidate(Candidate),
+    /// There are no more local candidates.
+    GatheringComplete,
+    /// The agent's state changed.
+    StateChanged(State),
+    /// A panic cost the agent its state: it runs with these new credentials and needs an ICE restart.
+    RestartNeeded(Credentials),
+}
+
+/// The pair of addresses that carries everything but connectivity checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelectedRoute {
+    /// Our side: the base of the local candidate.
+    pub local: SocketAddr,
+    /// The peer.
+    pub remote: SocketAddr,
+}
+
+/// `IceAgent` → `DtlsActor`, control: the nominated pair, or `None` when consent has ended and
+/// nothing may be sent any more (RFC 7675 §5.1).
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct RouteChanged(pub Option<SelectedRoute>);
