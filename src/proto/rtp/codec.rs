@@ -184,3 +184,71 @@ impl Fnv {
         self.0 ^ (self.0 >> 24)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codec(name: &str, clock_rate: u32, fmtp: &[(&str, &str)]) -> CodecParameters {
+        CodecParameters {
+            payload_type: 96,
+            name: name.to_owned(),
+            clock_rate,
+            channels: None,
+            parameters: fmtp
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())))
+                .collect(),
+            feedback: vec!["nack".to_owned(), "nack pli".to_owned()],
+        }
+    }
+
+    fn h264(level_id: &str, mode: &str) -> CodecKey {
+        codec("H264", 90_000, &[("packetization-mode", mode), ("profile-level-id", level_id)]).key()
+    }
+
+    #[test]
+    fn keys_ignore_payload_type_case_and_feedback() {
+        let other = CodecParameters { payload_type: 120, feedback: Vec::new(), ..codec("vp8", 90_000, &[]) };
+        assert_eq!(other.key(), codec("VP8", 90_000, &[]).key());
+        assert_ne!(other.key(), codec("VP9", 90_000, &[]).key());
+        assert_ne!(codec("PCMU", 8_000, &[]).key(), codec("PCMU", 16_000, &[]).key());
+        let stereo = CodecParameters { channels: Some(2), ..codec("L16", 48_000, &[]) };
+        assert_ne!(stereo.key(), codec("L16", 48_000, &[]).key());
+    }
+
+    #[test]
+    fn h264_keys_cover_mode_and_profile_but_not_the_level() {
+        assert_eq!(h264("42e01f", "1"), h264("42e034", "1"));
+        assert_eq!(h264("42e01f", "1"), h264("42c01f", "1"), "both are Constrained Baseline");
+        assert_ne!(h264("42e01f", "1"), h264("42001f", "1"), "Baseline is more");
+        assert_ne!(h264("42e01f", "1"), h264("42e01f", "0"));
+        assert_ne!(h264("42e01f", "1"), h264("64001f", "1"));
+        assert_eq!(h264("\u{e4}\u{e4}", "x"), h264("", ""), "nonsense is total");
+    }
+
+    #[test]
+    fn profiles_default_to_zero() {
+        assert_eq!(codec("VP9", 90_000, &[]).key(), codec("VP9", 90_000, &[("profile-id", "0")]).key());
+        assert_ne!(codec("VP9", 90_000, &[]).key(), codec("VP9", 90_000, &[("profile-id", "2")]).key());
+        assert_eq!(codec("AV1", 90_000, &[]).key(), codec("AV1", 90_000, &[("profile", "0")]).key());
+    }
+
+    #[test]
+    fn the_family_is_in_the_key() {
+        for (name, family) in
+            [("opus", CodecFamily::Opus), ("AV1", CodecFamily::Av1), ("H265", CodecFamily::Other)]
+        {
+            assert_eq!(codec(name, 90_000, &[]).key().family(), family);
+        }
+    }
+
+    #[test]
+    fn retransmission_formats_name_what_they_repair() {
+        assert_eq!(codec("rtx", 90_000, &[("apt", "96")]).apt(), Some(96));
+        assert_eq!(codec("rtx", 90_000, &[("apt", "300")]).apt(), None);
+        assert_eq!(codec("rtx", 90_000, &[]).apt(), None);
+        assert_eq!(codec("VP8", 90_000, &[("apt", "96")]).apt(), None);
+        assert!(codec("VP8", 90_000, &[]).has_feedback("NACK PLI"));
+    }
+}

@@ -57,3 +57,26 @@ pub struct Extensions {
     /// The AV1 dependency descriptor.
     pub dependency_descriptor: Option<SmallVec<[u8; 16]>>,
 }
+
+impl Extensions {
+    /// Notes that a name was there but not legal.
+    pub(super) fn checked<T>(&mut self, name: Option<T>) -> Option<T> {
+        self.unknown_name |= name.is_none();
+        name
+    }
+}
+
+/// The header extension values that belong to the leg on which a packet is sent, not to the media.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LegExtensions {
+    /// `sdes:mid`.
+    pub mid: Option<Mid>,
+    /// `sdes:rtp-stream-id`.
+    pub rid: Option<Rid>,
+    /// `sdes:repaired-rtp-stream-id`.
+    pub repaired_rid: Option<Rid>,
+    /// `abs-send-time`, 24 bits.
+    pub absolute_send_time: Option<u32>,
+    /// The transport-wide sequence number.
+    pub transport_sequence_number: Option<u16>,
+}

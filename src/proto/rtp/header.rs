@@ -188,3 +188,6 @@ impl<'a> Iterator for ExtensionElements<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,12 @@ mod header;
 mod identifier;
 mod key_frame;
 mod packet;
-pub mod vp8;
+pub mod picture_index;
 
 pub use codec::{CodecFamily, CodecKey, CodecParameters, MediaKind};
 pub use demultiplexer::{Demultiplexer, Route, RouteError, Section};
 pub use extension_map::{ExtensionKind, ExtensionMap, WrittenExtensions};
-pub use extensions::{AbsoluteCaptureTime, AudioLevel, Extensions};
+pub use extensions::{AbsoluteCaptureTime, AudioLevel, Extensions, LegExtensions};
 pub use header::{ExtensionElements, HeaderBytes, RtpError, RtpHeader};
 pub use identifier::{Mid, Rid};
 pub use key_frame::starts_key_frame;
