@@ -5,13 +5,17 @@
 //! that (packets, events, a new deadline) is picked up here, once, however many messages were handled.
 
 use std::{
-    pin::Pin,
+    future::Future,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Instant,
 };
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext};
-use tokio::time::{Sleep, sleep_until};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Sleep, sleep_until},
+};
 
 use super::{
     clock,
@@ -99,7 +103,8 @@ impl Driver {
     /// A deadline that moves back leaves the timer as it is: most do, at every packet, and firing early for one of
     /// many costs less than setting the timer each time.
     fn arm(&mut self, deadline: Instant, now: Instant, cx: &mut Context<'_>) -> bool {
-        if self.armed.is_some_and(|armed| now < armed && armed <= deadline) {
+        let runs = self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed());
+        if runs && self.armed.is_some_and(|armed| now < armed && armed <= deadline) {
             return false;
         }
         let timer = match &mut self.timer {
@@ -109,7 +114,9 @@ impl Driver {
             }
             none => none.insert(Box::pin(sleep_until(deadline.into()))),
         };
-        if timer.as_mut().poll(cx).is_ready() {
+        // Unconstrained: a task that has used up its cooperative budget is told that the timer is pending, without
+        // the timer having been set.
+        if pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             self.armed = None;
             return true;
         }

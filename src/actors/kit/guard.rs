@@ -14,7 +14,7 @@ use std::{
 
 use actix::{
     Actor, ActorContext, ActorState, Addr, Supervised,
-    dev::{ContextFut, Mailbox, channel},
+    dev::{AsyncContextParts, ContextFut, Mailbox, channel},
 };
 use tracing::error;
 
@@ -160,7 +160,8 @@ where
     fn end(&mut self) {
         let Some(mut future) = self.future.take() else { return };
         self.counters().stopped.add(1);
-        if future.ctx().state() != ActorState::Stopped {
+        // An actor that has not (again) started must not be stopped either, and polling would start it.
+        if future.ctx().state() != ActorState::Stopped && future.ctx().parts().started() {
             future.ctx().stop();
             let _ = caught(|| {
                 let _ = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));

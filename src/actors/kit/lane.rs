@@ -136,7 +136,7 @@ impl<T: Weight> LaneSender<T> {
         self.push_all(now, std::iter::once(item));
     }
 
-    /// Appends items under one lock and with at most one wake-up.
+    /// Appends items under one lock and with at most one wake-up. The iterator must not use this lane.
     pub fn push_all(&self, now: Instant, items: impl Iterator<Item = T>) {
         let mut lost = 0;
         // Items that fall out are dropped after the lock is released: a drop may run any code.

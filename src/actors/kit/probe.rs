@@ -26,8 +26,10 @@ use super::{
 /// ```
 pub struct Probe<M: Message> {
     received: mpsc::UnboundedSender<M>,
-    answer: Box<dyn FnMut(&M) -> M::Result>,
+    answer: Answer<M>,
 }
+
+type Answer<M> = Box<dyn FnMut(&M) -> <M as Message>::Result>;
 
 impl<M> Probe<M>
 where

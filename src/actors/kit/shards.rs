@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use super::{
     clock,
     kind::Gauge,
-    stats::{ShardLabel, ShardStatistics, Statistics},
+    stats::{ShardLabel, ShardStatistics, Statistics, statistics},
 };
 
 /// How often a shard shows that it runs.
@@ -290,10 +290,9 @@ fn prepare_thread(number: usize, core: Option<CoreId>) {
 async fn heartbeat() {
     let mut due = clock::now();
     loop {
-        due += HEARTBEAT;
-        tokio::time::sleep_until(due.into()).await;
         let now = clock::now();
-        super::stats::statistics().heartbeat(now, now.saturating_duration_since(due));
-        due = now;
+        statistics().heartbeat(now, now.saturating_duration_since(due));
+        due = now + HEARTBEAT;
+        tokio::time::sleep_until(due.into()).await;
     }
 }

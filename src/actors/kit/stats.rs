@@ -134,6 +134,9 @@ impl Absorb for Batches {
     }
 }
 
+/// Value of the last heartbeat before the first one: no process is 584 years old.
+const NO_HEARTBEAT: u64 = u64::MAX;
+
 /// Everything one shard counts. To count, use [`statistics`].
 #[derive(Debug)]
 pub struct ShardStatistics {
@@ -159,13 +162,13 @@ pub struct ShardStatistics {
     ice_states: PerLabel<IceLabel, GaugeCell>,
     dtls_states: PerLabel<DtlsLabel, GaugeCell>,
     connection_states: PerLabel<ConnectionLabel, GaugeCell>,
-    /// Nanoseconds from [`epoch`] to the last heartbeat.
+    /// Nanoseconds from [`epoch`] to the last heartbeat, or [`NO_HEARTBEAT`].
     last_progress: AtomicU64,
 }
 
 impl ShardStatistics {
     pub(super) fn new(label: ShardLabel) -> Self {
-        let this = Self {
+        Self {
             label,
             actors: PerLabel::default(),
             lanes: PerLabel::default(),
@@ -180,10 +183,8 @@ impl ShardStatistics {
             ice_states: PerLabel::default(),
             dtls_states: PerLabel::default(),
             connection_states: PerLabel::default(),
-            last_progress: AtomicU64::new(0),
-        };
-        this.progressed(clock::now());
-        this
+            last_progress: AtomicU64::new(NO_HEARTBEAT),
+        }
     }
 
     /// Whose statistics these are.
@@ -196,14 +197,11 @@ impl ShardStatistics {
         self.gauge_cell(gauge).get()
     }
 
-    /// Time since the shard's thread last showed that it runs. Only shards have a heartbeat.
-    pub fn progress_age(&self, now: Instant) -> Duration {
+    /// Time since the shard's thread last showed that it runs; `None` for threads without a heartbeat.
+    pub fn progress_age(&self, now: Instant) -> Option<Duration> {
+        let last = self.last_progress.load(Relaxed);
         let since_epoch = nanoseconds(now.saturating_duration_since(epoch()));
-        Duration::from_nanos(since_epoch.saturating_sub(self.last_progress.load(Relaxed)))
-    }
-
-    fn progressed(&self, now: Instant) {
-        self.last_progress.store(nanoseconds(now.saturating_duration_since(epoch())), Relaxed);
+        (last != NO_HEARTBEAT).then(|| Duration::from_nanos(since_epoch.saturating_sub(last)))
     }
 
     fn gauge_cell(&self, gauge: Gauge) -> &GaugeCell {
@@ -322,7 +320,7 @@ impl Statistics {
 
     /// Notes that the shard's thread runs, and how late its heartbeat was.
     pub(super) fn heartbeat(&self, now: Instant, lag: Duration) {
-        self.progressed(now);
+        self.last_progress.store(nanoseconds(now.saturating_duration_since(epoch())), Relaxed);
         self.lag.record(lag);
     }
 }
