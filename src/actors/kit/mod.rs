@@ -1,1 +1,49 @@
 //! What actix lacks: panic guards, lanes, one deadline per actor, statistics, shards.
+//!
+//! The only place of the project that knows the insides of actix.
+//!
+//! | file | gives |
+//! |---|---|
+//! | `guard`, `policy` | [`start`]: an actor whose panics are contained, with bounded restarts and a hook for the end |
+//! | `metered` | [`MeteredContext`]: the context of every actor; counts its mailbox and yields after a batch |
+//! | `lane` | [`lane()`]: a bounded, drop-oldest path for bulk traffic, beside the mailbox |
+//! | `driver` | [`drive`]: input from lanes, one batch of output, one deadline, after each mailbox drain |
+//! | `ask` | [`ask`] with a deadline, [`tell`] with dead letters counted |
+//! | `stats`, `cell`, `kind` | single-writer counters of each shard, indexed by label enums |
+//! | `shards` | [`Shards`]: the threads on which actors live, usable from any program |
+//! | `probe` | [`Probe`]: an actor for tests that collects messages |
+//! | `clock` | [`now`]: the only clock of the actor layer |
+
+mod ask;
+mod cell;
+mod clock;
+mod driver;
+mod guard;
+mod kind;
+mod lane;
+mod metered;
+mod policy;
+mod probe;
+mod shards;
+mod stats;
+
+pub use self::{
+    ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
+    cell::{Counter, DURATION_BOUNDS, GaugeCell, Histogram, PerLabel},
+    clock::now,
+    driver::{Driven, INPUT_BUDGET, drive},
+    guard::start,
+    kind::{
+        ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind,
+        PacketKind,
+    },
+    lane::{LaneReceiver, LaneSender, Weight, lane},
+    metered::{MAILBOX_BUDGET, Metered, MeteredContext},
+    policy::{DownReason, Policy},
+    probe::{Inbox, Probe},
+    shards::{ShardError, Shards, ShardsConfig},
+    stats::{
+        ActorStatistics, LaneStatistics, MailboxTotals, ShardLabel, ShardStatistics, Statistics,
+        TrackedGauge, all_statistics, mailbox_totals, statistics,
+    },
+};

@@ -1,5 +1,23 @@
-//! RTP: header view, header extensions, demultiplexing (RFC 3550, 8285, 9143).
+//! RTP: header view, header extensions, codecs, demultiplexing (RFC 3550, 8285, 9143).
+//!
+//! Everything that reads bytes here is total: the RTP header is parsed before SRTP has authenticated it, so any
+//! input must give a value or an error, in bounded time.
 
 mod codec;
+mod demultiplexer;
+mod extension_map;
+mod extensions;
+mod header;
+mod identifier;
+mod key_frame;
+mod packet;
+pub mod picture_index;
 
-pub use codec::CodecParameters;
+pub use codec::{CodecFamily, CodecKey, CodecParameters, MediaKind};
+pub use demultiplexer::{Demultiplexer, Route, RouteError, Section};
+pub use extension_map::{ExtensionKind, ExtensionMap, WrittenExtensions};
+pub use extensions::{AbsoluteCaptureTime, AudioLevel, Extensions, LegExtensions};
+pub use header::{ExtensionElements, HeaderBytes, RtpError, RtpHeader};
+pub use identifier::{Mid, Rid};
+pub use key_frame::starts_key_frame;
+pub use packet::RtpPacket;

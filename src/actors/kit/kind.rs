@@ -1,0 +1,253 @@
+//! The labels by which the actor layer counts: closed enums, so that the number of series is bounded
+//! and a counter is an array access.
+
+/// A closed set of label values, usable as an index.
+pub trait Label: Copy + 'static {
+    /// Every value, in the order of [`Label::index`].
+    const ALL: &'static [Self];
+    /// Position of this value in [`Label::ALL`].
+    fn index(self) -> usize;
+    /// The value as it is written in a metric's label.
+    fn label(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident => $label:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$about])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The value as it is written in a metric's label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = Self::ALL;
+            fn index(self) -> usize { self as usize }
+            fn label(self) -> &'static str { self.as_str() }
+        }
+    };
+}
+
+labels! {
+    /// What an actor is.
+    ActorKind {
+        /// Keeper of one shard: peer table, relay table, egress.
+        Shard => "shard",
+        /// Owner of one UDP socket.
+        UdpSocket => "udp_socket",
+        /// One peer.
+        PeerConnection => "peer_connection",
+        /// Connectivity checks of one transport.
+        IceAgent => "ice_agent",
+        /// Handshake, SRTP contexts and record layer of one transport.
+        Dtls => "dtls",
+        /// One SCTP association.
+        SctpAssoc => "sctp_assoc",
+        /// One data channel.
+        DataChannel => "data_channel",
+        /// One receiving m-section.
+        RtpReceiver => "rtp_receiver",
+        /// One outgoing encoding.
+        RtpSender => "rtp_sender",
+        /// Source or sink of media.
+        Track => "track",
+        /// Participants that see each other.
+        Room => "room",
+        /// Collects messages in tests.
+        Probe => "probe",
+    }
+}
+
+labels! {
+    /// What a lane carries, named after where it ends.
+    LaneKind {
+        /// Socket to ICE agent.
+        Stun => "stun",
+        /// Socket to DTLS: handshake records.
+        Dtls => "dtls",
+        /// Socket to DTLS: SRTP and SRTCP.
+        Media => "media",
+        /// DTLS to receiver: decrypted RTP.
+        ReceiverRtp => "receiver_rtp",
+        /// DTLS to receiver: decrypted RTCP.
+        ReceiverRtcp => "receiver_rtcp",
+        /// Track to sender: packets to forward.
+        SenderMedia => "sender_media",
+        /// DTLS to sender: feedback of the peer.
+        SenderRtcp => "sender_rtcp",
+        /// Sender to DTLS: packets to encrypt.
+        Outbound => "outbound",
+        /// DTLS to the shard's egress.
+        Egress => "egress",
+        /// Media for subscribers on another shard.
+        Relay => "relay",
+        /// DTLS to SCTP association.
+        Sctp => "sctp",
+        /// Data channel messages towards the application.
+        Data => "data",
+    }
+}
+
+labels! {
+    /// What a datagram is, by its first bytes (RFC 7983, RFC 5761).
+    PacketKind {
+        /// STUN message.
+        Stun => "stun",
+        /// DTLS record.
+        Dtls => "dtls",
+        /// RTP or SRTP packet.
+        Rtp => "rtp",
+        /// RTCP or SRTCP packet.
+        Rtcp => "rtcp",
+        /// TURN ChannelData message.
+        TurnChannel => "turn_channel",
+        /// None of these.
+        Unknown => "unknown",
+    }
+}
+
+labels! {
+    /// Why a packet went no further.
+    DropReason {
+        /// From an address no peer owns.
+        UnknownPeer => "unknown_peer",
+        /// First byte outside of the ranges of RFC 7983.
+        UnknownProtocol => "unknown_protocol",
+        /// Not a well-formed STUN message.
+        MalformedStun => "malformed_stun",
+        /// STUN without the right MESSAGE-INTEGRITY.
+        StunUnauthenticated => "stun_unauthenticated",
+        /// Well-formed STUN that the ICE agent refused.
+        IceRejected => "ice_rejected",
+        /// DTLS from a pair that is not validated, or after the end of the session.
+        DtlsUnexpected => "dtls_unexpected",
+        /// The queue in front of the handshake is full.
+        DtlsQueueFull => "dtls_queue_full",
+        /// SRTP authentication failed.
+        SrtpAuthentication => "srtp_authentication",
+        /// SRTP index seen before or too old.
+        SrtpReplay => "srtp_replay",
+        /// Any other SRTP refusal.
+        SrtpOther => "srtp_other",
+        /// Decrypted, but not a well-formed RTP packet.
+        RtpMalformed => "rtp_malformed",
+        /// Decrypted, but not a well-formed RTCP compound.
+        RtcpMalformed => "rtcp_malformed",
+        /// No m-section claims this SSRC.
+        UnknownStream => "unknown_stream",
+        /// The table of streams is full.
+        StreamLimit => "stream_limit",
+        /// Oldest in a full lane.
+        LaneFull => "lane_full",
+        /// Too long in a lane.
+        LaneAge => "lane_age",
+        /// Its lane's receiver is gone.
+        LaneClosed => "lane_closed",
+        /// No selected pair or no keys yet.
+        NoRoute => "no_route",
+        /// The socket's send queue is full.
+        SendQueueFull => "send_queue_full",
+        /// The kernel refused to send it.
+        SendError => "send_error",
+        /// Of a source that has been replaced.
+        StaleGeneration => "stale_generation",
+        /// The peer has not negotiated its codec.
+        NoCodec => "no_codec",
+        /// The stream can only start with a key frame.
+        AwaitingKeyFrame => "awaiting_key_frame",
+        /// Larger than the path or the buffer takes.
+        TooLarge => "too_large",
+        /// Over a limit that protects against floods.
+        RateLimited => "rate_limited",
+        /// The transport or stream it belongs to is closed.
+        Closed => "closed",
+    }
+}
+
+labels! {
+    /// Way of a packet, seen from this process.
+    Direction {
+        /// From the network.
+        In => "in",
+        /// To the network.
+        Out => "out",
+    }
+}
+
+labels! {
+    /// State of an ICE transport.
+    IceLabel {
+        /// Nothing tried yet.
+        New => "new",
+        /// Checks are running.
+        Checking => "checking",
+        /// A pair works.
+        Connected => "connected",
+        /// The final pair is chosen.
+        Completed => "completed",
+        /// Consent is late.
+        Disconnected => "disconnected",
+        /// No pair works.
+        Failed => "failed",
+        /// Shut down.
+        Closed => "closed",
+    }
+}
+
+labels! {
+    /// State of a DTLS transport.
+    DtlsLabel {
+        /// Handshake not begun.
+        New => "new",
+        /// Handshake running.
+        Connecting => "connecting",
+        /// Keys agreed, fingerprint verified.
+        Connected => "connected",
+        /// Shut down by either side.
+        Closed => "closed",
+        /// Handshake or verification failed.
+        Failed => "failed",
+    }
+}
+
+labels! {
+    /// State of a peer connection.
+    ConnectionLabel {
+        /// Nothing tried yet.
+        New => "new",
+        /// Transport is being established.
+        Connecting => "connecting",
+        /// Media can flow.
+        Connected => "connected",
+        /// Contact is lost for now.
+        Disconnected => "disconnected",
+        /// Contact is lost until an ICE restart.
+        Failed => "failed",
+        /// Shut down.
+        Closed => "closed",
+    }
+}
+
+/// A number of things that exist now, on one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gauge {
+    /// Peer connections that are not closed; also what [`least_loaded`](super::Shards::least_loaded) compares.
+    Peers,
+    /// Rooms.
+    Rooms,
+    /// ICE transports in a state.
+    IceState(IceLabel),
+    /// DTLS transports in a state.
+    DtlsState(DtlsLabel),
+    /// Peer connections in a state.
+    ConnectionState(ConnectionLabel),
+}

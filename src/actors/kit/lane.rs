@@ -1,0 +1,333 @@
+//! A bounded path for bulk traffic into one actor, beside its mailbox.
+//!
+//! Pushing never waits and never fails: when a lane is full, its oldest items go, because for media and for
+//! everything that is retransmitted the newest is worth most. The receiver learns how much it missed, and takes a
+//! bounded amount per poll, so that control messages and timers stay prompt under any load.
+//!
+//! Capacity and drops are counted in packets ([`Weight`]), waits per item.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::Arc,
+    task::{Context, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use smallvec::{Array, SmallVec};
+
+use super::{
+    kind::{DropReason, LaneKind},
+    stats::statistics,
+};
+
+/// How many packets an item is.
+pub trait Weight {
+    /// Number of packets; an item counts as at least one.
+    fn weight(&self) -> usize;
+}
+
+impl<T> Weight for [T] {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T> Weight for Vec<T> {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<A: Array> Weight for SmallVec<A> {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: Weight + ?Sized> Weight for Arc<T> {
+    fn weight(&self) -> usize {
+        (**self).weight()
+    }
+}
+
+impl<T: Weight + ?Sized> Weight for Box<T> {
+    fn weight(&self) -> usize {
+        (**self).weight()
+    }
+}
+
+impl Weight for Bytes {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+impl Weight for BytesMut {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// Makes a lane that holds at most `capacity` packets, none longer than `max_age`.
+pub fn lane<T: Weight>(
+    kind: LaneKind,
+    capacity: usize,
+    max_age: Option<Duration>,
+) -> (LaneSender<T>, LaneReceiver<T>) {
+    let queue = Mutex::new(Queue {
+        items: VecDeque::new(),
+        weight: 0,
+        closed: false,
+        waker: None,
+        pushed: 0,
+        dropped_full: 0,
+        missed: 0,
+    });
+    let shared = Arc::new(Shared { kind, capacity, max_age, queue });
+    (LaneSender { shared: Arc::clone(&shared) }, LaneReceiver { end: Arc::new(End { shared }) })
+}
+
+struct Shared<T> {
+    kind: LaneKind,
+    capacity: usize,
+    max_age: Option<Duration>,
+    queue: Mutex<Queue<T>>,
+}
+
+struct Queue<T> {
+    items: VecDeque<Entry<T>>,
+    /// Sum of the items' weights.
+    weight: usize,
+    closed: bool,
+    /// Present while the receiver sleeps on an empty lane.
+    waker: Option<Waker>,
+    /// Counted here, under the lock, and moved to the receiver's shard when it takes: single-writer there.
+    pushed: u64,
+    dropped_full: u64,
+    /// Packets dropped since the receiver last asked.
+    missed: u64,
+}
+
+struct Entry<T> {
+    item: T,
+    weight: usize,
+    pushed: Instant,
+}
+
+impl<T> Queue<T> {
+    fn pop(&mut self) -> Option<Entry<T>> {
+        let entry = self.items.pop_front()?;
+        self.weight -= entry.weight;
+        Some(entry)
+    }
+}
+
+/// The way in: cheap to clone, usable from any thread.
+pub struct LaneSender<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: Weight> LaneSender<T> {
+    /// Appends one item; `now` is when it was ready.
+    pub fn push(&self, now: Instant, item: T) {
+        self.push_all(now, std::iter::once(item));
+    }
+
+    /// Appends items under one lock and with at most one wake-up. The iterator must not use this lane.
+    pub fn push_all(&self, now: Instant, items: impl Iterator<Item = T>) {
+        let mut lost = 0;
+        // Items that fall out are dropped after the lock is released: a drop may run any code.
+        let mut fallen: SmallVec<[Entry<T>; 4]> = SmallVec::new();
+        let waker = {
+            let mut queue = self.shared.queue.lock();
+            for item in items {
+                let weight = item.weight().max(1);
+                if queue.closed {
+                    lost += weight as u64;
+                    continue;
+                }
+                self.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
+            }
+            if queue.items.is_empty() { None } else { queue.waker.take() }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if lost > 0 {
+            statistics().drop(DropReason::LaneClosed, lost);
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    fn append(&self, queue: &mut Queue<T>, entry: Entry<T>, fallen: &mut SmallVec<[Entry<T>; 4]>) {
+        queue.pushed += entry.weight as u64;
+        queue.weight += entry.weight;
+        queue.items.push_back(entry);
+        // An item heavier than the whole lane falls out itself: the bound holds always.
+        while queue.weight > self.capacity
+            && let Some(oldest) = queue.pop()
+        {
+            queue.dropped_full += oldest.weight as u64;
+            queue.missed += oldest.weight as u64;
+            fallen.push(oldest);
+        }
+    }
+
+    /// Moves what was counted under the lock to the current thread's statistics.
+    fn settle(&self, counts: Counts) {
+        let statistics = statistics();
+        let lane = &statistics.lanes[self.kind];
+        lane.pushed.add(counts.pushed);
+        lane.taken.add(counts.taken);
+        if counts.dropped_full > 0 {
+            lane.dropped_full.add(counts.dropped_full);
+            statistics.drop(DropReason::LaneFull, counts.dropped_full);
+        }
+        if counts.dropped_age > 0 {
+            lane.dropped_age.add(counts.dropped_age);
+            statistics.drop(DropReason::LaneAge, counts.dropped_age);
+        }
+    }
+}
+
+/// What happened on a lane since the receiver last looked.
+#[derive(Default)]
+struct Counts {
+    pushed: u64,
+    taken: u64,
+    dropped_full: u64,
+    dropped_age: u64,
+}
+
+impl<T> LaneSender<T> {
+    /// Whether the receiver is gone or has closed the lane; what is pushed then is dropped.
+    pub fn is_closed(&self) -> bool {
+        self.shared.queue.lock().closed
+    }
+}
+
+impl<T> Clone for LaneSender<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> fmt::Debug for LaneSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneSender").field("kind", &self.shared.kind).finish_non_exhaustive()
+    }
+}
+
+/// The way out: kept in the receiving actor, where it survives a restart. When the last clone is dropped, the lane
+/// closes.
+pub struct LaneReceiver<T> {
+    end: Arc<End<T>>,
+}
+
+/// Closes the lane with its last receiver.
+struct End<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> LaneReceiver<T> {
+    /// Moves at most `budget` packets to `out` (one item in any case) and says whether more wait.
+    ///
+    /// If none wait, the task of `cx` is woken by the next push; if some do, the caller must come back by itself.
+    /// Items that waited longer than the lane's `max_age` are dropped on the way.
+    pub fn poll_take(&self, cx: &mut Context<'_>, now: Instant, budget: usize, out: &mut Vec<T>) -> bool {
+        let shared = &*self.end.shared;
+        let mut counts = Counts::default();
+        let mut stale: SmallVec<[Entry<T>; 4]> = SmallVec::new();
+        let begin = out.len();
+        let statistics = statistics();
+        let wait = &statistics.lanes[shared.kind].wait;
+        let mut queue = shared.queue.lock();
+        while let Some(front) = queue.items.front() {
+            let waited = now.saturating_duration_since(front.pushed);
+            let too_old = shared.max_age.is_some_and(|max_age| waited > max_age);
+            let fits = out.len() == begin || counts.taken as usize + front.weight <= budget;
+            if !too_old && !fits {
+                break;
+            }
+            let Some(entry) = queue.pop() else { break };
+            if too_old {
+                counts.dropped_age += entry.weight as u64;
+                queue.missed += entry.weight as u64;
+                stale.push(entry);
+            } else {
+                counts.taken += entry.weight as u64;
+                wait.record(waited);
+                out.push(entry.item);
+            }
+        }
+        let more = !queue.items.is_empty();
+        if !more && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            queue.waker = Some(cx.waker().clone());
+        }
+        counts.pushed = std::mem::take(&mut queue.pushed);
+        counts.dropped_full = std::mem::take(&mut queue.dropped_full);
+        drop(queue);
+        if counts.pushed + counts.taken + counts.dropped_age > 0 {
+            shared.settle(counts);
+        }
+        more
+    }
+
+    /// Packets dropped since the last call: there is a gap before what is taken next.
+    pub fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.end.shared.queue.lock().missed)
+    }
+
+    /// Ends the lane: what waits is dropped, and so is what is still pushed.
+    pub fn close(&self) {
+        self.end.shared.close();
+    }
+
+    /// Packets that wait.
+    pub fn depth(&self) -> usize {
+        self.end.shared.queue.lock().weight
+    }
+}
+
+impl<T> Shared<T> {
+    fn close(&self) {
+        let mut queue = self.queue.lock();
+        if std::mem::replace(&mut queue.closed, true) {
+            return;
+        }
+        let left = std::mem::take(&mut queue.items);
+        let lost = std::mem::take(&mut queue.weight) as u64;
+        queue.waker = None;
+        let counts = Counts {
+            pushed: std::mem::take(&mut queue.pushed),
+            dropped_full: std::mem::take(&mut queue.dropped_full),
+            ..Counts::default()
+        };
+        drop(queue);
+        drop(left);
+        self.settle(counts);
+        statistics().drop(DropReason::LaneClosed, lost);
+    }
+}
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl<T> Clone for LaneReceiver<T> {
+    fn clone(&self) -> Self {
+        Self { end: Arc::clone(&self.end) }
+    }
+}
+
+impl<T> fmt::Debug for LaneReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneReceiver").field("kind", &self.end.shared.kind).finish_non_exhaustive()
+    }
+}

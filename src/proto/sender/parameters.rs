@@ -1,0 +1,27 @@
+//! What is negotiated for an outgoing stream.
+
+use crate::proto::rtcp::ClockAnchor;
+use crate::proto::rtp::{CodecParameters, ExtensionMap, MediaKind, Mid};
+
+/// What is negotiated for an outgoing stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderParameters {
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// The SSRC of the stream.
+    pub ssrc: u32,
+    /// The SSRC of its retransmissions (RFC 4588); `None`: lost packets are sent again as they were.
+    pub rtx_ssrc: Option<u32>,
+    /// The codecs the peer accepts, with the payload types to use.
+    pub codecs: Vec<CodecParameters>,
+    /// The header extension ids.
+    pub extensions: ExtensionMap,
+    /// The section's name, written into every packet if the extension was negotiated.
+    pub mid: Option<Mid>,
+    /// Our canonical name, one per peer connection.
+    pub cname: String,
+    /// `a=rtcp-rsize` was negotiated (RFC 5506).
+    pub reduced_size: bool,
+    /// The wall clock, for sender reports and `abs-send-time`.
+    pub clock: ClockAnchor,
+}

@@ -1,0 +1,42 @@
+//! Counters of one outgoing stream, named as in the W3C's `RTCOutboundRtpStreamStats`.
+
+use std::time::Duration;
+
+/// Counters of one outgoing stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OutboundStatistics {
+    /// The stream.
+    pub ssrc: u32,
+    /// Packets, retransmissions included.
+    pub packets_sent: u64,
+    /// Payload bytes, retransmissions included.
+    pub bytes_sent: u64,
+    /// Header bytes.
+    pub header_bytes_sent: u64,
+    /// Packets sent again.
+    pub retransmitted_packets_sent: u64,
+    /// Payload bytes sent again.
+    pub retransmitted_bytes_sent: u64,
+    /// Packets of a source that were not sent: no key frame yet, older generation, unknown codec.
+    pub packets_dropped: u64,
+    /// NACK messages received.
+    pub nack_count: u64,
+    /// PLI messages received.
+    pub pli_count: u64,
+    /// FIR messages received.
+    pub fir_count: u64,
+    /// Key frames that began.
+    pub key_frames_sent: u64,
+    /// Times the source was switched.
+    pub switches: u64,
+    /// The peer's report: lost in total.
+    pub remote_packets_lost: i64,
+    /// The peer's report: share lost since the one before, 0–1.
+    pub remote_fraction_lost: f32,
+    /// The peer's report: jitter.
+    pub remote_jitter: Duration,
+    /// From the peer's report.
+    pub round_trip_time: Option<Duration>,
+    /// The peer's REMB, bits per second.
+    pub available_bitrate: Option<u64>,
+}
