@@ -1,0 +1,33 @@
+//! The cipher of one protocol in one direction: AEAD or counter mode plus HMAC.
+//!
+//! An enum, not a trait object: the choice is made once per session and the branch predicts well.
+
+use super::aead::Aead;
+use super::counter_mode::CounterMode;
+use super::key_derivation::SessionKeys;
+use super::{Profile, SrtpError};
+
+/// Whether a context seals or opens; OpenSSL contexts are set up for one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Seal,
+    Open,
+}
+
+/// What a packet is encrypted with.
+#[expect(clippy::large_enum_variant, reason = "two per peer and direction; a box would cost the hot path")]
+pub(super) enum PacketCipher {
+    Aead(Aead),
+    CounterMode(CounterMode),
+}
+
+impl PacketCipher {
+    pub(super) fn new(profile: Profile, direction: Direction, keys: &SessionKeys) -> Result<Self, SrtpError> {
+        Ok(match profile {
+            Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
+                Self::Aead(Aead::new(profile, direction, &keys.cipher_key, &keys.salt)?)
+            }
+            Profile::Aes128CmHmacSha1_80 => Self::CounterMode(CounterMode::new(keys)?),
+        })
+    }
+}
