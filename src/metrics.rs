@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::proto::demux::PacketKind;
 use prometheus::{
     Registry, TextEncoder,
     core::{self, Desc},
@@ -15,8 +16,8 @@ use prometheus::{
 
 use crate::actors::kit::{
     ActorKind, ActorStatistics, ConnectionLabel, Counter, DURATION_BOUNDS, Direction, DropReason, DtlsLabel,
-    Gauge, Histogram, IceLabel, LaneKind, LaneStatistics, PacketKind, ShardLabel, ShardStatistics,
-    all_statistics, mailbox_totals, now,
+    Gauge, Histogram, IceLabel, Label, LaneKind, LaneStatistics, ShardLabel, ShardStatistics, all_statistics,
+    mailbox_totals, now,
 };
 
 /// Registers a [`Collector`]. Fails if the registry has one already.
@@ -325,9 +326,9 @@ static METRICS: &[Metric] = &[
         "actix_rtc_datagrams_total",
         TRAFFIC,
         Source::Shard(|shard, series| {
-            for kind in PacketKind::ALL {
-                series.counter(&["in", kind.as_str()], &shard.traffic_in[*kind].packets);
-                series.counter(&["out", kind.as_str()], &shard.traffic_out[*kind].packets);
+            for kind in <PacketKind as Label>::ALL {
+                series.counter(&["in", kind.label()], &shard.traffic_in[*kind].packets);
+                series.counter(&["out", kind.label()], &shard.traffic_out[*kind].packets);
             }
         }),
         "Datagrams received from and handed to the network.",
@@ -336,9 +337,9 @@ static METRICS: &[Metric] = &[
         "actix_rtc_datagram_bytes_total",
         TRAFFIC,
         Source::Shard(|shard, series| {
-            for kind in PacketKind::ALL {
-                series.counter(&["in", kind.as_str()], &shard.traffic_in[*kind].bytes);
-                series.counter(&["out", kind.as_str()], &shard.traffic_out[*kind].bytes);
+            for kind in <PacketKind as Label>::ALL {
+                series.counter(&["in", kind.label()], &shard.traffic_in[*kind].bytes);
+                series.counter(&["out", kind.label()], &shard.traffic_out[*kind].bytes);
             }
         }),
         "Payload bytes of the datagrams received from and handed to the network.",
@@ -473,7 +474,7 @@ fn directions(mut visit: impl FnMut(Direction)) {
 
 fn mailboxes(series: &mut Series, read: impl Fn(crate::actors::kit::MailboxTotals) -> u64) {
     for kind in ActorKind::ALL {
-        series.number(&[kind.as_str()], read(mailbox_totals(Some(*kind))) as f64);
+        series.number(&[kind.label()], read(mailbox_totals(Some(*kind))) as f64);
     }
     series.number(&["unknown"], read(mailbox_totals(None)) as f64);
 }

@@ -3,12 +3,7 @@
 //! Never restarts: keys and packet indices can't be rebuilt safely after a panic. Then the peer is
 //! `failed` and nothing more is sent.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    task::Context as TaskContext,
-    time::Instant,
-};
+use std::{cell::RefCell, rc::Rc, task::Context as TaskContext, time::Instant};
 
 use actix::prelude::*;
 
@@ -20,9 +15,7 @@ use crate::{
         sections::Sections,
     },
     messages::{
-        dtls::{
-            AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls,
-        },
+        dtls::{AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls},
         ice::RouteChanged,
     },
     proto::{
@@ -166,7 +159,8 @@ impl DtlsActor {
 
     fn take_outbound(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let environment = &self.environment;
-        let mut more = environment.outbound_rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing_rtcp);
+        let mut more =
+            environment.outbound_rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing_rtcp);
         more |= environment.outbound_rtp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing);
         let statistics = kit::statistics();
         let (Some(keys), Some(route)) = (&mut self.keys, &self.route) else {
@@ -254,13 +248,11 @@ impl DtlsActor {
     fn connected(&mut self, srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>) {
         let profile = srtp.as_ref().map(|(profile, _)| *profile);
         if let Some((profile, keying)) = srtp {
-            let contexts = srtp::Inbound::new(profile, keying.remote_key(), keying.remote_salt()).and_then(
-                |inbound| {
-                    let outbound =
-                        srtp::Outbound::new(profile, keying.local_key(), keying.local_salt())?;
+            let contexts =
+                srtp::Inbound::new(profile, keying.remote_key(), keying.remote_salt()).and_then(|inbound| {
+                    let outbound = srtp::Outbound::new(profile, keying.local_key(), keying.local_salt())?;
                     Ok(Keys { inbound, outbound })
-                },
-            );
+                });
             match contexts {
                 Ok(keys) => self.keys = Some(keys),
                 Err(error) => return self.fail(error.to_string()),
@@ -272,8 +264,8 @@ impl DtlsActor {
 
 fn drop_reason(error: &srtp::SrtpError) -> DropReason {
     match error {
-        srtp::SrtpError::Authentication => DropReason::SrtpAuthentication,
-        srtp::SrtpError::Replayed => DropReason::SrtpReplay,
+        srtp::SrtpError::AuthenticationFailed => DropReason::SrtpAuthentication,
+        srtp::SrtpError::Replayed | srtp::SrtpError::TooOld => DropReason::SrtpReplay,
         _ => DropReason::SrtpOther,
     }
 }
@@ -286,7 +278,7 @@ impl Actor for DtlsActor {
     type Context = MeteredContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 }
 

@@ -15,7 +15,10 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     actors::{
-        kit::{self, ActorKind, Driven, DropReason, Gauge, LaneReceiver, Metered, MeteredContext, Policy},
+        kit::{
+            self, ActorKind, Driven, DropReason, Gauge, IceLabel, LaneReceiver, Metered, MeteredContext,
+            Policy, TrackedGauge,
+        },
         network::{
             Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet, host_addresses,
             local_preference,
@@ -67,14 +70,13 @@ pub struct IceAgent {
     /// Set after a restart by panic: when the old pair's consent has surely ended.
     inherited_until: Option<Instant>,
     gathered: bool,
-    counted: State,
+    gauge: TrackedGauge,
 }
 
 impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
     pub fn new(config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
         let agent = Agent::new(kit::now(), config, StdRng::from_os_rng());
-        kit::statistics().gauge_add(Gauge::Ice(State::New), 1);
         Self {
             agent,
             lane,
@@ -83,7 +85,7 @@ impl IceAgent {
             selected: None,
             inherited_until: None,
             gathered: false,
-            counted: State::New,
+            gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
     }
 
@@ -119,13 +121,6 @@ impl IceAgent {
         self.environment.route.do_send(RouteChanged(selected));
     }
 
-    fn count_state(&mut self, state: State) {
-        let statistics = kit::statistics();
-        statistics.gauge_add(Gauge::Ice(self.counted), -1);
-        statistics.gauge_add(Gauge::Ice(state), 1);
-        self.counted = state;
-    }
-
     fn send(&self, transmit: &Transmit) {
         let environment = &self.environment;
         let Some(socket) = environment.sockets.find(transmit.local) else {
@@ -150,12 +145,6 @@ impl IceAgent {
     }
 }
 
-impl Drop for IceAgent {
-    fn drop(&mut self) {
-        kit::statistics().gauge_add(Gauge::Ice(self.counted), -1);
-    }
-}
-
 impl Metered for IceAgent {
     const KIND: ActorKind = ActorKind::IceAgent;
 }
@@ -165,7 +154,7 @@ impl Actor for IceAgent {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.register();
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -182,7 +171,7 @@ impl Supervised for IceAgent {
         config.lite = self.agent.is_lite();
         self.agent = Agent::new(now, config, random);
         self.inbox.clear();
-        self.count_state(State::New);
+        self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
         self.environment.parent.do_send(IceEvent::RestartNeeded(credentials));
         if self.gathered {
@@ -196,11 +185,9 @@ impl Driven for IceAgent {
         let more = self.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
             match self.agent.handle_packet(now, inbound.local, inbound.remote, &inbound.payload) {
-                Ok(()) => self
-                    .environment
-                    .router
-                    .borrow_mut()
-                    .authenticate(self.environment.key, inbound.remote),
+                Ok(()) => {
+                    self.environment.router.borrow_mut().authenticate(self.environment.key, inbound.remote)
+                }
                 Err(rejected) => {
                     tracing::trace!(?rejected, "connectivity check refused");
                     kit::statistics().drop(DropReason::IceRejected, 1);
@@ -217,12 +204,12 @@ impl Driven for IceAgent {
         while let Some(event) = self.agent.poll_event() {
             match event {
                 Event::StateChanged(state) => {
-                    self.count_state(state);
+                    self.gauge.set(Gauge::IceState(label(state)));
                     self.environment.parent.do_send(IceEvent::StateChanged(state));
                 }
-                Event::SelectedPairChanged(pair) => self.select(
-                    pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }),
-                ),
+                Event::SelectedPairChanged(pair) => {
+                    self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
+                }
                 Event::RoleChanged(_) => {}
             }
         }
@@ -295,6 +282,18 @@ impl Handler<CloseIce> for IceAgent {
         self.agent.close();
         self.select(None);
         ctx.stop();
+    }
+}
+
+fn label(state: State) -> IceLabel {
+    match state {
+        State::New => IceLabel::New,
+        State::Checking => IceLabel::Checking,
+        State::Connected => IceLabel::Connected,
+        State::Completed => IceLabel::Completed,
+        State::Disconnected => IceLabel::Disconnected,
+        State::Failed => IceLabel::Failed,
+        State::Closed => IceLabel::Closed,
     }
 }
 

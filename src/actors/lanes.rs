@@ -1,7 +1,10 @@
 //! The lanes between the actors of a peer: their bounds, and the sink traits of the message layer
 //! that they implement.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 

@@ -14,7 +14,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use crate::{
     actors::{
         fan_out::FanOut,
-        kit::{self, ActorKind, Driven, DropReason, LaneReceiver, LaneSender, Metered, MeteredContext, Policy},
+        kit::{
+            self, ActorKind, Driven, DropReason, LaneReceiver, LaneSender, Metered, MeteredContext, Policy,
+        },
         lanes::RtcpCompound,
     },
     messages::{
@@ -115,7 +117,8 @@ impl RtpReceiver {
 fn drop_reason(error: &ReceiveError) -> DropReason {
     match error {
         ReceiveError::Malformed(_) => DropReason::RtpMalformed,
-        ReceiveError::TooManyStreams => DropReason::StreamLimit,
+        ReceiveError::Duplicate | ReceiveError::TooOld => DropReason::RtpDuplicate,
+        ReceiveError::SequenceJump => DropReason::RtpJump,
         _ => DropReason::UnknownStream,
     }
 }
@@ -128,7 +131,7 @@ impl Actor for RtpReceiver {
     type Context = MeteredContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 }
 

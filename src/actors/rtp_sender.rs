@@ -177,7 +177,7 @@ impl Actor for RtpSender {
     type Context = MeteredContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 
 struct Receiving {
     section: Section,
-    extensions: ExtensionMap,
+    extensions: Vec<(u8, String)>,
     rtp: Arc<dyn RtpSink>,
     rtcp: Arc<dyn RtcpSink>,
     /// Packets of the lot that is being taken, handed over at its end.
@@ -83,10 +83,9 @@ impl Sections {
             receiving.section.index = index;
         }
         let sections = self.receiving.iter().map(|r| r.section.clone()).collect();
-        // RFC 9143 §9.1: an id means the same in every section of a bundle, so one map serves all;
-        // the richest one knows every id that leads to a section.
-        let extensions = self.receiving.iter().map(|r| r.extensions.clone()).max_by_key(ExtensionMap::len);
-        self.demultiplexer.set_sections(sections, extensions.unwrap_or_default());
+        // RFC 9143 §9.1: an id means the same in every section of a bundle, so one map serves all.
+        let negotiated = self.receiving.iter().flat_map(|r| &r.extensions).map(|(id, uri)| (*id, uri));
+        self.demultiplexer.set_sections(sections, ExtensionMap::new(negotiated, false));
     }
 
     /// Routes one decrypted RTP packet; it is handed over by [`Self::hand_over`].

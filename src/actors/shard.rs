@@ -104,7 +104,7 @@ impl Shard {
         let outcome = self.egress.borrow_mut().poll_flush(cx);
         if outcome.calls > 0 {
             let statistics = kit::statistics();
-            statistics.sends(outcome.calls, outcome.datagrams);
+            statistics.send_calls(outcome.calls, outcome.datagrams);
             statistics.drop(DropReason::SendError, outcome.errors);
         }
     }
@@ -118,7 +118,7 @@ impl Actor for Shard {
     type Context = MeteredContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 }
 
@@ -153,12 +153,15 @@ impl Handler<CreatePeer> for Shard {
             .map_err(|error| RtcError::Operation(format!("no UDP socket could be bound: {error}")))?;
         let key = PeerKey(self.next_peer);
         self.next_peer += 1;
-        PeerConnection::start(message.0, PeerEnvironment {
-            key,
-            attachment,
-            egress: Rc::clone(&self.egress),
-            network: self.config.network.clone(),
-        })
+        PeerConnection::start(
+            message.0,
+            PeerEnvironment {
+                key,
+                attachment,
+                egress: Rc::clone(&self.egress),
+                network: self.config.network.clone(),
+            },
+        )
     }
 }
 

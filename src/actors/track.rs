@@ -1,10 +1,6 @@
 //! `LocalTrack`: a track actor that the application feeds with RTP packets.
 
-use std::{
-    sync::Arc,
-    task::Context as TaskContext,
-    time::Instant,
-};
+use std::{sync::Arc, task::Context as TaskContext, time::Instant};
 
 use actix::prelude::*;
 use tokio::sync::Notify;
@@ -47,7 +43,7 @@ impl Actor for LocalTrack {
     type Context = MeteredContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 }
 

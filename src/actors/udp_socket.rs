@@ -109,7 +109,7 @@ impl Actor for UdpSocket {
     type Context = MeteredContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        kit::drive(ctx);
+        kit::drive::<Self>(ctx);
     }
 }
 

@@ -7,9 +7,7 @@ use crate::{
     actors::peer_connection::PeerConnection,
     messages::{
         error::RtcError,
-        peer_connection::{
-            ReplaceTrack, SetDirection, SharedSnapshot, StopTransceiver, TransceiverSnapshot,
-        },
+        peer_connection::{ReplaceTrack, SetDirection, SharedSnapshot, StopTransceiver, TransceiverSnapshot},
         track::MediaStreamTrack,
     },
     proto::{

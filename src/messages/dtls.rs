@@ -7,7 +7,6 @@ use actix::Message;
 use super::rtp::{RtcpSink, RtpSink};
 use crate::proto::{
     dtls::{Fingerprint, Role},
-    rtp::ExtensionMap,
     srtp::Profile,
 };
 
@@ -34,8 +33,8 @@ pub struct AttachReceiver {
     pub ssrcs: Vec<(u32, Option<u32>)>,
     /// RIDs the peer announced for it.
     pub rids: Vec<String>,
-    /// Header extensions of the section.
-    pub extensions: ExtensionMap,
+    /// Negotiated header extensions of the section, `a=extmap`.
+    pub extensions: Vec<(u8, String)>,
     /// The receiver's lane for RTP.
     pub rtp: Arc<dyn RtpSink>,
     /// The receiver's lane for RTCP.

@@ -7,7 +7,9 @@ use actix::Message;
 use super::{error::RtcError, track::MediaStreamTrack};
 use crate::proto::{
     ice,
-    jsep::{CandidateInit, Description, Direction, OfferOptions, SignalingState, TransceiverId, TransceiverInit},
+    jsep::{
+        CandidateInit, Description, Direction, OfferOptions, SignalingState, TransceiverId, TransceiverInit,
+    },
     rtp::MediaKind,
 };
 

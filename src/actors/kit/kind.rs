@@ -1,6 +1,8 @@
 //! The labels by which the actor layer counts: closed enums, so that the number of series is bounded
 //! and a counter is an array access.
 
+use crate::proto::demux::PacketKind;
+
 /// A closed set of label values, usable as an index.
 pub trait Label: Copy + 'static {
     /// Every value, in the order of [`Label::index`].
@@ -85,6 +87,10 @@ labels! {
         SenderRtcp => "sender_rtcp",
         /// Sender to DTLS: packets to encrypt.
         Outbound => "outbound",
+        /// Senders and receivers to DTLS: reports and feedback to encrypt.
+        OutboundRtcp => "outbound_rtcp",
+        /// Peer connection to the application: what happened.
+        Events => "events",
         /// DTLS to the shard's egress.
         Egress => "egress",
         /// Media for subscribers on another shard.
@@ -93,24 +99,6 @@ labels! {
         Sctp => "sctp",
         /// Data channel messages towards the application.
         Data => "data",
-    }
-}
-
-labels! {
-    /// What a datagram is, by its first bytes (RFC 7983, RFC 5761).
-    PacketKind {
-        /// STUN message.
-        Stun => "stun",
-        /// DTLS record.
-        Dtls => "dtls",
-        /// RTP or SRTP packet.
-        Rtp => "rtp",
-        /// RTCP or SRTCP packet.
-        Rtcp => "rtcp",
-        /// TURN ChannelData message.
-        TurnChannel => "turn_channel",
-        /// None of these.
-        Unknown => "unknown",
     }
 }
 
@@ -141,6 +129,10 @@ labels! {
         RtpMalformed => "rtp_malformed",
         /// Decrypted, but not a well-formed RTCP compound.
         RtcpMalformed => "rtcp_malformed",
+        /// Came before, by itself or as a retransmission.
+        RtpDuplicate => "rtp_duplicate",
+        /// Sequence number far from all others of its stream.
+        RtpJump => "rtp_jump",
         /// No m-section claims this SSRC.
         UnknownStream => "unknown_stream",
         /// The table of streams is full.
@@ -155,6 +147,8 @@ labels! {
         NoRoute => "no_route",
         /// The socket's send queue is full.
         SendQueueFull => "send_queue_full",
+        /// The socket reported an error.
+        SocketError => "socket_error",
         /// The kernel refused to send it.
         SendError => "send_error",
         /// Of a source that has been replaced.
@@ -250,4 +244,24 @@ pub enum Gauge {
     DtlsState(DtlsLabel),
     /// Peer connections in a state.
     ConnectionState(ConnectionLabel),
+}
+
+impl Label for PacketKind {
+    const ALL: &'static [Self] =
+        &[Self::Stun, Self::Dtls, Self::TurnChannel, Self::Rtp, Self::Rtcp, Self::Unknown];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Stun => "stun",
+            Self::Dtls => "dtls",
+            Self::Rtp => "rtp",
+            Self::Rtcp => "rtcp",
+            Self::TurnChannel => "turn_channel",
+            Self::Unknown => "unknown",
+        }
+    }
 }

@@ -81,13 +81,15 @@ pub fn lane<T: Weight>(
         items: VecDeque::new(),
         weight: 0,
         closed: false,
+        abandoned: false,
         waker: None,
         pushed: 0,
         dropped_full: 0,
         missed: 0,
     });
     let shared = Arc::new(Shared { kind, capacity, max_age, queue });
-    (LaneSender { shared: Arc::clone(&shared) }, LaneReceiver { end: Arc::new(End { shared }) })
+    let begin = Arc::new(Begin { shared: Arc::clone(&shared) });
+    (LaneSender { begin }, LaneReceiver { end: Arc::new(End { shared }) })
 }
 
 struct Shared<T> {
@@ -102,6 +104,8 @@ struct Queue<T> {
     /// Sum of the items' weights.
     weight: usize,
     closed: bool,
+    /// The last sender is gone.
+    abandoned: bool,
     /// Present while the receiver sleeps on an empty lane.
     waker: Option<Waker>,
     /// Counted here, under the lock, and moved to the receiver's shard when it takes: single-writer there.
@@ -127,7 +131,25 @@ impl<T> Queue<T> {
 
 /// The way in: cheap to clone, usable from any thread.
 pub struct LaneSender<T> {
+    begin: Arc<Begin<T>>,
+}
+
+/// Wakes the receiver when the last sender is gone, so that a reader can end.
+struct Begin<T> {
     shared: Arc<Shared<T>>,
+}
+
+impl<T> Drop for Begin<T> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut queue = self.shared.queue.lock();
+            queue.abandoned = true;
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 impl<T: Weight> LaneSender<T> {
@@ -142,14 +164,14 @@ impl<T: Weight> LaneSender<T> {
         // Items that fall out are dropped after the lock is released: a drop may run any code.
         let mut fallen: SmallVec<[Entry<T>; 4]> = SmallVec::new();
         let waker = {
-            let mut queue = self.shared.queue.lock();
+            let mut queue = self.begin.shared.queue.lock();
             for item in items {
                 let weight = item.weight().max(1);
                 if queue.closed {
                     lost += weight as u64;
                     continue;
                 }
-                self.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
+                self.begin.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
             }
             if queue.items.is_empty() { None } else { queue.waker.take() }
         };
@@ -206,19 +228,19 @@ struct Counts {
 impl<T> LaneSender<T> {
     /// Whether the receiver is gone or has closed the lane; what is pushed then is dropped.
     pub fn is_closed(&self) -> bool {
-        self.shared.queue.lock().closed
+        self.begin.shared.queue.lock().closed
     }
 }
 
 impl<T> Clone for LaneSender<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { begin: Arc::clone(&self.begin) }
     }
 }
 
 impl<T> fmt::Debug for LaneSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LaneSender").field("kind", &self.shared.kind).finish_non_exhaustive()
+        f.debug_struct("LaneSender").field("kind", &self.begin.shared.kind).finish_non_exhaustive()
     }
 }
 
@@ -285,6 +307,12 @@ impl<T> LaneReceiver<T> {
     /// Ends the lane: what waits is dropped, and so is what is still pushed.
     pub fn close(&self) {
         self.end.shared.close();
+    }
+
+    /// Whether nothing waits and nothing can come any more: the last sender is gone.
+    pub fn is_abandoned(&self) -> bool {
+        let queue = self.end.shared.queue.lock();
+        queue.abandoned && queue.items.is_empty()
     }
 
     /// Packets that wait.

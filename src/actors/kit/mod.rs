@@ -33,10 +33,7 @@ pub use self::{
     clock::now,
     driver::{Driven, INPUT_BUDGET, drive},
     guard::start,
-    kind::{
-        ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind,
-        PacketKind,
-    },
+    kind::{ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind},
     lane::{LaneReceiver, LaneSender, Weight, lane},
     metered::{MAILBOX_BUDGET, Metered, MeteredContext},
     policy::{DownReason, Policy},

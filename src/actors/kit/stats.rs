@@ -19,13 +19,12 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::proto::demux::PacketKind;
+
 use super::{
     cell::{Absorb, Counter, GaugeCell, Histogram, PerLabel, nanoseconds},
     clock,
-    kind::{
-        ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind,
-        PacketKind,
-    },
+    kind::{ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind},
 };
 
 /// Which thread counted.
@@ -300,10 +299,10 @@ impl Statistics {
         self.calls[Direction::In].packets.add(datagrams);
     }
 
-    /// Counts one send call and the datagrams (segments) it took.
+    /// Counts send calls and the datagrams (segments) they took.
     #[inline]
-    pub fn send_call(&self, datagrams: u64) {
-        self.calls[Direction::Out].batches.add(1);
+    pub fn send_calls(&self, calls: u64, datagrams: u64) {
+        self.calls[Direction::Out].batches.add(calls);
         self.calls[Direction::Out].packets.add(datagrams);
     }
 

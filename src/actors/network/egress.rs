@@ -237,7 +237,10 @@ mod tests {
     fn equal_sizes_for_one_destination_make_one_run_and_a_shorter_one_closes_it() {
         on_a_reactor(|| {
             let socket = Rc::new(Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
-            let (a, b) = (route(&socket, "127.0.0.1:9".parse().unwrap()), route(&socket, "127.0.0.1:10".parse().unwrap()));
+            let (a, b) = (
+                route(&socket, "127.0.0.1:9".parse().unwrap()),
+                route(&socket, "127.0.0.1:10".parse().unwrap()),
+            );
             let mut egress = Egress::default();
             for length in [100, 100, 60, 100] {
                 put(&mut egress, &a, length);
@@ -261,7 +264,12 @@ mod tests {
             let to = route(&socket, receiver.local_addr().unwrap());
             let mut egress = Egress::default();
             for value in 0..5u8 {
-                egress.write(&to, 32, |buffer| { buffer[..20].fill(value); Some(20) }).unwrap();
+                egress
+                    .write(&to, 32, |buffer| {
+                        buffer[..20].fill(value);
+                        Some(20)
+                    })
+                    .unwrap();
             }
             let mut cx = Context::from_waker(Waker::noop());
             let mut sent = FlushOutcome::default();

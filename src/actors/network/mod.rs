@@ -11,5 +11,6 @@ mod socket;
 
 pub use egress::{Egress, FlushOutcome, Route};
 pub use interfaces::{NetworkConfig, host_addresses};
+pub(crate) use interfaces::{local_address, local_preference};
 pub use router::{Inbound, PeerKey, PeerLanes, Router};
 pub use socket::{Socket, SocketSet};

@@ -5,10 +5,7 @@
 //! peer by ufrag alone, so an address that changes hands (a reloaded page) never sticks to the old
 //! peer; every table has a bound per peer.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-};
+use std::{collections::HashMap, net::SocketAddr};
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
@@ -172,15 +169,11 @@ impl Router {
         if lanes.is_empty() { Err(DropReason::UnknownPeer) } else { Ok(lanes) }
     }
 
-    fn route_stun(
-        &self,
-        remote: SocketAddr,
-        datagram: &[u8],
-    ) -> Result<SmallVec<[PeerKey; 1]>, DropReason> {
+    fn route_stun(&self, remote: SocketAddr, datagram: &[u8]) -> Result<SmallVec<[PeerKey; 1]>, DropReason> {
         // RFC 8489 §5: the class bits of the message type; 0 is a request.
         let &[high, low, ..] = datagram else { return Err(DropReason::MalformedStun) };
         if high & 0x01 == 0 && low & 0x10 == 0 {
-            let ufrag = stun::local_ufrag(datagram).ok_or(DropReason::MalformedStun)?;
+            let ufrag = stun::ufrag_of(datagram).ok_or(DropReason::MalformedStun)?;
             return Ok(SmallVec::from_iter(self.by_ufrag.get(ufrag).copied()));
         }
         let mut keys: SmallVec<[PeerKey; 1]> = self.by_expected.get(&remote).cloned().unwrap_or_default();

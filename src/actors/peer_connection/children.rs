@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use actix::prelude::*;
+use actix::{WeakAddr, prelude::*};
 
 use super::{DtlsState, PeerConfig, PeerConnection, PeerEnvironment};
 use crate::{
@@ -45,7 +45,10 @@ pub struct ChildDown {
 }
 
 /// Tells `parent` when `child` is down.
-pub(super) fn report_to(parent: &WeakAddr<PeerConnection>, child: Child) -> impl FnOnce(DownReason) + 'static {
+pub(super) fn report_to(
+    parent: &WeakAddr<PeerConnection>,
+    child: Child,
+) -> impl FnOnce(DownReason) + 'static {
     let parent = parent.clone();
     move |reason| {
         if let Some(parent) = parent.upgrade() {
@@ -98,16 +101,20 @@ impl Children {
         let local_ufrag = credentials.ufrag.clone();
         let mut agent_config = AgentConfig::new(Role::Controlled, credentials);
         agent_config.lite = config.ice_lite;
-        let agent = IceAgent::new(agent_config, stun_receiver, IceEnvironment {
-            key: environment.key,
-            sockets,
-            router: Rc::clone(&environment.attachment.router),
-            egress: Rc::clone(&environment.egress),
-            lanes: PeerLanes { stun, dtls, media },
-            network: environment.network.clone(),
-            parent: parent.recipient(),
-            route: dtls_actor.clone().recipient(),
-        });
+        let agent = IceAgent::new(
+            agent_config,
+            stun_receiver,
+            IceEnvironment {
+                key: environment.key,
+                sockets,
+                router: Rc::clone(&environment.attachment.router),
+                egress: Rc::clone(&environment.egress),
+                lanes: PeerLanes { stun, dtls, media },
+                network: environment.network.clone(),
+                parent: parent.recipient(),
+                route: dtls_actor.clone().recipient(),
+            },
+        );
         let ice = kit::start(ICE_AGENT_POLICY, report_to(&weak, Child::IceAgent), |_| agent);
         Self {
             ice,

@@ -3,7 +3,12 @@
 use actix::prelude::*;
 
 use super::PeerConnection;
-use crate::messages::{dtls::CloseDtls, ice::CloseIce, peer_connection::Close, rtp::{StopReceiver, StopSender}};
+use crate::messages::{
+    dtls::CloseDtls,
+    ice::CloseIce,
+    peer_connection::Close,
+    rtp::{StopReceiver, StopSender},
+};
 
 impl Handler<Close> for PeerConnection {
     type Result = ResponseFuture<()>;

@@ -18,7 +18,7 @@ use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use children::ChildDown;
-use children::{Child, Children};
+use children::Children;
 use transceivers::TransceiverActors;
 
 use crate::{

@@ -41,8 +41,7 @@ impl PeerConnection {
             return;
         }
         self.children.local_ufrag = ice.ufrag.clone();
-        let credentials =
-            ice::Credentials { ufrag: ice.ufrag.clone(), password: ice.password.clone() };
+        let credentials = ice::Credentials { ufrag: ice.ufrag.clone(), password: ice.password.clone() };
         self.children.ice.do_send(RestartIce(credentials));
     }
 
@@ -143,15 +142,9 @@ impl PeerConnection {
         }
     }
 
-    fn reconcile_sender(
-        &mut self,
-        index: usize,
-        transceiver: &Transceiver,
-        ctx: &mut MeteredContext<Self>,
-    ) {
+    fn reconcile_sender(&mut self, index: usize, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
         // Packets sent before the keys exist would be lost, and with them the first key frame.
-        let parameters =
-            transceiver.send_parameters().filter(|_| self.dtls_state == DtlsState::Connected);
+        let parameters = transceiver.send_parameters().filter(|_| self.dtls_state == DtlsState::Connected);
         let actors = &mut self.transceivers[index];
         if parameters.is_none() && actors.sending_ssrcs.is_empty() {
             return;

@@ -10,8 +10,8 @@ use crate::{
         ice::Gather,
         peer_connection::{
             AddIceCandidate, AddTrack, AddTransceiver, CreateAnswer, CreateOffer, ReplaceTrack, Reply,
-            RequestIceRestart, RtcIceGatheringState, SetDirection, SetLocalDescription,
-            SetRemoteDescription, StopTransceiver,
+            RequestIceRestart, RtcIceGatheringState, SetDirection, SetLocalDescription, SetRemoteDescription,
+            StopTransceiver,
         },
         rtp::SwapTrack,
         track::MediaStreamTrack,
@@ -182,9 +182,10 @@ impl Handler<ReplaceTrack> for PeerConnection {
     type Result = Reply<()>;
 
     fn handle(&mut self, message: ReplaceTrack, _: &mut Self::Context) -> Self::Result {
-        let transceiver = self.session.transceiver(message.id).ok_or_else(|| {
-            RtcError::InvalidAccess(format!("there is no transceiver {}", message.id))
-        })?;
+        let transceiver = self
+            .session
+            .transceiver(message.id)
+            .ok_or_else(|| RtcError::InvalidAccess(format!("there is no transceiver {}", message.id)))?;
         if transceiver.stopped() {
             return Err(RtcError::InvalidState("the transceiver is stopped".to_owned()));
         }

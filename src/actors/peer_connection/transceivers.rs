@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::prelude::*;
+use actix::{WeakAddr, prelude::*};
 
 use super::{
     PeerConnection,
@@ -91,8 +91,7 @@ impl Receiving {
             reduced_size: false,
         };
         let actor = RtpReceiver::new(parameters, rtp_receiver, rtcp_receiver, children.outbound_rtcp.clone());
-        let actor =
-            kit::start(RTP_RECEIVER_POLICY, report_to(parent, Child::Receiver(id)), |_| actor);
+        let actor = kit::start(RTP_RECEIVER_POLICY, report_to(parent, Child::Receiver(id)), |_| actor);
         let track = MediaStreamTrack::new(track_id, kind, actor.clone().recipient());
         Self { actor, track, rtp, rtcp }
     }
@@ -103,7 +102,7 @@ impl Receiving {
             payload_types: parameters.codecs.iter().map(|codec| codec.payload_type).collect(),
             ssrcs: parameters.ssrcs.clone(),
             rids: parameters.rids.clone(),
-            extensions: extension_map(&parameters.extensions),
+            extensions: parameters.extensions.clone(),
             rtp: Arc::new(self.rtp.clone()),
             rtcp: Arc::new(self.rtcp.clone()),
         }

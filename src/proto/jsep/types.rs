@@ -91,24 +91,7 @@ impl fmt::Display for SignalingState {
     }
 }
 
-/// Audio or video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(clippy::exhaustive_enums, reason = "W3C media tracks have these two kinds")]
-pub enum MediaKind {
-    /// Sound.
-    Audio,
-    /// Pictures.
-    Video,
-}
-
-impl fmt::Display for MediaKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Audio => "audio",
-            Self::Video => "video",
-        })
-    }
-}
+pub use crate::proto::rtp::MediaKind;
 
 /// Which way media flows, seen from this side (W3C `RTCRtpTransceiverDirection`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,6 +9,15 @@ pub enum MediaKind {
     Video,
 }
 
+impl std::fmt::Display for MediaKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        })
+    }
+}
+
 /// One codec as negotiated: an `a=rtpmap` with its `a=fmtp` and `a=rtcp-fb` lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecParameters {
