@@ -23,8 +23,9 @@ pub const REPORT_BLOCKS_MAX: usize = 31;
 /// RFC 3550 §6.5: the length of an item has eight bits.
 const CNAME_LENGTH_MAX: usize = 255;
 
-/// NACK entries per message: 64 entries name up to 1,088 packets and keep the compound below a datagram.
-const NACK_ENTRIES_MAX: usize = 64;
+/// NACK entries per message: together with a report the compound stays below a datagram. (The `rtcp` crate writes
+/// at most 253.)
+pub const NACK_ENTRIES_MAX: usize = 240;
 
 /// One reception report block (RFC 3550 §6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +72,16 @@ impl CompoundBuilder {
     /// Empty.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True if nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     /// Adds an SR without report blocks: reports on reception come from the receivers.

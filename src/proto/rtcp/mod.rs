@@ -9,7 +9,7 @@ mod compound;
 mod feedback;
 mod report;
 
-pub use build::{CompoundBuilder, REPORT_BLOCKS_MAX, ReportBlock};
+pub use build::{CompoundBuilder, NACK_ENTRIES_MAX, REPORT_BLOCKS_MAX, ReportBlock};
 pub use clock::{ClockAnchor, NtpTime};
 pub use compound::{Compound, RtcpPacket};
 pub use feedback::{

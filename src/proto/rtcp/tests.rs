@@ -91,7 +91,7 @@ fn nack_arithmetic_wraps() {
 fn nack_messages_have_a_bound() {
     assert_eq!(CompoundBuilder::new().nack(1, 2, []).build(), None);
     let bytes = CompoundBuilder::new().nack(1, 2, (0..2000).map(|i| i * 20)).build().expect("bytes");
-    assert_eq!(bytes.len(), 12 + 64 * 4);
+    assert_eq!(bytes.len(), 12 + 240 * 4);
 }
 
 #[test]
