@@ -23,6 +23,7 @@ use super::{
     metered::{Metered, MeteredContext},
     policy::{DownReason, Policy, Restarts},
     stats::{self, ActorStatistics, Statistics},
+    turn::give_way,
 };
 
 /// Mailboxes are not bounded by actix (an `Addr` clone is one more slot), so don't pretend: 0 says no bound, and
@@ -89,7 +90,7 @@ where
             Ok(Poll::Pending) => {
                 if exhausted {
                     this.counters().yields.add(1);
-                    cx.waker().wake_by_ref();
+                    give_way(cx);
                 }
                 return Poll::Pending;
             }
@@ -97,7 +98,7 @@ where
             Err(message) => match this.recover(message) {
                 Ok(()) => {
                     // The others get their turn before the restarted actor gets its next.
-                    cx.waker().wake_by_ref();
+                    give_way(cx);
                     return Poll::Pending;
                 }
                 Err(reason) => reason,

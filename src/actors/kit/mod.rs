@@ -11,6 +11,7 @@
 //! | `ask` | [`ask`] with a deadline, [`tell`] with dead letters counted |
 //! | `stats`, `cell`, `kind` | single-writer counters of each shard, indexed by label enums |
 //! | `shards` | [`Shards`]: the threads on which actors live, usable from any program |
+//! | `turn` | how a busy actor gives way to timers and sockets |
 //! | `probe` | [`Probe`]: an actor for tests that collects messages |
 //! | `clock` | [`now`]: the only clock of the actor layer |
 
@@ -26,6 +27,7 @@ mod policy;
 mod probe;
 mod shards;
 mod stats;
+mod turn;
 
 pub use self::{
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
