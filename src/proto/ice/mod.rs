@@ -1,1 +1,49 @@
-//! The ICE agent (RFC 8445, 8838, 7675).
+//! The ICE agent (RFC 8445), with trickle (RFC 8838), patient failing (RFC 8863) and consent freshness
+//! (RFC 7675).
+//!
+//! [`Agent`] is a state machine without sockets or clock: datagrams, candidates and the time go in,
+//! [`crate::proto::Transmit`]s and [`Event`]s come out. It has one component, since everything is
+//! multiplexed over one 5-tuple, and is either full (both roles) or lite.
+//!
+//! | file | what |
+//! |---|---|
+//! | `agent` | the agent's data, getters, restart, polls |
+//! | `candidates` | candidates in, pairs formed |
+//! | `check_list`, `pair` | order, freezing and limits of pairs |
+//! | `checks`, `transaction` | sending, retransmission, timers |
+//! | `requests`, `responses` | datagrams in |
+//! | `nomination`, `consent` | which pair is used, and how long |
+//!
+//! Invariants: what is not authenticated changes no state; every table has a bound; nothing is sent to
+//! the selected pair's address once [`Event::SelectedPairChanged`]`(None)` is out, except answers to
+//! checks.
+//!
+//! Deliberately not here: gathering, TURN and mDNS (other modules feed candidates in), ICE-TCP,
+//! several components, ALTERNATE-SERVER, pairs between two lite agents.
+
+mod address;
+mod agent;
+mod candidate;
+mod candidate_line;
+mod candidates;
+mod check_list;
+mod checks;
+mod config;
+mod consent;
+mod credentials;
+mod error;
+mod generation;
+mod nomination;
+mod pair;
+mod requests;
+mod responses;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+pub use agent::{Agent, Event, State};
+pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority};
+pub use config::{AgentConfig, Role, Timings};
+pub use credentials::Credentials;
+pub use error::{IceError, Rejected};
+pub use pair::{PairCounters, PairId, PairState, PairStatistics, SelectedPair};
