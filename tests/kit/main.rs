@@ -10,8 +10,8 @@ use std::future::Future;
 
 /// Runs a test where actors can be started and time passes only when nothing else is left to do.
 fn paused<T>(test: impl Future<Output = T>) -> T {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.expect("the system has room for one more runtime");
     tokio::task::LocalSet::new().block_on(&runtime, test)
 }
 

@@ -22,7 +22,7 @@ use super::{
     clock,
     metered::{Metered, MeteredContext},
     policy::{DownReason, Policy, Restarts},
-    stats::{self, ActorStatistics, Statistics},
+    stats::{self, ActorStatistics, POLL_SAMPLE, Statistics},
     turn::give_way,
 };
 
@@ -81,11 +81,15 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let Some(future) = this.future.as_mut() else { return Poll::Ready(()) };
-        let begin = clock::now();
+        let counters = &this.statistics.actors[A::KIND];
+        let begin = counters.polls.get().is_multiple_of(POLL_SAMPLE.into()).then(clock::now);
+        counters.polls.add(1);
         future.ctx().refill();
         let polled = caught(|| Pin::new(&mut *future).poll(cx));
+        if let Some(begin) = begin {
+            counters.poll_time.record(clock::now().saturating_duration_since(begin));
+        }
         let exhausted = future.ctx().exhausted();
-        this.counters().polls.record(clock::now().saturating_duration_since(begin));
         let reason = match polled {
             Ok(Poll::Pending) => {
                 if exhausted {

@@ -42,7 +42,7 @@ pub use self::{
     probe::{Inbox, Probe},
     shards::{ShardError, Shards, ShardsConfig},
     stats::{
-        ActorStatistics, LaneStatistics, MailboxTotals, ShardLabel, ShardStatistics, Statistics,
+        ActorStatistics, LaneStatistics, MailboxTotals, POLL_SAMPLE, ShardLabel, ShardStatistics, Statistics,
         TrackedGauge, all_statistics, mailbox_totals, statistics,
     },
 };

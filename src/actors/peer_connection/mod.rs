@@ -125,14 +125,17 @@ impl PeerConnection {
     pub fn start(config: PeerConfig, environment: PeerEnvironment) -> Result<PeerHandle, RtcError> {
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
-        let fingerprint = config.certificate.fingerprint(HashAlgorithm::Sha256);
+        let fingerprint = config
+            .certificate
+            .fingerprint(HashAlgorithm::Sha256)
+            .map_err(|error| RtcError::Operation(error.to_string()))?;
         let ice = IceParameters {
             ufrag: credentials.ufrag.clone(),
             password: credentials.password.clone(),
             lite: config.ice_lite,
         };
         // RFC 7022 §5: a canonical name that is random per session and says nothing about the host.
-        let cname = Credentials::generate(&mut random).ufrag;
+        let cname = Credentials::generate(&mut random).ufrag.clone();
         let session_config = SessionConfig::new(vec![fingerprint.to_string()], ice, cname);
         let session = Session::new(session_config, random);
         let (events, event_receiver) = lane(LaneKind::Events, MAX_EVENTS, None);
