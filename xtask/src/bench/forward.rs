@@ -21,7 +21,7 @@ use crate::workspace::{Profile, Workspace};
 const LOAD_GENERATOR: &str = "actix-rtc-loadgen";
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
-/// Sums over all egress flushes: packets divided by lots is the mean size of a lot.
+/// What left the server: packets divided by lots is the mean size of a lot.
 const LOTS: [&str; 2] = ["actix_rtc_lots_total", "actix_rtc_lot_packets_total"];
 
 /// How much to measure.
@@ -186,7 +186,8 @@ fn event(load: &mut Running, patience: Duration, name: &str) -> Result<Value> {
 }
 
 fn lot_size(before: &Scrape, after: &Scrape) -> Option<f64> {
-    let growth = |name: &str| after.sum(name, &[]) - before.sum(name, &[]);
+    let out = [("direction", "out")];
+    let growth = |name: &str| after.sum(name, &out) - before.sum(name, &out);
     let [lots, packets] = LOTS.map(growth);
     (lots > 0.0).then(|| packets / lots)
 }

@@ -15,7 +15,7 @@ use crate::server::Server;
 use crate::setup::Tools;
 use crate::workspace::Workspace;
 
-const DROPPED: &str = "actix_rtc_dropped_packets_total";
+const DROPPED: &str = "actix_rtc_packets_dropped_total";
 const DATAGRAMS: usize = 100_000;
 /// In batches: 8,000 a second leave room for the call on a small machine.
 const BATCH: usize = 80;
