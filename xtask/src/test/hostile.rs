@@ -59,8 +59,10 @@ impl Call {
     pub(crate) fn finish(mut self) -> Result<()> {
         self.script.write_line("stop")?;
         let result = result_of(&self.script.finish()?)?;
-        if result["unaffected"] != true {
-            bail!("the call was affected: {result}");
+        // The least of every stream's packets per second: without it the script has watched nothing.
+        let watched = result["leastPerSecond"].as_object().is_some_and(|streams| !streams.is_empty());
+        if !watched {
+            bail!("the call was not watched: {result}");
         }
         Ok(())
     }
