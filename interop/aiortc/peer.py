@@ -270,6 +270,23 @@ async def subscribe(url, room):
     return connection, location, watcher
 
 
+async def echo(url):
+    """Calls a server that sends everything back; offer and answer travel as JSON."""
+    connection = new_connection()
+    connection.addTrack(Tone())
+    connection.addTrack(Picture())
+    watcher = Watcher(connection)
+    await connection.setLocalDescription(await connection.createOffer())
+    offer = {"type": "offer", "sdp": connection.localDescription.sdp}
+    status, _, body = await request("POST", f"{url}/offer", "application/json", json.dumps(offer))
+    if status not in (200, 201):
+        raise Failure(f"POST /offer answered {status}: {body}")
+    answer = json.loads(body)
+    await connection.setRemoteDescription(RTCSessionDescription(sdp=answer["sdp"], type=answer["type"]))
+    await connected(connection, "the caller")
+    return connection, watcher
+
+
 async def sent_figures(connection):
     """RTP packets sent, by kind."""
     entries = (await connection.getStats()).values()

@@ -22,6 +22,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     step(workspace, &mut report, "clippy", clippy)?;
     let xtask = ["clippy", "--package", "xtask", "--locked", "--all-targets", "--", "-D", "warnings"];
     step(workspace, &mut report, "clippy of xtask", workspace.cargo(&xtask))?;
+    // What the feature leaves out must not be missed by what stays.
+    let library = ["clippy", "--package", "actix-rtc", "--locked", "--no-default-features"];
+    let mut bare = workspace.cargo(&library);
+    bare.args(["--features", "vendored-openssl", "--", "-D", "warnings"]);
+    step(workspace, &mut report, "clippy without metrics", bare)?;
     let mut rustdoc = test::cargo(workspace, "doc")?;
     rustdoc.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
     step(workspace, &mut report, "rustdoc", rustdoc)?;

@@ -10,12 +10,13 @@ use crate::process::{Finished, Job};
 use crate::progress;
 use crate::server::Server;
 use crate::setup::{self, Tools};
-use crate::test::{self, Area, Request, Stage, artifacts, result_of, with_server};
-use crate::workspace::Workspace;
+use crate::test::{self, Area, Request, Stage, artifacts, result_of, with_program, with_server};
+use crate::workspace::{Profile, Workspace};
 
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(180);
 /// Named so that `--only` can pick them; the first part is the peer.
 const AIORTC_BOTH_WAYS: &str = "aiortc publishes and subscribes";
+const AIORTC_ECHO: &str = "aiortc and the echo example";
 const AIORTC_AND_CHROMIUM: &str = "aiortc and Chromium in one room";
 
 /// A peer to call.
@@ -61,6 +62,13 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
                 bail!("no frame arrived: {seen}");
             }
             Ok(format!("{frames} frames and {samples} audio samples arrived"))
+        })
+    })?;
+    stage.case(AIORTC_ECHO, &[&tools.aiortc], || {
+        let example = workspace.target.join(Profile::Dev.folder()).join("examples/echo");
+        with_program(workspace, "aiortc-echo", &example, |server| {
+            let seen = result_of(&python(workspace, &tools, "echo.py", server)?)?;
+            Ok(format!("{} frames and {} audio samples came back", seen["frames"], seen["audio_samples"]))
         })
     })?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];

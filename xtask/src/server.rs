@@ -1,5 +1,6 @@
 //! One run of the server under test: started on free ports, found by the address it prints.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -36,16 +37,38 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(workspace: &Workspace, options: &Options<'_>) -> Result<Self> {
-        let log = workspace.logs().join(format!("{}.server.log", options.name));
-        let mut command = command(&workspace.binary(BINARY, options.profile), options.prefix)?;
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(&workspace.target);
-        if options.fault_injection {
-            command.arg("--enable-fault-injection");
+        let binary = workspace.binary(BINARY, options.profile);
+        let mut words: Vec<&OsStr> = options.prefix.iter().map(OsStr::new).collect();
+        words.push(binary.as_os_str());
+        let faults = if options.fault_injection { &["--enable-fault-injection"][..] } else { &[] };
+        if !binary.is_file() {
+            bail!("{} is not built", binary.display());
         }
+        Self::launch(workspace, &words, faults, options.name)
+    }
+
+    /// Starts another program that takes `--listen` and prints the address of its page.
+    pub(crate) fn start_program(
+        workspace: &Workspace,
+        program: &Path,
+        arguments: &[&str],
+        name: &str,
+    ) -> Result<Self> {
+        if !program.is_file() {
+            bail!("{} is not built", program.display());
+        }
+        Self::launch(workspace, &[program.as_os_str()], arguments, name)
+    }
+
+    fn launch(workspace: &Workspace, words: &[&OsStr], arguments: &[&str], name: &str) -> Result<Self> {
+        let log = workspace.logs().join(format!("{name}.server.log"));
+        let (first, rest) = words.split_first().context("no program to start")?;
+        let mut command = Command::new(first);
+        command.args(rest).args(["--listen", "127.0.0.1:0"]).args(arguments).current_dir(&workspace.target);
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "info");
         }
-        let mut process = Job::new(BINARY, command, LIFE_MAX).log(log).start()?;
+        let mut process = Job::new(name, command, LIFE_MAX).log(log).start()?;
         let address = process
             .wait_for_line(START_PATIENCE, "the address of its page", page_address)
             .map_err(|error| {
@@ -112,16 +135,6 @@ impl Server {
     pub(crate) fn tail(&self, count: usize) -> String {
         self.process.tail(count)
     }
-}
-
-fn command(program: &Path, prefix: &[&str]) -> Result<Command> {
-    if !program.is_file() {
-        bail!("{} is not built", program.display());
-    }
-    let Some((first, rest)) = prefix.split_first() else { return Ok(Command::new(program)) };
-    let mut command = Command::new(first);
-    command.args(rest).arg(program);
-    Ok(command)
 }
 
 /// The address in a line that names `http://127.0.0.1:PORT`.

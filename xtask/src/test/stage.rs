@@ -1,6 +1,6 @@
 //! Where one test of the served areas runs: skipping, timing, and telling what went wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -72,8 +72,9 @@ impl<'a> Stage<'a> {
         match result {
             Ok(detail) => self.report.add(&self.area, name, Outcome::Passed, &detail, elapsed),
             Err(error) => {
-                eprintln!("{error:?}");
-                let detail = format!("{error}");
+                // The whole chain of causes; a backtrace would say where in here it was noticed.
+                let detail = format!("{error:#}");
+                eprintln!("{detail}");
                 self.report.add(&self.area, name, Outcome::Failed, &detail, elapsed);
             }
         }
@@ -89,7 +90,20 @@ pub(crate) fn with_server(
     body: impl FnOnce(&mut Server) -> Result<String>,
 ) -> Result<String> {
     let options = Options { profile: Profile::Dev, name, fault_injection, prefix: &[] };
-    let mut server = Server::start(workspace, &options)?;
+    watched(Server::start(workspace, &options)?, body)
+}
+
+/// The same with another program that listens where it is told and prints the address of its page.
+pub(crate) fn with_program(
+    workspace: &Workspace,
+    name: &str,
+    program: &Path,
+    body: impl FnOnce(&mut Server) -> Result<String>,
+) -> Result<String> {
+    watched(Server::start_program(workspace, program, &[], name)?, body)
+}
+
+fn watched(mut server: Server, body: impl FnOnce(&mut Server) -> Result<String>) -> Result<String> {
     let result = body(&mut server);
     let result = match (result, server.is_running()) {
         (Ok(_), Ok(false)) => Err(anyhow!("the server ended by itself")),
