@@ -128,6 +128,30 @@ fn no_source_file_is_too_long_to_read() {
 }
 
 #[test]
+fn links_in_the_documents_lead_somewhere() {
+    let mut dead = Vec::new();
+    for entry in std::fs::read_dir(root()).expect("the root can be listed").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a document is readable text");
+        for link in relative_links(&text) {
+            if !root().join(link).exists() {
+                dead.push(format!("{}: {link} does not exist", path.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "\n{}", dead.join("\n"));
+}
+
+/// The targets of `[text](target)` that are paths, without what follows a `#`.
+fn relative_links(text: &str) -> Vec<&str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains(':')).collect()
+}
+
+#[test]
 fn the_rules_see_code_and_nothing_else() {
     let text = r##"//! tokio in a doc comment
 use tokio::time; // 2
