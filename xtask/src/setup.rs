@@ -109,9 +109,17 @@ fn install_packages(workspace: &Workspace, packages: &[&str]) -> Result<(), Stri
     update.arg("update");
     // A stale package list may still do.
     let _ = run_logged("apt-get update", update, log("apt-update"));
-    let mut command = apt_get();
-    command.args(["install", "-y", "--no-install-recommends"]).args(packages);
-    run_logged("apt-get install", command, log("apt-install")).map_err(|error| format!("{error}; {by_hand}"))
+    let install = |packages: &[&str]| {
+        let mut command = apt_get();
+        command.args(["install", "-y", "--no-install-recommends"]).args(packages);
+        run_logged("apt-get install", command, log("apt-install"))
+    };
+    let Err(error) = install(packages) else { return Ok(()) };
+    // One that cannot be had must not keep the others away.
+    for package in packages {
+        let _ = install(&[package]);
+    }
+    Err(format!("{error}; {by_hand}"))
 }
 
 fn apt_get() -> Command {
