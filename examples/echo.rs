@@ -1,7 +1,7 @@
 //! An echo server: every audio and video packet comes back to its sender.
 //!
 //! ```sh
-//! cargo run --release --example echo -- 127.0.0.1:8090
+//! cargo run --release --example echo -- --listen 127.0.0.1:8090
 //! curl -X POST -H 'content-type: application/json' -d '{"type":"offer","sdp":"v=0…"}' \
 //!     http://127.0.0.1:8090/offer
 //! ```
@@ -9,8 +9,9 @@
 //! `POST /offer` takes `{"type":"offer","sdp":…}` and returns the answer, candidates included.
 
 use actix_rtc::{
-    MediaKind, NetworkConfig, RtcConfiguration, RtcEngine, RtcEngineConfig, RtcError, RtcEvents, RtcPeerConnection,
-    RtcPeerConnectionEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcSessionDescription, UdpMode,
+    MediaKind, NetworkConfig, RtcConfiguration, RtcEngine, RtcEngineConfig, RtcError, RtcEvents,
+    RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection,
+    RtcSessionDescription, UdpMode,
 };
 use actix_web::{App, HttpResponse, HttpServer, Responder, web};
 use futures_util::StreamExt;
@@ -71,7 +72,12 @@ async fn keep(connection: RtcPeerConnection, mut events: RtcEvents) {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8090".to_owned());
+    let arguments: Vec<String> = std::env::args().collect();
+    let address = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
+        [] => "127.0.0.1:8090".to_owned(),
+        ["--listen", address] => address.to_owned(),
+        _ => return Err(std::io::Error::other("usage: echo [--listen ADDRESS:PORT]")),
+    };
     let mut config = RtcEngineConfig::default();
     config.udp = UdpMode::Shared { port: 0 };
     let mut network = NetworkConfig::default();
@@ -79,10 +85,9 @@ async fn main() -> std::io::Result<()> {
     config.network = network;
     let engine = RtcEngine::start(config).await?;
     let data = web::Data::new(engine);
-    let server = HttpServer::new(move || {
-        App::new().app_data(data.clone()).route("/offer", web::post().to(offer))
-    })
-    .bind(&address)?;
+    let server =
+        HttpServer::new(move || App::new().app_data(data.clone()).route("/offer", web::post().to(offer)))
+            .bind(&address)?;
     for address in server.addrs() {
         println!("echo is ready: POST http://{address}/offer");
     }

@@ -93,7 +93,8 @@ fn run(seed: u64, certificates: &[Certificate; 2]) -> Result<Outcome, String> {
         }
         let pending = (!answered).then_some(answer_arrives);
         let timeouts = peers.iter().filter_map(Peer::next_timeout);
-        let next = timeouts.chain(network.next_arrival()).chain(pending).min().ok_or("nothing is left to happen")?;
+        let next =
+            timeouts.chain(network.next_arrival()).chain(pending).min().ok_or("nothing is left to happen")?;
         now = next.max(now + Duration::from_micros(100));
         if now - begin > PATIENCE {
             let counts = peers.each_ref().map(|peer| peer.received.len());
@@ -127,7 +128,8 @@ fn two_peers_connect_and_exchange_media_over_bad_networks() {
         Some(seed) => seed..seed + 1,
         None => 0..variable("ACTIX_RTC_SEEDS").unwrap_or(1_000),
     };
-    let certificates = [KeyType::EcdsaP256, KeyType::EcdsaP256].map(|key| Certificate::generate(key).unwrap());
+    let certificates =
+        [KeyType::EcdsaP256, KeyType::EcdsaP256].map(|key| Certificate::generate(key).unwrap());
     let mut outcomes = Vec::new();
     let mut failures = Vec::new();
     for seed in seeds {

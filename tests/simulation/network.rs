@@ -1,6 +1,11 @@
 //! A network in memory: seeded loss, delay, reordering and duplication, in virtual time.
 
-use std::{cmp::Reverse, collections::BinaryHeap, net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use actix_rtc::proto::Transmit;
 use rand::{Rng, rngs::StdRng};

@@ -1,6 +1,9 @@
 //! A peer made of the protocol state machines alone: signalling, ICE, DTLS, SRTP, sender, receiver.
 
-use std::{net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use actix_rtc::proto::{
     Transmit,
@@ -48,7 +51,13 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(now: Instant, address: SocketAddr, offerer: bool, certificate: &Certificate, seed: u64) -> Self {
+    pub fn new(
+        now: Instant,
+        address: SocketAddr,
+        offerer: bool,
+        certificate: &Certificate,
+        seed: u64,
+    ) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let credentials = ice::Credentials::generate(&mut random);
         let parameters = IceParameters {
@@ -154,11 +163,13 @@ impl Peer {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        let media = self.media.as_ref().map(|media| {
-            media.receiver.poll_timeout().into_iter().chain(media.sender.poll_timeout()).min()
-        });
+        let media = self
+            .media
+            .as_ref()
+            .map(|media| media.receiver.poll_timeout().into_iter().chain(media.sender.poll_timeout()).min());
         let packet = self.media.as_ref().map(|media| media.next_packet);
-        let dtls = self.dtls.as_ref().filter(|_| self.selected.is_some()).and_then(|dtls| dtls.poll_timeout());
+        let dtls =
+            self.dtls.as_ref().filter(|_| self.selected.is_some()).and_then(|dtls| dtls.poll_timeout());
         [self.agent.poll_timeout(), dtls, media.flatten(), packet].into_iter().flatten().min()
     }
 
@@ -228,7 +239,11 @@ impl Peer {
                 buffer.resize(compound.len() + media.outbound.rtcp_overhead(), 0);
                 let length = media.outbound.protect_rtcp(&mut buffer, compound.len()).unwrap();
                 buffer.truncate(length);
-                self.outgoing.push(Transmit { local: pair.local, remote: pair.remote, payload: buffer.into() });
+                self.outgoing.push(Transmit {
+                    local: pair.local,
+                    remote: pair.remote,
+                    payload: buffer.into(),
+                });
             }
         }
     }

@@ -94,7 +94,7 @@ pub struct PeerConnection {
     children: Children,
     transceivers: Vec<TransceiverActors>,
     /// Keeps the sockets for as long as the peer lives.
-    environment: PeerEnvironment,
+    _attachment: Rc<Attachment>,
     clock: ClockAnchor,
     offerer: Option<bool>,
     ice_state: ice::State,
@@ -152,7 +152,7 @@ impl PeerConnection {
                     session,
                     children,
                     transceivers: Vec::new(),
-                    environment,
+                    _attachment: environment.attachment,
                     clock: config.clock,
                     offerer: None,
                     ice_state: ice::State::New,
@@ -191,6 +191,7 @@ impl PeerConnection {
             snapshot.transceivers = transceivers;
             snapshot.signaling_state.replace(signaling)
         };
+        self.snapshot.notify();
         if previous_signaling.is_some_and(|previous| previous != signaling) {
             self.emit(RtcPeerConnectionEvent::SignalingStateChange(signaling));
         }
@@ -267,6 +268,11 @@ impl Metered for PeerConnection {
 
 impl Actor for PeerConnection {
     type Context = MeteredContext<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.snapshot.lock().ended = true;
+        self.snapshot.notify();
+    }
 }
 
 impl Supervised for PeerConnection {}
