@@ -197,7 +197,15 @@ impl ExtensionMap {
             if *kind == ExtensionKind::AbsoluteSendTime {
                 written.absolute_send_time = Some(buffer.len());
             }
+            let at = buffer.len();
             buffer.extend_from_slice(value);
+            if *kind == ExtensionKind::DependencyDescriptor
+                && leg.frame_number_shift != 0
+                && let Some(number) = buffer[at..].get_mut(1..3)
+            {
+                let shifted = u16::from_be_bytes([number[0], number[1]]).wrapping_add(leg.frame_number_shift);
+                number.copy_from_slice(&shifted.to_be_bytes());
+            }
         }
         let length = buffer.len() - start - 4;
         if length == 0 {
