@@ -54,6 +54,7 @@ export class Call extends EventTarget {
   #onOnline = () => {
     if (this.state === "reconnecting" && !this.#signalling) this.retry();
   };
+  #retired = null; // the peer of the try before, kept so that its pictures last until there are new ones
   #formerIds = new Set(); // who we were before: the server may not have noticed that they are gone
 
   constructor({ url, room, name, media }) {
@@ -215,6 +216,7 @@ export class Call extends EventTarget {
     if (!this.#mediaWorks() || this.state === "live") return;
     this.#wasLive = true;
     this.#setState("live");
+    this.#dropRetired();
     // Only a connection that lasts wipes out the failures before it.
     this.#after(PAUSE_MAX_MS, () => {
       if (this.state === "live") this.#tries = 0;
@@ -277,6 +279,7 @@ export class Call extends EventTarget {
 
   #fail(reason) {
     this.#dropConnection();
+    this.#dropRetired();
     this.#setState("failed", reason);
   }
 
@@ -285,15 +288,24 @@ export class Call extends EventTarget {
     this.#scope = null;
     this.#signalling?.close();
     this.#signalling = null;
-    this.peer?.close();
-    this.peer = null;
+    if (this.peer) {
+      this.#dropRetired();
+      this.#retired = this.peer;
+      this.peer = null;
+    }
     this.#restarting = false;
     if (this.ownId !== null) this.#formerIds.add(this.ownId);
     this.ownId = null;
   }
 
+  #dropRetired() {
+    this.#retired?.close();
+    this.#retired = null;
+  }
+
   #end() {
     this.#dropConnection();
+    this.#dropRetired();
     this.#media.removeEventListener("change", this.#onMediaChange);
     window.removeEventListener("online", this.#onOnline);
     this.participants.clear();

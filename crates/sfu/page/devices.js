@@ -34,6 +34,8 @@ export class LocalMedia extends EventTarget {
   videoWanted = true;
   /** `{ title, text }` for people, or null: why something is missing. */
   problem = null;
+  /** The browser is being asked, and perhaps the user by the browser. */
+  asking = false;
   chosen = { audioinput: "", videoinput: "", audiooutput: "" };
 
   constructor() {
@@ -57,25 +59,27 @@ export class LocalMedia extends EventTarget {
 
   /** Asks for what is wanted and missing. Never throws: what failed is told by `problem`. */
   async acquire() {
-    this.problem = null;
-    const audio = this.audioWanted && !this.audioTrack;
-    const video = this.videoWanted && !this.videoTrack;
-    if (!navigator.mediaDevices?.getUserMedia) {
-      this.problem = explainMissingApi();
-    } else if (audio && video) {
-      // Together first, so that the browser asks once. If that fails, each alone: one of them may be there.
-      const error = await this.#get({ audio, video });
-      if (error) {
-        const audioError = error.name === "NotAllowedError" ? error : await this.#get({ audio });
-        const videoError = error.name === "NotAllowedError" ? error : await this.#get({ video });
-        this.problem = explain(audioError, videoError);
-      }
-    } else if (audio || video) {
-      const error = await this.#get({ audio, video });
-      if (error) this.problem = explain(audio ? error : null, video ? error : null);
-    }
+    if (this.asking) return;
+    this.asking = true;
+    this.#changed();
+    this.problem = await this.#acquireMissing();
+    this.asking = false;
     this.#changed();
     this.dispatchEvent(new Event("devices"));
+  }
+
+  /** Answers the problem, or null. */
+  async #acquireMissing() {
+    const audio = this.audioWanted && !this.audioTrack;
+    const video = this.videoWanted && !this.videoTrack;
+    if (!navigator.mediaDevices?.getUserMedia) return explainMissingApi();
+    if (!audio && !video) return null;
+    const error = await this.#get({ audio, video });
+    if (!error) return null;
+    if (!audio || !video) return explain(audio ? error : null, video ? error : null);
+    // Together first, so that the browser asks once. That failed: each alone, one of them may be there.
+    if (error.name === "NotAllowedError") return explain(error, error);
+    return explain(await this.#get({ audio }), await this.#get({ video }));
   }
 
   async setAudioOn(on) {

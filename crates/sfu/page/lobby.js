@@ -14,7 +14,6 @@ export class Lobby extends EventTarget {
   #video = byId("preview-video");
   #stopLevel = () => {};
   #levelTrack = null;
-  #asking = false;
 
   constructor(media) {
     super();
@@ -28,7 +27,7 @@ export class Lobby extends EventTarget {
     });
     byId("lobby-mic").addEventListener("click", () => media.setAudioOn(!media.audioOn));
     byId("lobby-camera").addEventListener("click", () => media.setVideoOn(!media.videoOn));
-    byId("media-retry").addEventListener("click", () => this.#ask());
+    byId("media-retry").addEventListener("click", () => media.acquire());
     media.addEventListener("change", () => this.#show());
     showDeviceChoice(byId("lobby-devices"), media, make);
   }
@@ -38,23 +37,13 @@ export class Lobby extends EventTarget {
     document.title = "Join a call · actix-rtc";
     showText(byId("lobby-notice"), notice);
     (this.#room.value ? this.#name : this.#room).focus({ preventScroll: true });
-    this.#show();
-    this.#ask();
+    this.#media.acquire();
   }
 
   close() {
     this.#view.hidden = true;
     this.#watchLevel(null);
     this.#video.srcObject = null;
-  }
-
-  async #ask() {
-    if (this.#asking) return;
-    this.#asking = true;
-    this.#show();
-    await this.#media.acquire();
-    this.#asking = false;
-    this.#show();
   }
 
   #submit() {
@@ -71,7 +60,7 @@ export class Lobby extends EventTarget {
 
   #show() {
     if (this.#view.hidden) return;
-    const { videoTrack, audioTrack, problem } = this.#media;
+    const { videoTrack, audioTrack, problem, asking } = this.#media;
     this.#showPreview(videoTrack);
     showSwitch(byId("lobby-mic"), microphoneSwitch(this.#media));
     showSwitch(byId("lobby-camera"), cameraSwitch(this.#media));
@@ -79,7 +68,7 @@ export class Lobby extends EventTarget {
     byId("media-problem-title").textContent = problem?.title ?? "";
     byId("media-problem-text").textContent = problem?.text ?? "";
     byId("media-retry").hidden = !navigator.mediaDevices?.getUserMedia;
-    const listens = !audioTrack && !videoTrack && !this.#asking;
+    const listens = !audioTrack && !videoTrack && !asking;
     byId("join").textContent = listens ? "Join to watch and listen" : "Join";
     this.#watchLevel(audioTrack);
   }
@@ -90,7 +79,7 @@ export class Lobby extends EventTarget {
     byId("preview-frame").classList.toggle("has-video", Boolean(track));
     let text = "";
     if (!track) {
-      if (this.#asking && this.#media.videoWanted) text = "Waiting for your camera… Your browser may be asking you to allow it.";
+      if (this.#media.asking && this.#media.videoWanted) text = "Waiting for your camera… Your browser may be asking you to allow it.";
       else text = this.#media.videoWanted ? "No camera" : "Camera is off";
     }
     byId("preview-empty").textContent = text;
@@ -112,24 +101,24 @@ export class Lobby extends EventTarget {
 /** How the two switches look, in the lobby and in the call. */
 export function microphoneSwitch(media, shortcut) {
   return {
-    on: media.audioOn,
+    on: media.audioOn || (media.asking && media.audioWanted),
     iconOn: "mic",
     iconOff: "mic-off",
     labelOn: "Mute the microphone",
     labelOff: media.audioTrack ? "Unmute the microphone" : "Use a microphone",
-    disabled: !navigator.mediaDevices,
+    disabled: !navigator.mediaDevices || media.asking,
     shortcut,
   };
 }
 
 export function cameraSwitch(media, shortcut) {
   return {
-    on: media.videoOn,
+    on: media.videoOn || (media.asking && media.videoWanted),
     iconOn: "camera",
     iconOff: "camera-off",
     labelOn: "Turn the camera off",
     labelOff: "Turn the camera on",
-    disabled: !navigator.mediaDevices,
+    disabled: !navigator.mediaDevices || media.asking,
     shortcut,
   };
 }

@@ -111,6 +111,7 @@ export class Tile {
 
   /** The connection is being repaired: what is seen is the past. */
   setStale(stale) {
+    if (stale) this.#spokeAt = -Infinity;
     this.element.classList.toggle("stale", stale);
   }
 

@@ -83,7 +83,7 @@ export class CallView extends EventTarget {
     byId("banner").hidden = !interrupted;
     if (interrupted) {
       const offline = navigator.onLine === false ? "You are offline." : reason;
-      byId("banner-text").textContent = `${offline} Trying to get back…`;
+      byId("banner-text").textContent = `${offline} ${state === "connecting" ? "Trying again…" : "Trying to get back…"}`;
     }
     byId("failure").hidden = state !== "failed";
     if (state === "failed") {
