@@ -36,6 +36,7 @@ export class Call extends EventTarget {
   state = "idle";
   /** Why it is reconnecting or has failed: a sentence for people. */
   reason = "";
+  wasLive = false;
   room;
   name;
   ownId = null;
@@ -48,7 +49,6 @@ export class Call extends EventTarget {
   #signalling = null;
   #scope = null; // AbortController: everything that belongs to the current try
   #tries = 0;
-  #wasLive = false;
   #restarting = false;
   #onMediaChange = () => this.#publish();
   #onOnline = () => {
@@ -75,7 +75,7 @@ export class Call extends EventTarget {
   /** Goes on at once, from a pause between two tries or after it had failed. */
   retry() {
     this.#tries = 0;
-    this.#setState(this.#wasLive ? "reconnecting" : "connecting", this.reason);
+    this.#setState(this.wasLive ? "reconnecting" : "connecting", this.reason);
     this.#connect();
   }
 
@@ -214,7 +214,7 @@ export class Call extends EventTarget {
 
   #checkLive() {
     if (!this.#mediaWorks() || this.state === "live") return;
-    this.#wasLive = true;
+    this.wasLive = true;
     this.#setState("live");
     this.#dropRetired();
     // Only a connection that lasts wipes out the failures before it.
@@ -261,7 +261,7 @@ export class Call extends EventTarget {
 
   #signallingLost({ code, reason }) {
     if (code === 1001) return this.#tryAgain("The server is going down.");
-    if (this.#wasLive) return this.#tryAgain(reason || "The connection to the server was lost.");
+    if (this.wasLive) return this.#tryAgain(reason || "The connection to the server was lost.");
     this.#tryAgain(reason || "The server can't be reached.");
   }
 
@@ -269,8 +269,8 @@ export class Call extends EventTarget {
   #tryAgain(reason) {
     this.#dropConnection();
     this.#tries += 1;
-    if (this.#tries >= (this.#wasLive ? TRIES_LIVE : TRIES_FIRST)) return this.#fail(reason);
-    this.#setState(this.#wasLive ? "reconnecting" : "connecting", reason);
+    if (this.#tries >= (this.wasLive ? TRIES_LIVE : TRIES_FIRST)) return this.#fail(reason);
+    this.#setState(this.wasLive ? "reconnecting" : "connecting", reason);
     this.#scope = new AbortController();
     // The spread keeps a room full of people from coming back in the same instant.
     const pause = Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** (this.#tries - 1)) * (0.75 + Math.random() / 2);

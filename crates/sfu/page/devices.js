@@ -179,11 +179,13 @@ export class LocalMedia extends EventTarget {
 /** Browsers hide `mediaDevices` from pages that did not come over a safe way. */
 function explainMissingApi() {
   if (!window.isSecureContext) {
+    const local = new URL(location.origin);
+    local.hostname = "localhost";
     return {
       title: "No camera or microphone on this address",
       text:
         `Browsers give them only to pages from localhost or over HTTPS, and this one came over ${location.origin}. ` +
-        "Start the server with a certificate and key, or open it on the same machine as http://localhost. " +
+        `Start the server with a certificate and key, or open it on its own machine as ${local.origin}. ` +
         "You can still join to watch and listen.",
     };
   }

@@ -86,11 +86,11 @@ export class Lobby extends EventTarget {
   }
 
   #watchLevel(track) {
+    const meter = byId("lobby-level");
+    meter.hidden = !track;
     if (track === this.#levelTrack) return;
     this.#stopLevel();
     this.#levelTrack = track;
-    const meter = byId("lobby-level");
-    meter.hidden = !track;
     this.#stopLevel = watchLevel(track, (level) => {
       meter.style.setProperty("--level", level.toFixed(2));
       meter.setAttribute("aria-valuenow", String(Math.round(level * 100)));

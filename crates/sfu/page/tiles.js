@@ -14,7 +14,6 @@ export class Tile {
   #avatar;
   #nameText;
   #marker;
-  #wait;
   #statsButton;
   #stats;
   #stream = new MediaStream();
@@ -33,7 +32,6 @@ export class Tile {
     this.#avatar = make("span", { class: "avatar", "aria-hidden": "true" });
     this.#nameText = make("span", { class: "name-text" });
     this.#marker = make("span", { class: "marker", hidden: true }, icon("mic-off"));
-    this.#wait = make("span", { class: "wait", hidden: true }, "waiting for video…");
     this.#statsButton = make("button", { type: "button", class: "tile-button", "aria-expanded": "false" }, icon("stats"));
     this.#statsButton.addEventListener("click", () => this.showStats(this.#stats.hidden));
     this.#stats = make("dl", { class: "stats", hidden: true });
@@ -42,7 +40,6 @@ export class Tile {
       { class: own ? "tile own" : "tile" },
       this.#video,
       this.#avatar,
-      this.#wait,
       make("span", { class: "name" }, this.#marker, this.#nameText),
       this.#stats,
       this.#statsButton,
@@ -111,7 +108,7 @@ export class Tile {
 
   /** The connection is being repaired: what is seen is the past. */
   setStale(stale) {
-    if (stale) this.#spokeAt = -Infinity;
+    if (stale) this.setLevel(0, Infinity);
     this.element.classList.toggle("stale", stale);
   }
 
@@ -141,7 +138,8 @@ export class Tile {
   #showPicture() {
     const playing = this.#state.video && this.element.classList.contains("has-frames");
     this.element.classList.toggle("playing", playing);
-    this.#wait.hidden = playing || !this.#state.video;
+    // Their camera is on, but no picture has come yet.
+    this.element.classList.toggle("waiting", this.#state.video && !playing);
   }
 }
 

@@ -46,6 +46,8 @@ export class CallView extends EventTarget {
     this.#own = new Tile({ name: call.name, own: true });
     this.#list.replaceChildren(this.#own.element);
     this.#statsOfAll = false;
+    byId("toggle-stats").setAttribute("aria-pressed", "false");
+    this.#toldProblem = this.#media.problem; // by the lobby
     call.addEventListener("state", () => this.#showState());
     call.addEventListener("participants", () => this.#showParticipants());
     call.addEventListener("media", () => this.#showMedia());
@@ -87,6 +89,7 @@ export class CallView extends EventTarget {
     }
     byId("failure").hidden = state !== "failed";
     if (state === "failed") {
+      byId("failure-title").textContent = this.#call.wasLive ? "The call was lost" : "The call can't start";
       byId("failure-text").textContent = reason;
       byId("failure-retry").focus();
     }
