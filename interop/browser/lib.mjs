@@ -241,8 +241,85 @@ export class Person {
     ]);
   }
 
+  /** From now on the frames and audio packets received from each of the others are sampled inside the page. */
+  watchFlow(intervalMs = 50) {
+    return this.page.evaluate((interval) => {
+      window.__flow = [];
+      const sample = async () => {
+        const figures = Object.values(await __sfu.stats());
+        const counts = figures.map((f) => [f.name, f.framesDecoded, f.audioPacketsReceived]);
+        window.__flow.push({ time: Date.now(), counts });
+        setTimeout(sample, interval);
+      };
+      sample();
+    }, intervalMs);
+  }
+
+  async flow() {
+    return new Flow(await this.page.evaluate(() => window.__flow));
+  }
+
   async leave() {
     await this.page.click("#leave");
+  }
+}
+
+/** What one page received from each of the others over time, sampled. Times are those of Date.now(). */
+export class Flow {
+  #streams = new Map(); // "frames from Ann" → [[time, count], …]
+
+  constructor(samples) {
+    for (const { time, counts } of samples) {
+      for (const [name, frames, audioPackets] of counts) {
+        this.#add(`frames from ${name}`, time, frames);
+        this.#add(`audio from ${name}`, time, audioPackets);
+      }
+    }
+  }
+
+  #add(stream, time, count) {
+    if (!this.#streams.has(stream)) this.#streams.set(stream, []);
+    this.#streams.get(stream).push([time, count]);
+  }
+
+  get streams() {
+    return [...this.#streams.keys()];
+  }
+
+  /** Per stream the longest time without anything new between `from` and `to`. */
+  longestPausesMs(from, to) {
+    const result = {};
+    for (const [stream, samples] of this.#streams) {
+      let last = null;
+      let grewAt = from;
+      let longest = 0;
+      for (const [time, count] of samples) {
+        if (time < from) {
+          last = count;
+          continue;
+        }
+        if (time > to) break;
+        if (last !== null && count > last) {
+          longest = Math.max(longest, time - grewAt);
+          grewAt = time;
+        }
+        last = count;
+      }
+      result[stream] = Math.max(longest, to - grewAt);
+    }
+    return result;
+  }
+
+  /** Per stream what came in each whole window of `spanMs` between `from` and `to`. */
+  windows(from, to, spanMs = 1_000) {
+    const result = {};
+    for (const [stream, samples] of this.#streams) {
+      const at = (time) => samples.findLast(([sampled]) => sampled <= time)?.[1] ?? samples[0][1];
+      const growth = [];
+      for (let start = from; start + spanMs <= to; start += spanMs) growth.push(at(start + spanMs) - at(start));
+      result[stream] = growth;
+    }
+    return result;
   }
 }
 
@@ -258,6 +335,11 @@ export class Metrics {
       for (const [, name, value] of (match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) labels[name] = value;
       this.#series.push({ name: match[1], labels, value: Number(match[3]) });
     }
+  }
+
+  /** Like `sum`, for series that are left out until there is something to count. */
+  sumOrZero(name, labels = {}) {
+    return this.has(name) ? this.sum(name, labels) : 0;
   }
 
   has(name) {

@@ -79,7 +79,8 @@ function testHook(view, current) {
           freezeCount: video?.freezeCount ?? 0,
           totalAudioEnergy: audio?.totalAudioEnergy ?? 0,
           bytesReceived: (audio?.bytesReceived ?? 0) + (video?.bytesReceived ?? 0),
-          packetsReceived: (audio?.packetsReceived ?? 0) + (video?.packetsReceived ?? 0),
+          audioPacketsReceived: audio?.packetsReceived ?? 0,
+          videoPacketsReceived: video?.packetsReceived ?? 0,
           packetsLost: (audio?.packetsLost ?? 0) + (video?.packetsLost ?? 0),
           firstFrameAt: firstFrameTime === null ? null : firstFrameTime - joinedAt,
         };
