@@ -57,7 +57,8 @@ export class Peer extends EventTarget {
 
   /** Someone without devices who is alone in a room has nothing to connect. */
   get hasMedia() {
-    return this.#connection.getTransceivers().length > 0;
+    const { audio, video } = this.#localTracks;
+    return Boolean(audio || video || this.#remoteTracks.size > 0 || this.#connection.getTransceivers().length > 0);
   }
 
   get connectionState() {
@@ -144,12 +145,15 @@ export class Peer extends EventTarget {
       this.#dirty = true;
       return;
     }
-    this.#dirty = false;
     this.#starting = true;
+    // Wishes stated in one go, as after joining, belong into one offer.
+    await Promise.resolve();
+    this.#dirty = false;
     try {
+      if (this.#closed) return;
       this.#publish();
       this.#subscribe();
-      if (!this.hasMedia) return;
+      if (this.#connection.getTransceivers().length === 0) return;
       const iceRestart = this.#wantsIceRestart;
       this.#wantsIceRestart = false;
       const offer = await this.#connection.createOffer({ iceRestart });
