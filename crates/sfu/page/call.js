@@ -50,6 +50,7 @@ export class Call extends EventTarget {
   #scope = null; // AbortController: everything that belongs to the current try
   #tries = 0;
   #restarting = false;
+  #callOffMediaLimit = () => {};
   #onMediaChange = () => this.#publish();
   #onOnline = () => {
     if (this.state === "reconnecting" && !this.#signalling) this.retry();
@@ -149,10 +150,8 @@ export class Call extends EventTarget {
     this.dispatchEvent(new Event("participants"));
     this.#publish();
     this.#subscribe();
-    this.#after(MEDIA_LIMIT_MS, () => {
-      if (!this.#mediaWorks()) {
-        this.#tryAgain("No media path to the server was found. A firewall may be blocking UDP.");
-      }
+    this.#callOffMediaLimit = this.#after(MEDIA_LIMIT_MS, () => {
+      this.#tryAgain("No media path to the server was found. A firewall may be blocking UDP.");
     });
     this.#checkLive();
   }
@@ -214,6 +213,7 @@ export class Call extends EventTarget {
 
   #checkLive() {
     if (!this.#mediaWorks() || this.state === "live") return;
+    this.#callOffMediaLimit();
     this.wasLive = true;
     this.#setState("live");
     this.#dropRetired();
