@@ -31,6 +31,7 @@ export class Peer extends EventTarget {
   // What is there.
   #senders = { audio: null, video: null }; // kind → RTCRtpTransceiver
   #subscriptions = new Map(); // track id → RTCRtpTransceiver
+  #uses = new Map(); // RTCRtpTransceiver → how often it was used again
   #refused = new Set(); // track ids the server answered inactive: asked for again when its list changes
 
   // Negotiation.
@@ -70,9 +71,10 @@ export class Peer extends EventTarget {
     return { audio: this.#senders.audio?.mid ?? null, video: this.#senders.video?.mid ?? null };
   }
 
-  /** Track id → mid of what is received. */
-  subscribedMids() {
-    return new Map([...this.#subscriptions].map(([trackId, transceiver]) => [trackId, transceiver.mid]));
+  /** Track id → `{ mid, use }` of what is received, once negotiated; `use` counts how often the section was used before. */
+  receivedSections() {
+    const negotiated = [...this.#subscriptions].filter(([trackId]) => this.receivedTrack(trackId));
+    return new Map(negotiated.map(([trackId, t]) => [trackId, { mid: t.mid, use: this.#uses.get(t) ?? 0 }]));
   }
 
   /** The media that carries a published track of somebody else, once negotiated. */
@@ -200,12 +202,13 @@ export class Peer extends EventTarget {
       .find((t) => !taken.has(t) && t.receiver.track.kind === kind && t.currentDirection === "inactive");
     if (!idle) return this.#connection.addTransceiver(kind, { direction: "recvonly" });
     idle.direction = "recvonly";
+    this.#uses.set(idle, (this.#uses.get(idle) ?? 0) + 1);
     return idle;
   }
 
   #sendOffer(sdp) {
     const subscriptions = {};
-    for (const [trackId, mid] of this.subscribedMids()) subscriptions[mid] = trackId;
+    for (const [trackId, { mid }] of this.#subscriptions) subscriptions[mid] = trackId;
     this.#send({ type: "offer", id: this.#offer.id, sdp, subscriptions });
     this.#offer.sent = true;
     this.#offer.timer = setTimeout(() => this.#fail("The server did not answer the offer in time."), ANSWER_LIMIT_MS);

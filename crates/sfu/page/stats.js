@@ -4,9 +4,19 @@
 /** Rates are taken over at least this span; shorter ones jump about. */
 const RATE_SPAN_MS = 900;
 
+const COUNTERS = [
+  "bytesReceived",
+  "packetsReceived",
+  "packetsLost",
+  "framesDecoded",
+  "freezeCount",
+  "totalAudioEnergy",
+];
+
 export class StatsReader {
   #connection;
   #earlier = new Map(); // report id → { time, bytes, packets, lost, rate }
+  #baselines = new Map(); // mid → { use, id, counters }
 
   constructor(connection) {
     this.#connection = connection;
@@ -14,16 +24,18 @@ export class StatsReader {
 
   /**
    * `{ received: Map(mid → figures), sent: Map(mid → figures), roundTripMs }`; figures hold the raw counters of the
-   * browser together with `bitsPerSecond`, `lossRatio` and `codec`.
+   * browser together with `bitsPerSecond`, `lossRatio` and `codec`. Received are the given `sections` (`{ mid, use }`);
+   * the browser counts on when a section is used again for somebody else, these figures begin anew.
    */
-  async read() {
+  async read(sections) {
+    const uses = new Map([...sections].map(({ mid, use }) => [mid, use]));
     const report = await this.#connection.getStats();
     const entries = new Map();
     report.forEach((entry) => entries.set(entry.id, entry));
     const result = { received: new Map(), sent: new Map(), roundTripMs: roundTripMs(entries) };
     for (const entry of entries.values()) {
-      if (entry.type === "inbound-rtp" && entry.mid != null) {
-        result.received.set(entry.mid, this.#inbound(entry, entries));
+      if (entry.type === "inbound-rtp" && uses.has(entry.mid)) {
+        result.received.set(entry.mid, this.#inbound(entry, entries, uses.get(entry.mid)));
       } else if (entry.type === "outbound-rtp" && entry.mid != null && entry.active !== false) {
         // Of several simulcast layers the largest stands for the track.
         const other = result.sent.get(entry.mid);
@@ -35,10 +47,23 @@ export class StatsReader {
     return result;
   }
 
-  #inbound(entry, entries) {
+  #inbound(entry, entries, use) {
     const lost = Math.max(0, entry.packetsLost ?? 0);
     const rate = this.#rate(entry, entry.bytesReceived ?? 0, entry.packetsReceived ?? 0, lost);
-    return { ...entry, ...rate, codec: codecName(entries.get(entry.codecId)) };
+    return { ...this.#sinceUse(entry, use), ...rate, codec: codecName(entries.get(entry.codecId)) };
+  }
+
+  /** The entry with its counters as if they had begun with this use of its section. */
+  #sinceUse(entry, use) {
+    let baseline = this.#baselines.get(entry.mid);
+    if (baseline?.use !== use) {
+      baseline = { use, id: use > 0 ? entry.id : null, counters: entry };
+      this.#baselines.set(entry.mid, baseline);
+    }
+    // Another SSRC brings another entry, which begins at zero by itself.
+    if (baseline.id !== entry.id) return entry;
+    const counted = COUNTERS.filter((name) => entry[name] !== undefined);
+    return { ...entry, ...Object.fromEntries(counted.map((name) => [name, entry[name] - (baseline.counters[name] ?? 0)])) };
   }
 
   #outbound(entry, entries) {

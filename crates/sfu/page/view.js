@@ -184,12 +184,14 @@ export class CallView extends EventTarget {
     if (this.#reader?.connection !== peer.connection) {
       this.#reader = { connection: peer.connection, stats: new StatsReader(peer.connection) };
     }
-    const figures = await this.#reader.stats.read();
-    const mids = peer.subscribedMids();
+    const sections = peer.receivedSections();
+    const figures = await this.#reader.stats.read(sections.values());
     const people = new Map();
     for (const [id, participant] of this.#call?.participants ?? []) {
       const person = { audio: null, video: null, roundTripMs: figures.roundTripMs };
-      for (const track of participant.tracks ?? []) person[track.kind] ??= figures.received.get(mids.get(track.id)) ?? null;
+      for (const track of participant.tracks ?? []) {
+        person[track.kind] ??= figures.received.get(sections.get(track.id)?.mid) ?? null;
+      }
       people.set(id, person);
     }
     const sent = peer.publishedMids();
