@@ -28,7 +28,10 @@ await run("call_unaffected", options, async (stage) => {
   let seconds = 0;
   for (const person of people) {
     const windows = (await person.flow()).windows(from, to);
-    check(Object.keys(windows).length === 2, `${person.name} received ${Object.keys(windows).length} streams instead of 2`);
+    check(
+      Object.keys(windows).length === 2,
+      `${person.name} received ${Object.keys(windows).length} streams instead of 2`,
+    );
     for (const [stream, growth] of Object.entries(windows)) {
       seconds = growth.length;
       least[`${person.name}: ${stream}`] = Math.min(...growth);

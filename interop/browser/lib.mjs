@@ -120,12 +120,16 @@ export class Stage {
   }
 
   /** Opens the page in its own profile and waits until its camera and microphone run. */
-  async enter(name, { room = "demo", width = 320, height = 240, fps = 30, viewport = { width: 1280, height: 800 } } = {}) {
-    const context = await this.browser.newContext({ viewport });
+  async enter(name, { room = "demo", width = 320, height = 240, fps = 30 } = {}) {
+    const context = await this.browser.newContext({
+      viewport: { width: 1280, height: 800 },
+      colorScheme: "dark",
+    });
     const page = await context.newPage();
     const person = new Person(page, name);
     page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) log(`[${name}] ${message.type()}: ${message.text()}`);
+      if (["error", "warning"].includes(message.type()))
+        log(`[${name}] ${message.type()}: ${message.text()}`);
     });
     page.on("pageerror", (error) => {
       person.errors.push(error.message);
@@ -136,7 +140,10 @@ export class Stage {
     await page.waitForFunction(
       () => {
         const stream = document.querySelector("#preview-video")?.srcObject;
-        return stream?.getVideoTracks()[0]?.readyState === "live" && document.querySelector("#join").textContent === "Join";
+        return (
+          stream?.getVideoTracks()[0]?.readyState === "live" &&
+          document.querySelector("#join").textContent === "Join"
+        );
       },
       null,
       { timeout: 15_000 },
@@ -222,13 +229,16 @@ export class Person {
       const connection = __sfu.peerConnection();
       window.__states = [];
       for (const kind of ["connectionState", "iceConnectionState"]) {
-        connection.addEventListener(kind.toLowerCase() + "change", () => window.__states.push(`${kind} ${connection[kind]}`));
+        connection.addEventListener(kind.toLowerCase() + "change", () =>
+          window.__states.push(`${kind} ${connection[kind]}`),
+        );
       }
       window.__watched = connection;
       window.__lastPageState = __sfu.state();
       setInterval(() => {
         const state = __sfu.state();
-        if (state !== window.__lastPageState) window.__states.push(`page ${(window.__lastPageState = state)}`);
+        if (state !== window.__lastPageState)
+          window.__states.push(`page ${(window.__lastPageState = state)}`);
       }, 50);
     });
   }
@@ -316,7 +326,8 @@ export class Flow {
     for (const [stream, samples] of this.#streams) {
       const at = (time) => samples.findLast(([sampled]) => sampled <= time)?.[1] ?? samples[0][1];
       const growth = [];
-      for (let start = from; start + spanMs <= to; start += spanMs) growth.push(at(start + spanMs) - at(start));
+      for (let start = from; start + spanMs <= to; start += spanMs)
+        growth.push(at(start + spanMs) - at(start));
       result[stream] = growth;
     }
     return result;
@@ -332,7 +343,8 @@ export class Metrics {
       const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)/.exec(line);
       if (!match) continue;
       const labels = {};
-      for (const [, name, value] of (match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) labels[name] = value;
+      for (const [, name, value] of (match[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g))
+        labels[name] = value;
       this.#series.push({ name: match[1], labels, value: Number(match[3]) });
     }
   }

@@ -42,7 +42,10 @@ await run("panic_in_sender", options, async (stage) => {
   }
   const [worst, longestPauseMs] = Object.entries(pauses).sort(([, a], [, b]) => b - a)[0];
   log("longest pauses in ms:", JSON.stringify(pauses));
-  check(longestPauseMs <= Number(options["pause-ms"]), `${worst} paused for ${longestPauseMs} ms after the panic`);
+  check(
+    longestPauseMs <= Number(options["pause-ms"]),
+    `${worst} paused for ${longestPauseMs} ms after the panic`,
+  );
   // The first second may hold the pause itself; afterwards everything has to flow in every window.
   await allStreamsFlow(people, panicAt + 1_000, panicAt + WATCH_MS, "after the panic");
 
@@ -60,9 +63,15 @@ async function allStreamsFlow(people, from, to, when) {
   for (const person of people) {
     const windows = (await person.flow()).windows(from, to);
     const expected = 2 * (people.length - 1);
-    check(Object.keys(windows).length === expected, `${person.name} has ${Object.keys(windows).length} of ${expected} streams`);
+    check(
+      Object.keys(windows).length === expected,
+      `${person.name} has ${Object.keys(windows).length} of ${expected} streams`,
+    );
     for (const [stream, growth] of Object.entries(windows)) {
-      check(growth.length > 0 && growth.every((count) => count > 0), `${person.name}: ${stream} stood still ${when}: ${growth}`);
+      check(
+        growth.length > 0 && growth.every((count) => count > 0),
+        `${person.name}: ${stream} stood still ${when}: ${growth}`,
+      );
     }
   }
 }

@@ -9,10 +9,15 @@ const options = parseArguments({ "first-frame-ms": "1500" });
 const firstFrameLimitMs = Number(options["first-frame-ms"]);
 
 await run("three_in_a_room", options, async (stage) => {
-  const room = `three-${Date.now()}`;
+  const room = "three-in-a-room";
   const enter = (name) => stage.enter(name, { room });
   const [ann, ben, chidi] = [await enter("Ann"), await enter("Ben"), await enter("Chidi")];
   const trio = [ann, ben, chidi];
+  const phone = { width: 390, height: 844 };
+  const screenshots = [
+    await stage.screenshot(ann, "lobby-desktop"),
+    await stage.screenshot(ann, "lobby-phone", phone),
+  ];
   for (const person of trio) await person.join();
   for (const person of trio) await person.live();
   log("all three are live");
@@ -21,16 +26,24 @@ await run("three_in_a_room", options, async (stage) => {
   for (const person of trio) seen[person.name] = await seesAndHears(person, others(person, trio));
   log("everybody sees and hears the two others");
   const figures = await compareWithMetrics(stage, trio);
-  const screenshots = [
+  screenshots.push(
     await stage.screenshot(ann, "call-desktop"),
-    await stage.screenshot(ann, "call-phone", { width: 390, height: 844 }),
-  ];
+    await stage.screenshot(ann, "call-phone", phone),
+  );
 
   await chidi.leave();
   for (const person of [ann, ben]) {
-    await until(`Chidi's tile goes from ${person.name}'s page`, 3_000, async () => (await person.look()).tiles === 1);
+    await until(
+      `Chidi's tile goes from ${person.name}'s page`,
+      3_000,
+      async () => (await person.look()).tiles === 1,
+    );
   }
-  await until("/metrics counts two peers after one left", 5_000, async () => (await stage.metrics()).sum("actix_rtc_peers") === 2);
+  await until(
+    "/metrics counts two peers after one left",
+    5_000,
+    async () => (await stage.metrics()).sum("actix_rtc_peers") === 2,
+  );
   for (const person of [ann, ben]) await keepsDecoding(person);
   log("one left; the others go on");
 
@@ -39,9 +52,13 @@ await run("three_in_a_room", options, async (stage) => {
   const firstFramesMs = await firstFrames(dana, [ann, ben]);
   log("the late joiner's first frames after ms:", JSON.stringify(firstFramesMs));
   const slowest = Math.max(...Object.values(firstFramesMs));
-  check(slowest <= firstFrameLimitMs, `the late joiner's first frame came after ${slowest} ms, not within ${firstFrameLimitMs} ms`);
+  check(
+    slowest <= firstFrameLimitMs,
+    `the late joiner's first frame came after ${slowest} ms, not within ${firstFrameLimitMs} ms`,
+  );
   for (const person of [ann, ben, dana]) await seesAndHears(person, others(person, [ann, ben, dana]));
-  for (const person of [...trio, dana]) check(person.errors.length === 0, `${person.name}'s page threw: ${person.errors[0]}`);
+  for (const person of [...trio, dana])
+    check(person.errors.length === 0, `${person.name}'s page threw: ${person.errors[0]}`);
   return { seen, metrics: figures, firstFramesMs, screenshots };
 });
 
@@ -65,7 +82,10 @@ async function seesAndHears(person, names) {
   } catch (error) {
     throw new Error(`${error.message}; got ${JSON.stringify(latest)}`);
   }
-  check(Object.keys(latest).length === names.length, `${person.name} sees ${Object.keys(latest)} instead of ${names}`);
+  check(
+    Object.keys(latest).length === names.length,
+    `${person.name} sees ${Object.keys(latest)} instead of ${names}`,
+  );
   return Object.fromEntries(names.map((name) => [name, latest[name].framesDecoded]));
 }
 
@@ -74,7 +94,10 @@ async function keepsDecoding(person) {
   await sleep(1_000);
   const after = await person.statsByName();
   for (const [name, { framesDecoded }] of Object.entries(after)) {
-    check(framesDecoded > before[name].framesDecoded, `${person.name} gets no more frames from ${name} after somebody left`);
+    check(
+      framesDecoded > before[name].framesDecoded,
+      `${person.name} gets no more frames from ${name} after somebody left`,
+    );
   }
 }
 
@@ -104,13 +127,28 @@ async function compareWithMetrics(stage, people) {
   const count = people.length;
   check(figures.peers === count, `/metrics says ${figures.peers} peers, there are ${count}`);
   check(figures.rooms === 1, `/metrics says ${figures.rooms} rooms, there is 1`);
-  check(figures.iceConnected === count, `/metrics says ${figures.iceConnected} connected ICE transports of ${count}`);
-  check(figures.dtlsConnected === count, `/metrics says ${figures.dtlsConnected} connected DTLS transports of ${count}`);
+  check(
+    figures.iceConnected === count,
+    `/metrics says ${figures.iceConnected} connected ICE transports of ${count}`,
+  );
+  check(
+    figures.dtlsConnected === count,
+    `/metrics says ${figures.dtlsConnected} connected DTLS transports of ${count}`,
+  );
   check(figures.rtpInBytes > 0 && figures.rtpOutBytes > 0, "/metrics counts no bytes of RTP");
-  check(figures.rtpOut >= before.received, `the server sent ${figures.rtpOut} RTP packets, the pages got ${before.received}`);
-  check(figures.rtpIn <= after.sent, `the server got ${figures.rtpIn} RTP packets, the pages sent ${after.sent}`);
+  check(
+    figures.rtpOut >= before.received,
+    `the server sent ${figures.rtpOut} RTP packets, the pages got ${before.received}`,
+  );
+  check(
+    figures.rtpIn <= after.sent,
+    `the server got ${figures.rtpIn} RTP packets, the pages sent ${after.sent}`,
+  );
   // On one machine next to nothing is lost: the server must have counted nearly all of it.
-  check(figures.rtpIn >= before.sent * 0.95, `the server got ${figures.rtpIn} RTP packets of ${before.sent} sent`);
+  check(
+    figures.rtpIn >= before.sent * 0.95,
+    `the server got ${figures.rtpIn} RTP packets of ${before.sent} sent`,
+  );
   return figures;
 }
 
@@ -129,6 +167,9 @@ async function firstFrames(person, people) {
   return until(`${person.name} sees a frame of everybody`, 15_000, async () => {
     const figures = await person.statsByName();
     const times = people.map(({ name }) => [name, figures[name]?.firstFrameAt ?? null]);
-    return times.every(([, time]) => time !== null) && Object.fromEntries(times.map(([name, time]) => [name, Math.round(time)]));
+    return (
+      times.every(([, time]) => time !== null) &&
+      Object.fromEntries(times.map(([name, time]) => [name, Math.round(time)]))
+    );
   });
 }

@@ -26,7 +26,14 @@ const PAUSE_MAX_MS = 8_000;
 const TRIES_FIRST = 3;
 const TRIES_LIVE = 12;
 /** Errors that trying again the same way can't cure. */
-const FINAL_ERRORS = new Set(["room-full", "invalid-message", "invalid-room", "invalid-name", "forbidden", "unauthorized"]);
+const FINAL_ERRORS = new Set([
+  "room-full",
+  "invalid-message",
+  "invalid-room",
+  "invalid-name",
+  "forbidden",
+  "unauthorized",
+]);
 
 /**
  * Events: `state`, `participants` (someone came, went or changed), `media` (received tracks may have changed),
@@ -124,7 +131,9 @@ export class Call extends EventTarget {
       case "error":
         return this.#refused(message);
       case "closing":
-        return this.#tryAgain(message.reason === "shutdown" ? "The server is going down." : "The server ended the call.");
+        return this.#tryAgain(
+          message.reason === "shutdown" ? "The server is going down." : "The server ended the call.",
+        );
       default:
         // A newer server may say more than this page knows.
         console.info("signalling: unknown message", message.type);
@@ -192,7 +201,9 @@ export class Call extends EventTarget {
 
   #subscribe() {
     if (!this.peer) return;
-    this.peer.setRemoteTracks([...this.participants.values()].flatMap((participant) => participant.tracks ?? []));
+    this.peer.setRemoteTracks(
+      [...this.participants.values()].flatMap((participant) => participant.tracks ?? []),
+    );
     this.dispatchEvent(new Event("media"));
   }
 
@@ -273,7 +284,8 @@ export class Call extends EventTarget {
     this.#setState(this.wasLive ? "reconnecting" : "connecting", reason);
     this.#scope = new AbortController();
     // The spread keeps a room full of people from coming back in the same instant.
-    const pause = Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** (this.#tries - 1)) * (0.75 + Math.random() / 2);
+    const pause =
+      Math.min(PAUSE_MAX_MS, PAUSE_FIRST_MS * 2 ** (this.#tries - 1)) * (0.75 + Math.random() / 2);
     this.#after(pause, () => this.#connect());
   }
 

@@ -186,12 +186,12 @@ function explainMissingApi() {
       text:
         `Browsers give them only to pages from localhost or over HTTPS, and this one came over ${location.origin}. ` +
         `Start the server with a certificate and key, or open it on its own machine as ${local.origin}. ` +
-        "You can still join to watch and listen.",
+        "Without them you can still watch and listen.",
     };
   }
   return {
     title: "This browser gives no camera or microphone",
-    text: "You can still join to watch and listen.",
+    text: "Without them you can still watch and listen.",
   };
 }
 
@@ -201,7 +201,7 @@ function explain(audioError, videoError) {
   const what = audioError && videoError ? "camera and microphone" : audioError ? "microphone" : "camera";
   const rest =
     audioError && videoError
-      ? "You can still join to watch and listen."
+      ? "Without them you can still watch and listen."
       : audioError
         ? "The others will see you but not hear you."
         : "The others will hear you but not see you.";
@@ -265,7 +265,9 @@ export function showDeviceChoice(container, media, make) {
       const select = make("select", { "data-kind": kind });
       options.forEach((device, index) => {
         const text = device.label || `${label} ${index + 1}`;
-        select.append(make("option", { value: device.deviceId, selected: device.deviceId === current }, text));
+        select.append(
+          make("option", { value: device.deviceId, selected: device.deviceId === current }, text),
+        );
       });
       select.addEventListener("change", () => media.choose(kind, select.value));
       fields.push(make("label", {}, label, select));

@@ -32,8 +32,10 @@ export function keepArranged(list, stage) {
   const update = () => {
     const style = getComputedStyle(stage);
     const gap = Number.parseFloat(getComputedStyle(list).columnGap) || 0;
-    const width = stage.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight);
-    const height = stage.clientHeight - Number.parseFloat(style.paddingTop) - Number.parseFloat(style.paddingBottom);
+    const width =
+      stage.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight);
+    const height =
+      stage.clientHeight - Number.parseFloat(style.paddingTop) - Number.parseFloat(style.paddingBottom);
     if (width <= 0 || height <= 0 || list.children.length === 0) return;
     const tile = arrange(list.children.length, width, height, gap);
     list.style.setProperty("--tile-width", `${Math.floor(tile.width)}px`);

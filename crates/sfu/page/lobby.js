@@ -79,7 +79,8 @@ export class Lobby extends EventTarget {
     byId("preview-frame").classList.toggle("has-video", Boolean(track));
     let text = "";
     if (!track) {
-      if (this.#media.asking && this.#media.videoWanted) text = "Waiting for your camera… Your browser may be asking you to allow it.";
+      if (this.#media.asking && this.#media.videoWanted)
+        text = "Waiting for your camera… Your browser may be asking you to allow it.";
       else text = this.#media.videoWanted ? "No camera" : "Camera is off";
     }
     byId("preview-empty").textContent = text;
@@ -106,7 +107,7 @@ export function microphoneSwitch(media, shortcut) {
     iconOff: "mic-off",
     labelOn: "Mute the microphone",
     labelOff: media.audioTrack ? "Unmute the microphone" : "Use a microphone",
-    disabled: !navigator.mediaDevices || media.asking,
+    disabled: !navigator.mediaDevices,
     shortcut,
   };
 }
@@ -118,7 +119,7 @@ export function cameraSwitch(media, shortcut) {
     iconOff: "camera-off",
     labelOn: "Turn the camera off",
     labelOff: "Turn the camera on",
-    disabled: !navigator.mediaDevices || media.asking,
+    disabled: !navigator.mediaDevices,
     shortcut,
   };
 }

@@ -29,7 +29,10 @@ function start() {
     view.open(call);
     call.join();
     // A phone shall not go dark during a call; without this ability it just does.
-    navigator.wakeLock?.request("screen").then((lock) => (wakeLock = lock)).catch(() => {});
+    navigator.wakeLock
+      ?.request("screen")
+      .then((lock) => (wakeLock = lock))
+      .catch(() => {});
   });
 
   const leave = (notice) => {
@@ -93,5 +96,11 @@ function testHook(view, current) {
 if (window.RTCPeerConnection && window.WebSocket) start();
 else {
   byId("lobby").remove();
-  document.body.prepend(make("p", { class: "unsupported" }, "This browser can't make WebRTC calls, or they are switched off in its settings."));
+  document.body.prepend(
+    make(
+      "p",
+      { class: "unsupported" },
+      "This browser can't make WebRTC calls, or they are switched off in its settings.",
+    ),
+  );
 }

@@ -6,11 +6,7 @@
 
 /** One line to publish the camera in three sizes once the server can choose among them. */
 const SIMULCAST = false;
-const LAYERS = [
-  { rid: "q", scaleResolutionDownBy: 4 },
-  { rid: "h", scaleResolutionDownBy: 2 },
-  { rid: "f" },
-];
+const LAYERS = [{ rid: "q", scaleResolutionDownBy: 4 }, { rid: "h", scaleResolutionDownBy: 2 }, { rid: "f" }];
 
 const ANSWER_LIMIT_MS = 10_000;
 
@@ -45,7 +41,11 @@ export class Peer extends EventTarget {
   constructor({ iceServers, send }) {
     super();
     this.#send = send;
-    this.#connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
+    this.#connection = new RTCPeerConnection({
+      iceServers,
+      bundlePolicy: "max-bundle",
+      rtcpMuxPolicy: "require",
+    });
     this.#connection.onicecandidate = ({ candidate }) => this.#localCandidate(candidate);
     this.#connection.onconnectionstatechange = () => {
       if (!this.#closed) this.dispatchEvent(new Event("state"));
@@ -59,7 +59,9 @@ export class Peer extends EventTarget {
   /** Someone without devices who is alone in a room has nothing to connect. */
   get hasMedia() {
     const { audio, video } = this.#localTracks;
-    return Boolean(audio || video || this.#remoteTracks.size > 0 || this.#connection.getTransceivers().length > 0);
+    return Boolean(
+      audio || video || this.#remoteTracks.size > 0 || this.#connection.getTransceivers().length > 0,
+    );
   }
 
   get connectionState() {
@@ -211,7 +213,10 @@ export class Peer extends EventTarget {
     for (const [trackId, { mid }] of this.#subscriptions) subscriptions[mid] = trackId;
     this.#send({ type: "offer", id: this.#offer.id, sdp, subscriptions });
     this.#offer.sent = true;
-    this.#offer.timer = setTimeout(() => this.#fail("The server did not answer the offer in time."), ANSWER_LIMIT_MS);
+    this.#offer.timer = setTimeout(
+      () => this.#fail("The server did not answer the offer in time."),
+      ANSWER_LIMIT_MS,
+    );
     for (const message of this.#heldLocalCandidates.splice(0)) this.#send(message);
   }
 
@@ -247,7 +252,9 @@ export class Peer extends EventTarget {
   /** A candidate this browser can't use is no reason to end a call. */
   #addCandidate({ candidate, sdpMid, sdpMLineIndex }) {
     const ready = candidate === null ? null : { candidate, sdpMid, sdpMLineIndex };
-    this.#connection.addIceCandidate(ready).catch((error) => console.warn("candidate ignored:", error.message));
+    this.#connection
+      .addIceCandidate(ready)
+      .catch((error) => console.warn("candidate ignored:", error.message));
   }
 
   #fail(sentence) {

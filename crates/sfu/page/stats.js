@@ -63,7 +63,10 @@ export class StatsReader {
     // Another SSRC brings another entry, which begins at zero by itself.
     if (baseline.id !== entry.id) return entry;
     const counted = COUNTERS.filter((name) => entry[name] !== undefined);
-    return { ...entry, ...Object.fromEntries(counted.map((name) => [name, entry[name] - (baseline.counters[name] ?? 0)])) };
+    return {
+      ...entry,
+      ...Object.fromEntries(counted.map((name) => [name, entry[name] - (baseline.counters[name] ?? 0)])),
+    };
   }
 
   #outbound(entry, entries) {

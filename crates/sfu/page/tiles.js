@@ -32,7 +32,11 @@ export class Tile {
     this.#avatar = make("span", { class: "avatar", "aria-hidden": "true" });
     this.#nameText = make("span", { class: "name-text" });
     this.#marker = make("span", { class: "marker", hidden: true }, icon("mic-off"));
-    this.#statsButton = make("button", { type: "button", class: "tile-button", "aria-expanded": "false" }, icon("stats"));
+    this.#statsButton = make(
+      "button",
+      { type: "button", class: "tile-button", "aria-expanded": "false" },
+      icon("stats"),
+    );
     this.#statsButton.addEventListener("click", () => this.showStats(this.#stats.hidden));
     this.#stats = make("dl", { class: "stats", hidden: true });
     this.element = make(
@@ -74,7 +78,8 @@ export class Tile {
   /** Sets what is played: tracks or null. Elements keep running when nothing changed. */
   setTracks({ audio, video }) {
     const wanted = [this.#own ? null : audio, video].filter(Boolean);
-    for (const track of this.#stream.getTracks()) if (!wanted.includes(track)) this.#stream.removeTrack(track);
+    for (const track of this.#stream.getTracks())
+      if (!wanted.includes(track)) this.#stream.removeTrack(track);
     for (const track of wanted) if (!this.#stream.getTracks().includes(track)) this.#stream.addTrack(track);
     if (video !== this.#watched) {
       this.#watched = video;
@@ -121,7 +126,9 @@ export class Tile {
   setStats(figures) {
     if (this.#stats.hidden) return;
     const rows = figures ? describe({ ...figures, own: this.#own }) : [["", "measuring…"]];
-    this.#stats.replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    this.#stats.replaceChildren(
+      ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
+    );
   }
 
   #awaitFrame(track) {

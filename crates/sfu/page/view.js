@@ -85,7 +85,8 @@ export class CallView extends EventTarget {
     byId("banner").hidden = !interrupted;
     if (interrupted) {
       const offline = navigator.onLine === false ? "You are offline." : reason;
-      byId("banner-text").textContent = `${offline} ${state === "connecting" ? "Trying again…" : "Trying to get back…"}`;
+      byId("banner-text").textContent =
+        `${offline} ${state === "connecting" ? "Trying again…" : "Trying to get back…"}`;
     }
     byId("failure").hidden = state !== "failed";
     if (state === "failed") {
@@ -151,7 +152,9 @@ export class CallView extends EventTarget {
   /** Someone alone is told how others get here. */
   #showInvitation() {
     const alone = this.#call.state === "live" && this.#tiles.size === 0;
-    byId("stage").dataset.hint = alone ? "Nobody else is here yet. Copy the link and send it to someone." : "";
+    byId("stage").dataset.hint = alone
+      ? "Nobody else is here yet. Copy the link and send it to someone."
+      : "";
   }
 
   #toast(sentence) {
@@ -166,7 +169,12 @@ export class CallView extends EventTarget {
   #askForSound() {
     if (this.#soundBlocked) return;
     this.#soundBlocked = true;
-    const button = make("button", { type: "button", class: "chip sound" }, icon("sound"), "Click to hear the others");
+    const button = make(
+      "button",
+      { type: "button", class: "chip sound" },
+      icon("sound"),
+      "Click to hear the others",
+    );
     button.addEventListener("click", () => {
       this.#soundBlocked = false;
       button.remove();
