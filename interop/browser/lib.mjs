@@ -296,28 +296,31 @@ export class Flow {
     return [...this.#streams.keys()];
   }
 
-  /** Per stream the longest time without anything new between `from` and `to`. */
+  /**
+   * Per stream the longest time between `from` and `to` over which samples show nothing new. A page that is too busy to
+   * take samples proves no pause: what arrived between two samples counts from the earlier one.
+   */
   longestPausesMs(from, to) {
     const result = {};
     for (const [stream, samples] of this.#streams) {
-      let last = null;
       let grewAt = from;
+      let last = null;
       let longest = 0;
-      for (const [time, count] of samples) {
-        if (time < from) {
-          last = count;
-          continue;
-        }
-        if (time > to) break;
-        if (last !== null && count > last) {
-          longest = Math.max(longest, time - grewAt);
-          grewAt = time;
-        }
+      for (const [time, count] of samples.filter(([time]) => time <= to)) {
+        if (time < from || last === null || count > last) grewAt = Math.max(from, time);
+        longest = Math.max(longest, time - grewAt);
         last = count;
       }
-      result[stream] = Math.max(longest, to - grewAt);
+      result[stream] = longest;
     }
     return result;
+  }
+
+  /** How long the page took no sample at all, at worst, between `from` and `to`. */
+  longestSamplingGapMs(from, to) {
+    const [samples = []] = this.#streams.values();
+    const times = [from, ...samples.map(([time]) => time).filter((time) => time > from && time < to), to];
+    return Math.max(...times.slice(1).map((time, index) => time - times[index]));
   }
 
   /** Per stream what came in each whole window of `spanMs` between `from` and `to`. */

@@ -34,8 +34,10 @@ await run("panic_in_sender", options, async (stage) => {
   await sleep(WATCH_MS + 500);
 
   const pauses = {};
+  let samplingGapMs = 0;
   for (const person of people) {
     const flow = await person.flow();
+    samplingGapMs = Math.max(samplingGapMs, flow.longestSamplingGapMs(panicAt, panicAt + WATCH_MS));
     for (const [stream, pause] of Object.entries(flow.longestPausesMs(panicAt, panicAt + WATCH_MS))) {
       pauses[`${person.name}: ${stream}`] = pause;
     }
@@ -56,7 +58,7 @@ await run("panic_in_sender", options, async (stage) => {
   }
   const restarts = (await stage.metrics()).sumOrZero("actix_rtc_actor_restarts_total", labels) - before;
   check(restarts === 1, `/metrics counts ${restarts} restarts of ${options.actor} instead of 1`);
-  return { actor: options.actor, restarts, worst, longestPauseMs };
+  return { actor: options.actor, restarts, worst, longestPauseMs, samplingGapMs };
 });
 
 async function allStreamsFlow(people, from, to, when) {
