@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::super::*;
-use super::hostile::Peer;
+use super::peer::Peer;
 use super::simulation::{config, transmits};
 use crate::proto::stun::{Class, Message};
 

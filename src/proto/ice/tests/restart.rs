@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::super::*;
-use super::simulation::{A, B, World};
+use super::simulation::{A, B, World, config};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -190,4 +190,50 @@ fn the_same_credentials_again_are_no_restart() {
     world.signal_credentials(A);
     assert_eq!(world.agent(A).selected_pair(), pair);
     assert_eq!(world.states(), [State::Completed, State::Completed]);
+}
+
+#[test]
+fn a_lite_agent_restarts_too() {
+    for lite_first in [false, true] {
+        let mut lite = config(Role::Controlled, 108, B);
+        lite.lite = true;
+        let mut world = World::with(108, config(Role::Controlling, 108, A), lite);
+        world.host(A, "192.0.2.1:5000", 65_535);
+        world.host(B, "192.0.2.2:6000", 65_535);
+        world.agent(A).set_remote_lite(true);
+        world.signal_all();
+        world.connect(MINUTE);
+        world.run_for(Duration::from_secs(10));
+        if lite_first {
+            restart(&mut world, B, 860);
+            world.signal_credentials(A);
+            world.signal_candidates(A);
+            world.run_for(Duration::from_millis(40));
+            restart(&mut world, A, 861);
+            world.signal_credentials(B);
+        } else {
+            negotiate_restart(&mut world, 862);
+        }
+        world.signal_end(A);
+        world.signal_end(B);
+        world.run_for(MINUTE);
+        world.assert_agreed();
+        assert_eq!(world.states(), [State::Completed, State::Completed]);
+        assert_eq!((nominations(&world, A), nominations(&world, B)), (2, 2));
+        assert!(!lost_its_pair(&world, A) && !lost_its_pair(&world, B));
+    }
+}
+
+#[test]
+fn checks_of_the_peers_old_generation_do_not_count_for_the_new_one() {
+    // The peer restarted, our side has not made its new credentials yet: both generations share our
+    // ufrag, and only the peer's half of USERNAME tells them apart.
+    let mut world = connected(109);
+    restart(&mut world, A, 870);
+    world.signal_credentials(B);
+    let before = world.agent(B).pairs().next().unwrap();
+    world.run_for(Duration::from_secs(7));
+    let pairs: Vec<_> = world.agent(B).pairs().collect();
+    assert_eq!(pairs.len(), 1, "no pair of the new generation came from old checks");
+    assert!(pairs[0].counters.requests_received > before.counters.requests_received);
 }
