@@ -98,7 +98,7 @@ fn asking_works_from_tasks_that_move_between_threads() {
     });
 }
 
-// The only test whose `Room` actors get messages that they never handle: totals are of the whole process.
+// The only test with actors of kind `SctpAssoc`: these totals are of the whole process.
 #[test]
 fn messages_that_nobody_handles_are_dead_letters() {
     struct End;

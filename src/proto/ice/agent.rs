@@ -278,15 +278,18 @@ impl Agent {
             return Err(IceError::Closed);
         }
         credentials.check()?;
-        if std::mem::take(&mut self.remote_restarted_first) {
-            self.generation.local = Secret::new(credentials);
-            // Checks sent with the old ufrag would be answered under the wrong password.
-            self.transactions
-                .retain(|transaction| transaction.purpose == super::transaction::Purpose::Consent);
-            self.list.clear();
+        // A selected pair of the peer's new and our old credentials is kept like any other.
+        let remote = self.remote_credentials().filter(|_| self.remote_restarted_first).cloned();
+        let remote = remote.map(|remote| {
+            (remote, std::mem::take(&mut self.remote_candidates), self.end_of_remote_candidates)
+        });
+        self.begin_generation(credentials);
+        if let Some((credentials, candidates, is_complete)) = remote {
+            self.generation.remote = Some(Secret::new(credentials));
+            self.remote_candidates = candidates;
+            self.end_of_remote_candidates = is_complete;
+            self.checking_since = Some(now);
             self.pair_all(now);
-        } else {
-            self.begin_generation(credentials);
         }
         for candidate in &mut self.local_candidates {
             candidate.ufrag = Some(self.generation.local.credentials.ufrag.clone());

@@ -34,6 +34,12 @@ impl Generation {
         username.split_once(':').is_some_and(|(ufrag, _)| ufrag == self.local.credentials.ufrag)
     }
 
+    /// Whether the peer's half of a USERNAME is the one of this generation.
+    pub(super) fn comes_from(&self, username: &str) -> bool {
+        let remote = self.remote.as_ref().map(|remote| remote.credentials.ufrag.as_str());
+        username.split_once(':').is_some_and(|(_, ufrag)| remote == Some(ufrag))
+    }
+
     /// USERNAME of requests to the peer (RFC 8445 section 7.1.2): its ufrag first.
     pub(super) fn outgoing_username(&self) -> Option<String> {
         let remote = &self.remote.as_ref()?.credentials.ufrag;

@@ -127,14 +127,15 @@ impl Agent {
             self.refuse(now, path, message, ErrorCode::BAD_REQUEST);
             return Err(Rejected::MissingCredentials);
         };
-        let is_previous = if self.generation.is_addressed_by(username) {
-            false
-        } else if self.previous.as_ref().is_some_and(|previous| previous.generation.is_addressed_by(username))
-        {
-            true
-        } else {
+        let is_current = self.generation.is_addressed_by(username);
+        let previous = self.previous.as_ref().map(|previous| &previous.generation);
+        // Both generations share our ufrag while only the peer has restarted: its half decides then.
+        let is_previous = previous.is_some_and(|previous| {
+            previous.is_addressed_by(username) && (!is_current || previous.comes_from(username))
+        });
+        if !is_current && !is_previous {
             return Err(Rejected::UnknownUfrag);
-        };
+        }
         if !message.verify_integrity(self.local_key(is_previous)) {
             self.refuse(now, path, message, ErrorCode::UNAUTHENTICATED);
             return Err(Rejected::BadIntegrity);

@@ -2,7 +2,9 @@
 
 mod connect;
 mod consent;
+mod fuzz;
 mod hostile;
 mod nomination;
+mod peer;
 mod restart;
 mod simulation;
