@@ -106,8 +106,13 @@ impl Peer {
             DtlsRole::Client => dtls::Role::Client,
             DtlsRole::Server => dtls::Role::Server,
         };
-        let mut config = dtls::SessionConfig::new(self.certificate.clone(), role);
-        config.remote_fingerprints = remote.fingerprints.iter().map(|f| f.parse().unwrap()).collect();
+        let config = dtls::SessionConfig {
+            certificate: self.certificate.clone(),
+            role,
+            remote_fingerprints: remote.fingerprints.iter().map(|f| f.parse().unwrap()).collect(),
+            mtu: 1_200,
+            srtp_profiles: srtp::Profile::PREFERENCE.to_vec(),
+        };
         self.dtls = Some(dtls::Session::new(now, config).unwrap());
         self.pump(now);
     }
