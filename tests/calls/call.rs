@@ -10,8 +10,9 @@ use actix_rtc::{
 };
 use futures_util::StreamExt;
 
-/// Two engines: the ends of a call must not share a socket, since a socket tells its peers apart by
-/// their addresses.
+/// Two engines: a socket tells its peers apart by their addresses, so the two ends of a call can't
+/// share one, and of two calls between the same sockets one would get the other's packets. The far
+/// side is like browsers are: own sockets for every connection.
 pub struct Engines {
     pub near: RtcEngine,
     pub far: RtcEngine,
@@ -19,7 +20,7 @@ pub struct Engines {
 
 impl Engines {
     pub async fn start(udp: UdpMode) -> Self {
-        Self { near: engine(udp).await, far: engine(udp).await }
+        Self { near: engine(udp).await, far: engine(UdpMode::PerConnection).await }
     }
 
     pub async fn shutdown(self) {

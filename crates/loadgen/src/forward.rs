@@ -80,7 +80,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut config = RtcEngineConfig::default();
     config.shards.count = 1;
     config.shards.pin = false;
-    config.udp = UdpMode::Shared { port: 0 };
+    // As with browsers: the server tells its peers apart by their addresses.
+    config.udp = UdpMode::PerConnection;
     let mut network = NetworkConfig::default();
     network.include_loopback = true;
     config.network = network;
