@@ -42,8 +42,6 @@ const MAXIMUM_LATE_HANDSHAKE_RECORDS: u32 = 11;
 const MAXIMUM_DATA_LENGTH: usize = 1 << 14;
 /// The MTU that OpenSSL can work with at least, and the largest record.
 const MTU_RANGE: std::ops::RangeInclusive<usize> = 256..=1 << 14;
-/// The epoch of everything encrypted: there is no renegotiation.
-const ENCRYPTED_EPOCH: u16 = 1;
 /// `AlertLevel.fatal` and `AlertDescription.close_notify` (RFC 5246 §7.2).
 const FATAL: u8 = 2;
 const CLOSE_NOTIFY: u8 = 0;
@@ -406,7 +404,7 @@ impl Session {
     /// Once connected, only encrypted records count: hellos and alerts of epoch 0 are anybody's.
     fn handle_connected_packet(&mut self, datagram: &[u8]) {
         for record in records(datagram) {
-            if record.epoch != ENCRYPTED_EPOCH {
+            if !record.may_be_encrypted() {
                 continue;
             }
             match record.content_type {

@@ -343,8 +343,8 @@ fn forged_flight_that_looks_complete_does_not_end_the_handshake() {
     let (_, hello) = pair.sent[0].clone();
     pair.server.handle_packet(pair.now, &hello);
     pair.drain();
-    for (_, datagram) in pair.sent[1..].to_vec() {
-        pair.client.handle_packet(pair.now, &datagram);
+    for (_, datagram) in pair.sent.clone().iter().skip(1) {
+        pair.client.handle_packet(pair.now, datagram);
     }
     // The client awaits ChangeCipherSpec and Finished: a forged Finished makes that complete.
     pair.client.handle_packet(pair.now, &forged(HANDSHAKE, 1, 0, &[7; 40]));
