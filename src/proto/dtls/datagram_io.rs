@@ -72,6 +72,10 @@ impl DatagramIo {
         self.outbound.pop_front()
     }
 
+    pub(super) fn outbound_length(&self) -> usize {
+        self.outbound.len()
+    }
+
     pub(super) fn is_outbound_full(&self) -> bool {
         self.outbound.len() >= MAXIMUM_QUEUED_DATAGRAMS
     }

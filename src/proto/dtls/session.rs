@@ -35,9 +35,12 @@ const ALERT_GRACE: Duration = Duration::from_secs(2);
 /// Hellos that OpenSSL may refuse before the session fails. A refused one may be forged, so it is
 /// forgotten with all its consequences; each costs about a tenth of a millisecond.
 const MAXIMUM_REFUSED_HELLOS: u32 = 32;
-/// Handshake records let through once connected: the peer's Finished again, if our last flight was
-/// lost. OpenSSL ends the session at the 13th, so it sees fewer.
-const MAXIMUM_LATE_HANDSHAKE_RECORDS: u32 = 11;
+/// How often a connected server answers handshake records: to the client's Finished with its own last
+/// flight, which was lost then. OpenSSL ends the session at the 13th, so it sees fewer.
+const MAXIMUM_LATE_ANSWERS: u32 = 11;
+/// Data that waits to be polled. More records than that don't fit into a datagram; whoever polls after
+/// each one loses nothing.
+const MAXIMUM_EVENTS: usize = 2048;
 /// RFC 5246 §6.2.1: a record's plaintext.
 const MAXIMUM_DATA_LENGTH: usize = 1 << 14;
 /// The MTU that OpenSSL can work with at least, and the largest record.
@@ -118,7 +121,7 @@ pub struct Session {
     refused_hellos: u32,
     /// Why the last hello was refused: the reason to give if no better one comes.
     refusal: Option<DtlsError>,
-    late_handshake_records: u32,
+    late_answers: u32,
 }
 
 impl Session {
@@ -145,7 +148,7 @@ impl Session {
             mismatch,
             refused_hellos: 0,
             refusal: None,
-            late_handshake_records: 0,
+            late_answers: 0,
         };
         if session.config.role == Role::Client {
             session.drive_handshake(now);
@@ -345,8 +348,9 @@ impl Session {
     fn refuse(&mut self, errors: ErrorStack) {
         let mismatch = self.mismatch.load(Ordering::Relaxed);
         let error = if mismatch { DtlsError::FingerprintMismatch } else { DtlsError::Handshake(errors) };
+        let is_first_hello = self.state == State::New && self.config.role == Role::Server;
         self.refused_hellos += 1;
-        if self.state != State::New || self.refused_hellos > MAXIMUM_REFUSED_HELLOS {
+        if !is_first_hello || self.refused_hellos > MAXIMUM_REFUSED_HELLOS {
             return self.fail(error);
         }
         // A hello, from anyone who can send from the peer's address. Start over as if it hadn't been,
@@ -403,19 +407,25 @@ impl Session {
 
     /// Once connected, only encrypted records count: hellos and alerts of epoch 0 are anybody's.
     fn handle_connected_packet(&mut self, datagram: &[u8]) {
-        for record in records(datagram) {
-            if !record.may_be_encrypted() {
-                continue;
-            }
+        for record in records(datagram).filter(Record::may_be_encrypted) {
+            let bytes = Bytes::copy_from_slice(record.bytes);
             match record.content_type {
-                APPLICATION_DATA | ALERT => {}
-                HANDSHAKE if self.late_handshake_records < MAXIMUM_LATE_HANDSHAKE_RECORDS => {
-                    self.late_handshake_records += 1;
-                }
-                _ => continue,
+                APPLICATION_DATA | ALERT => self.read_record(bytes),
+                // RFC 6347 §4.2.4: who sent the last flight answers repetitions of the one before.
+                HANDSHAKE if self.config.role == Role::Server => self.read_late_handshake_record(bytes),
+                _ => {}
             }
-            self.read_record(Bytes::copy_from_slice(record.bytes));
         }
+    }
+
+    fn read_late_handshake_record(&mut self, record: Bytes) {
+        if self.late_answers >= MAXIMUM_LATE_ANSWERS {
+            return;
+        }
+        let queued = self.stream.get_ref().outbound_length();
+        self.read_record(record);
+        // Forged records have no answer, so they don't count.
+        self.late_answers += u32::from(self.stream.get_ref().outbound_length() > queued);
     }
 
     /// Has OpenSSL read one record. A plaintext is shorter than its record, so one read takes all of it.
@@ -429,7 +439,9 @@ impl Session {
         match self.stream.ssl_read(&mut buffer) {
             Ok(length) => {
                 buffer.truncate(length);
-                self.events.push_back(Event::ApplicationData(buffer.freeze()));
+                if self.events.len() < MAXIMUM_EVENTS {
+                    self.events.push_back(Event::ApplicationData(buffer.freeze()));
+                }
             }
             Err(error) => match error.code() {
                 ErrorCode::WANT_READ => {}

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::super::datagram_io::DatagramIo;
-use super::super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, records};
+use super::super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, records};
 use super::handshake::split_hello;
 use super::network::{data, failure};
 use super::*;
@@ -284,21 +284,6 @@ fn record_nonces_never_repeat() {
         pair.client.send_application_data(b"x").unwrap();
         check(&pair.client.poll_transmit().unwrap());
     }
-}
-
-#[test]
-fn renegotiation_is_not_entered() {
-    // Only the peer itself could ask, encrypted; all a stranger can do is above. What counts is that
-    // handshake records reach OpenSSL a bounded number of times.
-    let mut pair = connected_pair();
-    for sequence_number in 0..200 {
-        let body = handshake_fragment(CLIENT_HELLO, 40, 0, 0, &[0; 40]);
-        pair.server.handle_packet(pair.now, &forged(HANDSHAKE, 1, sequence_number, &body));
-    }
-    pair.client.send_application_data(b"x").unwrap();
-    pair.run(Duration::from_secs(1));
-    pair.assert_connected();
-    assert_eq!(data(&pair.server_events), ["x"]);
 }
 
 #[test]
