@@ -423,7 +423,9 @@ impl Session {
             return;
         }
         let queued = self.stream.get_ref().outbound_length();
+        self.stream.get_mut().join();
         self.read_record(record);
+        self.stream.get_mut().pass();
         // Forged records have no answer, so they don't count.
         self.late_answers += u32::from(self.stream.get_ref().outbound_length() > queued);
     }
@@ -466,7 +468,7 @@ impl Session {
     }
 
     fn retransmit(&mut self, now: Instant) {
-        self.stream.get_mut().pass();
+        self.stream.get_mut().join();
         match openssl_timer::resend(&mut self.stream) {
             Expiry::Resent => self.retransmission.count_expiry(),
             Expiry::NotExpired => {}
@@ -500,7 +502,7 @@ fn new_stream(
     mismatch: &Arc<AtomicBool>,
 ) -> Result<SslStream<DatagramIo>, DtlsError> {
     let connection = new_connection(config, mismatch)?;
-    let mut stream = SslStream::new(connection, DatagramIo::new(config.role))?;
+    let mut stream = SslStream::new(connection, DatagramIo::new(config.role, config.mtu))?;
     openssl_timer::install(&mut stream);
     Ok(stream)
 }

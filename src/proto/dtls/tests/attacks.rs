@@ -39,7 +39,7 @@ fn foreign_hello(ciphers: &str) -> Vec<u8> {
     builder.set_cipher_list(ciphers).unwrap();
     let mut ssl = Ssl::new(&builder.build()).unwrap();
     ssl.set_connect_state();
-    let mut stream = SslStream::new(ssl, DatagramIo::new(Role::Client)).unwrap();
+    let mut stream = SslStream::new(ssl, DatagramIo::new(Role::Client, MTU)).unwrap();
     assert!(stream.do_handshake().is_err());
     stream.get_mut().poll_outbound().unwrap().to_vec()
 }
@@ -87,7 +87,7 @@ fn client_without_a_certificate_is_refused() {
     builder.set_max_proto_version(Some(SslVersion::DTLS1_2)).unwrap();
     let mut ssl = Ssl::new(&builder.build()).unwrap();
     ssl.set_connect_state();
-    let mut client = SslStream::new(ssl, DatagramIo::new(Role::Client)).unwrap();
+    let mut client = SslStream::new(ssl, DatagramIo::new(Role::Client, MTU)).unwrap();
     for _ in 0..4 {
         client.get_mut().resume();
         let _ = client.do_handshake();

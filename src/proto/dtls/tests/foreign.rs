@@ -34,7 +34,7 @@ fn foreign_stream(context: SslContextBuilder, role: Role) -> SslStream<DatagramI
         Role::Server => ssl.set_accept_state(),
     }
     ssl.set_mtu(MTU as u32).unwrap();
-    let mut stream = SslStream::new(ssl, DatagramIo::new(role)).unwrap();
+    let mut stream = SslStream::new(ssl, DatagramIo::new(role, MTU)).unwrap();
     stream.get_mut().pass();
     stream
 }

@@ -84,6 +84,19 @@ fn first_hello_is_retransmitted_on_schedule() {
 }
 
 #[test]
+fn retransmitted_flights_take_no_more_datagrams_than_the_first_time() {
+    let (client, server) = configs();
+    let mut pair = Pair::new(client, server);
+    pair.filter = Some(Box::new(|from, datagram| (from == Role::Client).then(|| datagram.to_vec())));
+    pair.run(Duration::from_millis(90));
+    let first = pair.sent.iter().filter(|(from, _)| *from == Role::Server).count();
+    pair.run(Duration::from_millis(90));
+    let both = pair.sent.iter().filter(|(from, _)| *from == Role::Server).count();
+    assert_eq!(both, 2 * first);
+    assert!(pair.sent.iter().all(|(_, datagram)| datagram.len() <= MTU));
+}
+
+#[test]
 fn hello_that_arrives_last_still_connects() {
     let (client, server) = configs();
     let mut pair = Pair::new(client, server);
