@@ -81,6 +81,20 @@ impl DatagramIo {
         self.outbound.len()
     }
 
+    /// What was queued since the queue had this length.
+    pub(super) fn outbound_since(&self, length: usize) -> Vec<Bytes> {
+        self.outbound.iter().skip(length).map(|datagram| Bytes::copy_from_slice(datagram)).collect()
+    }
+
+    /// Queues datagrams that were sent before.
+    pub(super) fn queue_copies(&mut self, datagrams: &[Bytes]) {
+        for datagram in datagrams {
+            if !self.is_outbound_full() {
+                self.outbound.push_back(BytesMut::from(&datagram[..]));
+            }
+        }
+    }
+
     pub(super) fn is_outbound_full(&self) -> bool {
         self.outbound.len() >= MAXIMUM_QUEUED_DATAGRAMS
     }

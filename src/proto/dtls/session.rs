@@ -24,7 +24,7 @@ use super::fingerprint::Fingerprint;
 use super::inbound_flight::InboundFlight;
 use super::openssl_timer::{self, Expiry};
 use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE, Record, records};
-use super::retransmission::Retransmission;
+use super::retransmission::{Retransmission, Step};
 use crate::proto::srtp::{KeyingMaterial, Profile};
 
 /// From `Session::new` to connected. ICE gives up on a silent path after as long (RFC 7675 §5.1).
@@ -113,6 +113,8 @@ pub struct Session {
     events: VecDeque<Event>,
     flight: InboundFlight,
     retransmission: Retransmission,
+    /// The flight in the air as it was last sent.
+    sent_flight: Vec<Bytes>,
     handshake_deadline: Instant,
     /// A fatal alert that arrived unauthenticated, and when it will be believed.
     alert: Option<(u8, Instant)>,
@@ -143,6 +145,7 @@ impl Session {
             state: State::New,
             events: VecDeque::new(),
             retransmission: Retransmission::default(),
+            sent_flight: Vec::new(),
             handshake_deadline: now + HANDSHAKE_TIMEOUT,
             alert: None,
             mismatch,
@@ -205,8 +208,10 @@ impl Session {
             let error = self.refusal.take().unwrap_or(DtlsError::HandshakeTimeout);
             return self.fail(error);
         }
-        if self.retransmission.is_due(now) {
-            self.retransmit(now);
+        match self.retransmission.take_due(now) {
+            Some(Step::Retransmit) => self.retransmit(),
+            Some(Step::Copy) => self.stream.get_mut().queue_copies(&self.sent_flight),
+            None => {}
         }
     }
 
@@ -320,6 +325,7 @@ impl Session {
 
     /// Lets OpenSSL go on until it has written a flight, wants to read more, or is done.
     fn drive_handshake(&mut self, now: Instant) {
+        let queued = self.stream.get_ref().outbound_length();
         self.stream.get_mut().resume();
         let result = self.stream.do_handshake();
         let io = self.stream.get_mut();
@@ -337,6 +343,7 @@ impl Session {
             }
             self.state = State::Connecting;
             self.alert = None;
+            self.sent_flight = io.outbound_since(queued);
             self.retransmission.start(now);
         } else {
             // What looked complete wasn't the peer's flight. It will send it again.
@@ -365,6 +372,7 @@ impl Session {
 
     fn finish_handshake(&mut self) {
         self.retransmission.stop();
+        self.sent_flight = Vec::new();
         self.flight = InboundFlight::new(self.config.role);
         self.stream.get_mut().pass();
         let verified = self.stream.ssl().peer_certificate().ok_or(DtlsError::NoPeerCertificate);
@@ -426,8 +434,16 @@ impl Session {
         self.stream.get_mut().join();
         self.read_record(record);
         self.stream.get_mut().pass();
-        // Forged records have no answer, so they don't count.
-        self.late_answers += u32::from(self.stream.get_ref().outbound_length() > queued);
+        let answer = self.stream.get_ref().outbound_since(queued);
+        if answer.is_empty() {
+            // Forged records have no answer, so they don't count.
+            return;
+        }
+        self.late_answers += 1;
+        if self.late_answers > 1 {
+            // Lost again: two copies have a better chance.
+            self.stream.get_mut().queue_copies(&answer);
+        }
     }
 
     /// Has OpenSSL read one record. A plaintext is shorter than its record, so one read takes all of it.
@@ -467,14 +483,18 @@ impl Session {
         }
     }
 
-    fn retransmit(&mut self, now: Instant) {
+    fn retransmit(&mut self) {
+        let queued = self.stream.get_ref().outbound_length();
         self.stream.get_mut().join();
         match openssl_timer::resend(&mut self.stream) {
-            Expiry::Resent => self.retransmission.count_expiry(),
+            Expiry::Resent => {
+                self.retransmission.count_expiry();
+                self.sent_flight = self.stream.get_ref().outbound_since(queued);
+            }
+            // Held, after something that looked like the peer's flight but wasn't.
             Expiry::NotExpired => {}
-            Expiry::Failed => return self.fail(DtlsError::Handshake(ErrorStack::get())),
+            Expiry::Failed => self.fail(DtlsError::Handshake(ErrorStack::get())),
         }
-        self.retransmission.again(now);
     }
 
     fn fail(&mut self, error: DtlsError) {
