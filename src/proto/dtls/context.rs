@@ -15,10 +15,10 @@ use super::fingerprint::Fingerprint;
 use super::session::{Role, SessionConfig};
 use crate::proto::srtp::Profile;
 
-/// RFC 8827 §6.5: forward secrecy and AEAD only. ECDSA first: that is what browsers have.
+/// RFC 8827 §6.5: forward secrecy and AEAD only. ECDSA first: that is what browsers have. All are AES-GCM:
+/// the length check of `record` counts on it.
 const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
-                       ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:\
-                       ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+                       ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 /// P-256 is the one everybody has (RFC 8827 §6.5); X25519 is faster.
 const GROUPS: &str = "X25519:P-256:P-384";
 /// RFC 8833 §4: length-prefixed protocol names.

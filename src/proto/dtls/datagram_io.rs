@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::record::{CLIENT_HELLO, HANDSHAKE, SERVER_HELLO_DONE, fragments, records};
 use super::session::Role;
@@ -22,8 +22,11 @@ pub(super) const MAXIMUM_QUEUED_DATAGRAMS: usize = 1024;
 enum Mode {
     /// Queue it; stop at the end of a flight.
     Handshaking,
-    /// Queue it, never stop: retransmissions, and everything after the handshake.
+    /// Queue it, never stop: everything after the handshake.
     Passing,
+    /// Queue it, joined to datagrams of the MTU: OpenSSL resends each message of a flight by itself, but
+    /// the fewer datagrams, the fewer are lost. `alone` until the first one is queued.
+    Joining { alone: bool },
     /// Drop it: the price of asking OpenSSL's timer to hold.
     Discarding,
 }
@@ -31,8 +34,9 @@ enum Mode {
 #[derive(Debug)]
 pub(super) struct DatagramIo {
     role: Role,
+    mtu: usize,
     inbound: VecDeque<Bytes>,
-    outbound: VecDeque<Bytes>,
+    outbound: VecDeque<BytesMut>,
     mode: Mode,
     /// Something was written since the handshake was resumed.
     wrote: bool,
@@ -41,9 +45,10 @@ pub(super) struct DatagramIo {
 }
 
 impl DatagramIo {
-    pub(super) fn new(role: Role) -> Self {
+    pub(super) fn new(role: Role, mtu: usize) -> Self {
         Self {
             role,
+            mtu,
             inbound: VecDeque::new(),
             outbound: VecDeque::new(),
             mode: Mode::Handshaking,
@@ -69,7 +74,25 @@ impl DatagramIo {
 
     /// The next datagram to send.
     pub(super) fn poll_outbound(&mut self) -> Option<Bytes> {
-        self.outbound.pop_front()
+        self.outbound.pop_front().map(BytesMut::freeze)
+    }
+
+    pub(super) fn outbound_length(&self) -> usize {
+        self.outbound.len()
+    }
+
+    /// What was queued since the queue had this length.
+    pub(super) fn outbound_since(&self, length: usize) -> Vec<Bytes> {
+        self.outbound.iter().skip(length).map(|datagram| Bytes::copy_from_slice(datagram)).collect()
+    }
+
+    /// Queues datagrams that were sent before.
+    pub(super) fn queue_copies(&mut self, datagrams: &[Bytes]) {
+        for datagram in datagrams {
+            if !self.is_outbound_full() {
+                self.outbound.push_back(BytesMut::from(&datagram[..]));
+            }
+        }
     }
 
     pub(super) fn is_outbound_full(&self) -> bool {
@@ -97,8 +120,30 @@ impl DatagramIo {
         self.mode = Mode::Passing;
     }
 
+    /// From now on a flight is sent again.
+    pub(super) fn join(&mut self) {
+        self.mode = Mode::Joining { alone: true };
+    }
+
     pub(super) fn discard(&mut self) {
         self.mode = Mode::Discarding;
+    }
+
+    fn queue(&mut self, datagram: &[u8]) {
+        if self.mode == Mode::Discarding {
+            return;
+        }
+        if self.mode == (Mode::Joining { alone: false })
+            && let Some(last) = self.outbound.back_mut()
+            && last.len() + datagram.len() <= self.mtu
+        {
+            last.extend_from_slice(datagram);
+        } else if !self.is_outbound_full() {
+            self.outbound.push_back(BytesMut::from(datagram));
+        }
+        if self.mode == (Mode::Joining { alone: true }) {
+            self.mode = Mode::Joining { alone: false };
+        }
     }
 
     /// Whether the last record of a datagram is the last of a flight that the peer must answer. The
@@ -139,9 +184,7 @@ impl Write for DatagramIo {
             self.wrote = true;
             self.at_end_of_flight = self.ends_flight(datagram);
         }
-        if self.mode != Mode::Discarding && !self.is_outbound_full() {
-            self.outbound.push_back(Bytes::copy_from_slice(datagram));
-        }
+        self.queue(datagram);
         Ok(datagram.len())
     }
 

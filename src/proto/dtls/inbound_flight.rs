@@ -118,7 +118,7 @@ impl InboundFlight {
                 self.change_cipher_spec = true;
                 Some(Place::ChangeCipherSpec)
             }
-            (HANDSHAKE | APPLICATION_DATA | ALERT, 1) => self.place_of_encrypted(record),
+            (HANDSHAKE | APPLICATION_DATA | ALERT, _) => self.place_of_encrypted(record),
             _ => None,
         };
         let Some(place) = place else {
@@ -166,11 +166,13 @@ impl InboundFlight {
         self.finished = false;
     }
 
+    /// Several records may have one sequence number: OpenSSL will find out which one is the peer's.
     fn place_of_encrypted(&mut self, record: &Record<'_>) -> Option<Place> {
-        let place = Place::Encrypted { sequence_number: record.sequence_number };
-        if self.records.iter().any(|(held, _)| *held == place) {
+        let is_repeated = || self.records.iter().any(|(_, held)| held == record.bytes);
+        if !record.may_be_encrypted() || is_repeated() {
             return None;
         }
+        let place = Place::Encrypted { sequence_number: record.sequence_number };
         // The only encrypted handshake message is Finished. Whether this is one shows when it is read.
         self.finished |= record.content_type == HANDSHAKE;
         Some(place)

@@ -8,6 +8,12 @@ const RECORD_HEADER_LENGTH: usize = 13;
 const FRAGMENT_HEADER_LENGTH: usize = 12;
 /// RFC 5246 §6.2.3: plaintext of 2^14 bytes and 2,048 of cipher expansion.
 const MAXIMUM_RECORD_LENGTH: usize = (1 << 14) + 2048;
+/// The explicit nonce and the tag of AES-GCM (RFC 5288 §3), which all our cipher suites use. An encrypted
+/// record is longer. OpenSSL takes a shorter one for an internal error and ends the session, though
+/// anyone can send it: such records must never reach it.
+const ENCRYPTION_OVERHEAD: usize = 8 + 16;
+/// The epoch of everything encrypted: there is no renegotiation.
+const ENCRYPTED_EPOCH: u16 = 1;
 /// First byte of every DTLS version: 254.255 is 1.0 (in hellos), 254.253 is 1.2.
 const MAJOR_VERSION: u8 = 254;
 
@@ -33,6 +39,13 @@ pub(super) struct Record<'a> {
     pub(super) bytes: &'a [u8],
     /// The record without its header; encrypted unless the epoch is 0.
     pub(super) body: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Whether the record could be one of the encrypted epoch.
+    pub(super) fn may_be_encrypted(&self) -> bool {
+        self.epoch == ENCRYPTED_EPOCH && self.body.len() > ENCRYPTION_OVERHEAD
+    }
 }
 
 /// The records of a datagram, up to the first malformed one.

@@ -24,7 +24,7 @@ use super::fingerprint::Fingerprint;
 use super::inbound_flight::InboundFlight;
 use super::openssl_timer::{self, Expiry};
 use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE, Record, records};
-use super::retransmission::Retransmission;
+use super::retransmission::{Retransmission, Step};
 use crate::proto::srtp::{KeyingMaterial, Profile};
 
 /// From `Session::new` to connected. ICE gives up on a silent path after as long (RFC 7675 §5.1).
@@ -35,15 +35,16 @@ const ALERT_GRACE: Duration = Duration::from_secs(2);
 /// Hellos that OpenSSL may refuse before the session fails. A refused one may be forged, so it is
 /// forgotten with all its consequences; each costs about a tenth of a millisecond.
 const MAXIMUM_REFUSED_HELLOS: u32 = 32;
-/// Handshake records let through once connected: the peer's Finished again, if our last flight was
-/// lost. OpenSSL ends the session at the 13th, so it sees fewer.
-const MAXIMUM_LATE_HANDSHAKE_RECORDS: u32 = 11;
+/// How often a connected server answers handshake records: to the client's Finished with its own last
+/// flight, which was lost then. OpenSSL ends the session at the 13th, so it sees fewer.
+const MAXIMUM_LATE_ANSWERS: u32 = 11;
+/// Data that waits to be polled. More records than that don't fit into a datagram; whoever polls after
+/// each one loses nothing.
+const MAXIMUM_EVENTS: usize = 2048;
 /// RFC 5246 §6.2.1: a record's plaintext.
 const MAXIMUM_DATA_LENGTH: usize = 1 << 14;
 /// The MTU that OpenSSL can work with at least, and the largest record.
 const MTU_RANGE: std::ops::RangeInclusive<usize> = 256..=1 << 14;
-/// The epoch of everything encrypted: there is no renegotiation.
-const ENCRYPTED_EPOCH: u16 = 1;
 /// `AlertLevel.fatal` and `AlertDescription.close_notify` (RFC 5246 §7.2).
 const FATAL: u8 = 2;
 const CLOSE_NOTIFY: u8 = 0;
@@ -112,6 +113,8 @@ pub struct Session {
     events: VecDeque<Event>,
     flight: InboundFlight,
     retransmission: Retransmission,
+    /// The flight in the air as it was last sent.
+    sent_flight: Vec<Bytes>,
     handshake_deadline: Instant,
     /// A fatal alert that arrived unauthenticated, and when it will be believed.
     alert: Option<(u8, Instant)>,
@@ -120,7 +123,7 @@ pub struct Session {
     refused_hellos: u32,
     /// Why the last hello was refused: the reason to give if no better one comes.
     refusal: Option<DtlsError>,
-    late_handshake_records: u32,
+    late_answers: u32,
 }
 
 impl Session {
@@ -142,12 +145,13 @@ impl Session {
             state: State::New,
             events: VecDeque::new(),
             retransmission: Retransmission::default(),
+            sent_flight: Vec::new(),
             handshake_deadline: now + HANDSHAKE_TIMEOUT,
             alert: None,
             mismatch,
             refused_hellos: 0,
             refusal: None,
-            late_handshake_records: 0,
+            late_answers: 0,
         };
         if session.config.role == Role::Client {
             session.drive_handshake(now);
@@ -204,8 +208,10 @@ impl Session {
             let error = self.refusal.take().unwrap_or(DtlsError::HandshakeTimeout);
             return self.fail(error);
         }
-        if self.retransmission.is_due(now) {
-            self.retransmit(now);
+        match self.retransmission.take_due(now) {
+            Some(Step::Retransmit) => self.retransmit(),
+            Some(Step::Copy) => self.stream.get_mut().queue_copies(&self.sent_flight),
+            None => {}
         }
     }
 
@@ -319,6 +325,7 @@ impl Session {
 
     /// Lets OpenSSL go on until it has written a flight, wants to read more, or is done.
     fn drive_handshake(&mut self, now: Instant) {
+        let queued = self.stream.get_ref().outbound_length();
         self.stream.get_mut().resume();
         let result = self.stream.do_handshake();
         let io = self.stream.get_mut();
@@ -336,6 +343,7 @@ impl Session {
             }
             self.state = State::Connecting;
             self.alert = None;
+            self.sent_flight = io.outbound_since(queued);
             self.retransmission.start(now);
         } else {
             // What looked complete wasn't the peer's flight. It will send it again.
@@ -347,8 +355,9 @@ impl Session {
     fn refuse(&mut self, errors: ErrorStack) {
         let mismatch = self.mismatch.load(Ordering::Relaxed);
         let error = if mismatch { DtlsError::FingerprintMismatch } else { DtlsError::Handshake(errors) };
+        let is_first_hello = self.state == State::New && self.config.role == Role::Server;
         self.refused_hellos += 1;
-        if self.state != State::New || self.refused_hellos > MAXIMUM_REFUSED_HELLOS {
+        if !is_first_hello || self.refused_hellos > MAXIMUM_REFUSED_HELLOS {
             return self.fail(error);
         }
         // A hello, from anyone who can send from the peer's address. Start over as if it hadn't been,
@@ -363,6 +372,7 @@ impl Session {
 
     fn finish_handshake(&mut self) {
         self.retransmission.stop();
+        self.sent_flight = Vec::new();
         self.flight = InboundFlight::new(self.config.role);
         self.stream.get_mut().pass();
         let verified = self.stream.ssl().peer_certificate().ok_or(DtlsError::NoPeerCertificate);
@@ -405,18 +415,34 @@ impl Session {
 
     /// Once connected, only encrypted records count: hellos and alerts of epoch 0 are anybody's.
     fn handle_connected_packet(&mut self, datagram: &[u8]) {
-        for record in records(datagram) {
-            if record.epoch != ENCRYPTED_EPOCH {
-                continue;
-            }
+        for record in records(datagram).filter(Record::may_be_encrypted) {
+            let bytes = Bytes::copy_from_slice(record.bytes);
             match record.content_type {
-                APPLICATION_DATA | ALERT => {}
-                HANDSHAKE if self.late_handshake_records < MAXIMUM_LATE_HANDSHAKE_RECORDS => {
-                    self.late_handshake_records += 1;
-                }
-                _ => continue,
+                APPLICATION_DATA | ALERT => self.read_record(bytes),
+                // RFC 6347 §4.2.4: who sent the last flight answers repetitions of the one before.
+                HANDSHAKE if self.config.role == Role::Server => self.read_late_handshake_record(bytes),
+                _ => {}
             }
-            self.read_record(Bytes::copy_from_slice(record.bytes));
+        }
+    }
+
+    fn read_late_handshake_record(&mut self, record: Bytes) {
+        if self.late_answers >= MAXIMUM_LATE_ANSWERS {
+            return;
+        }
+        let queued = self.stream.get_ref().outbound_length();
+        self.stream.get_mut().join();
+        self.read_record(record);
+        self.stream.get_mut().pass();
+        let answer = self.stream.get_ref().outbound_since(queued);
+        if answer.is_empty() {
+            // Forged records have no answer, so they don't count.
+            return;
+        }
+        self.late_answers += 1;
+        if self.late_answers > 1 {
+            // Lost again: two copies have a better chance.
+            self.stream.get_mut().queue_copies(&answer);
         }
     }
 
@@ -431,7 +457,9 @@ impl Session {
         match self.stream.ssl_read(&mut buffer) {
             Ok(length) => {
                 buffer.truncate(length);
-                self.events.push_back(Event::ApplicationData(buffer.freeze()));
+                if self.events.len() < MAXIMUM_EVENTS {
+                    self.events.push_back(Event::ApplicationData(buffer.freeze()));
+                }
             }
             Err(error) => match error.code() {
                 ErrorCode::WANT_READ => {}
@@ -455,14 +483,18 @@ impl Session {
         }
     }
 
-    fn retransmit(&mut self, now: Instant) {
-        self.stream.get_mut().pass();
+    fn retransmit(&mut self) {
+        let queued = self.stream.get_ref().outbound_length();
+        self.stream.get_mut().join();
         match openssl_timer::resend(&mut self.stream) {
-            Expiry::Resent => self.retransmission.count_expiry(),
+            Expiry::Resent => {
+                self.retransmission.count_expiry();
+                self.sent_flight = self.stream.get_ref().outbound_since(queued);
+            }
+            // Held, after something that looked like the peer's flight but wasn't.
             Expiry::NotExpired => {}
-            Expiry::Failed => return self.fail(DtlsError::Handshake(ErrorStack::get())),
+            Expiry::Failed => self.fail(DtlsError::Handshake(ErrorStack::get())),
         }
-        self.retransmission.again(now);
     }
 
     fn fail(&mut self, error: DtlsError) {
@@ -490,7 +522,7 @@ fn new_stream(
     mismatch: &Arc<AtomicBool>,
 ) -> Result<SslStream<DatagramIo>, DtlsError> {
     let connection = new_connection(config, mismatch)?;
-    let mut stream = SslStream::new(connection, DatagramIo::new(config.role))?;
+    let mut stream = SslStream::new(connection, DatagramIo::new(config.role, config.mtu))?;
     openssl_timer::install(&mut stream);
     Ok(stream)
 }

@@ -1,6 +1,7 @@
 //! Two sessions over a network in memory, in virtual time.
 
 mod attacks;
+mod foreign;
 mod handshake;
 mod loss;
 mod network;

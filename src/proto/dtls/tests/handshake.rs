@@ -264,6 +264,15 @@ fn certificates_survive_being_written_and_read() {
 }
 
 #[test]
+fn sessions_and_certificates_may_change_threads() {
+    fn assert_send<T: Send>() {}
+    fn assert_sync<T: Sync>() {}
+    assert_send::<Session>();
+    assert_send::<Certificate>();
+    assert_sync::<Certificate>();
+}
+
+#[test]
 fn unusable_configurations_are_refused() {
     let now = Instant::now();
     let (mut client, _) = configs();
