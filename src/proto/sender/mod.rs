@@ -274,7 +274,8 @@ impl Sender {
         index: Option<PictureIndex>,
         timestamp_shift: Option<u32>,
     ) -> Option<(u64, Source)> {
-        if !packet.key_frame && !codec.starts_anywhere {
+        let can_start = packet.key_frame || codec.starts_anywhere && !packet.payload.is_empty();
+        if !can_start {
             if now >= self.reminded + KEY_FRAME_REMINDER {
                 self.want_key_frame(now);
             }

@@ -54,6 +54,9 @@ pub(super) struct Source {
     pub(super) interrupted: bool,
 }
 
+/// The largest step of timestamps over a pause: just below half of their range.
+const PAUSE_MAX: u32 = 0x7000_0000;
+
 impl Latest {
     /// The timestamp of this moment: for sender reports.
     pub(super) fn timestamp_at(self, now: Instant) -> u32 {
@@ -62,7 +65,8 @@ impl Latest {
 
     /// The timestamp of a new source's first packet: later by the time that passed, and by at least one.
     pub(super) fn timestamp_after(self, now: Instant, clock_rate: u32) -> u32 {
-        self.timestamp.wrapping_add(elapsed(self.at, now, clock_rate).max(1))
+        // Half the range and more would look like going backwards.
+        self.timestamp.wrapping_add(elapsed(self.at, now, clock_rate).clamp(1, PAUSE_MAX))
     }
 }
 
