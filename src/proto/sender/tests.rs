@@ -7,7 +7,7 @@ use super::*;
 use crate::proto::rtcp::{
     ClockAnchor, Compound, CompoundBuilder, NACK_ENTRIES_MAX, NtpTime, ReportBlock, RtcpPacket,
 };
-use crate::proto::rtp::{AudioLevel, CodecParameters, ExtensionMap, Extensions, Mid, RtpHeader};
+use crate::proto::rtp::{AudioLevel, CodecParameters, ExtensionMap, Mid, RtpHeader};
 
 const SSRC: u32 = 0xaaaa;
 const RTX_SSRC: u32 = 0xbbbb;
@@ -598,7 +598,7 @@ proptest! {
                     scene.sender = Sender::new(scene.now, parameters.clone(), Some(state), StdRng::seed_from_u64(1));
                 }
                 Step::Packet { source, step, back, key_frame } => {
-                    let highest = highest.entry(source).or_insert(0x1_0000 + u64::from(source) * 30_000);
+                    let highest = highest.entry(source).or_insert_with(|| 0x1_0000 + u64::from(source) * 30_000);
                     *highest += step;
                     let number = *highest - back;
                     if !received.insert((source, number)) {
