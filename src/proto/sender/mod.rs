@@ -262,6 +262,7 @@ impl Sender {
             && source.ssrc == packet.ssrc
         {
             source.heard = now;
+            source.clock = packet.clock;
             if !source.interrupted {
                 if packet.sequence_number < source.floor {
                     return None;
@@ -329,6 +330,7 @@ impl Sender {
             sequence_shift: sequence.wrapping_sub(packet.sequence_number),
             timestamp_shift,
             shifts: self.state.counters.shifts(index, packet.extensions.frame_number()),
+            clock: packet.clock,
             interrupted: false,
         };
         let before = self.state.source.replace(source);
