@@ -12,6 +12,7 @@ mod event;
 mod key_frame_request;
 mod missing;
 mod parameters;
+mod publisher_clock;
 mod reception;
 mod renumbering;
 mod repairs;
@@ -126,6 +127,7 @@ impl Receiver {
             marker: header.marker(),
             sequence_number: 0,
             timestamp: header.timestamp(),
+            clock: stream.clock.reference(),
             extensions: self.parameters.extensions.decode(&header),
             payload: Bytes::new(),
             key_frame: false,

@@ -26,6 +26,7 @@ impl Receiver {
             RtcpPacket::SenderReport(report) => {
                 if let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == report.ssrc) {
                     stream.reception.sender_report(now, report.ntp);
+                    stream.clock.sender_report(now, report.ntp, report.rtp_timestamp);
                 }
             }
             RtcpPacket::Goodbye(goodbye) => goodbye.ssrcs().for_each(|ssrc| self.end_stream(ssrc)),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::codecs::Codec;
 use super::key_frame_request::KeyFrameRequest;
 use super::missing::MissingPackets;
+use super::publisher_clock::PublisherClock;
 use super::reception::Reception;
 use super::renumbering::Renumbering;
 use super::sequence::{Admitted, SequenceWindow};
@@ -23,6 +24,7 @@ pub(super) struct Stream {
     pub(super) missing: MissingPackets,
     pub(super) key_frame: KeyFrameRequest,
     pub(super) reception: Reception,
+    pub(super) clock: PublisherClock,
     pub(super) statistics: InboundStatistics,
     window: SequenceWindow,
     /// The first packet has not been taken yet: its number is already in the window.
@@ -54,6 +56,7 @@ impl Stream {
             missing: MissingPackets::default(),
             key_frame: KeyFrameRequest::default(),
             reception: Reception::new(now, window.highest(), codec.clock_rate),
+            clock: PublisherClock::default(),
             statistics: InboundStatistics::default(),
             window,
             is_new: true,

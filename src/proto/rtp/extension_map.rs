@@ -131,26 +131,15 @@ impl ExtensionMap {
     /// Decodes what is known; malformed values are left out.
     pub fn decode(&self, header: &RtpHeader<'_>) -> Extensions {
         let mut extensions = Extensions::default();
-        for (id, value) in header.extensions() {
-            if let Some(kind) = self.by_id[usize::from(id)] {
-                decode_value(kind, value, &mut extensions);
-            }
+        for (kind, value) in self.elements(header) {
+            decode_value(kind, value, &mut extensions);
         }
         extensions
     }
 
-    /// Decodes only the names, for the demultiplexer.
-    pub fn decode_names(&self, header: &RtpHeader<'_>) -> Extensions {
-        let mut extensions = Extensions::default();
-        for (id, value) in header.extensions() {
-            match self.by_id[usize::from(id)] {
-                Some(kind @ (ExtensionKind::Mid | ExtensionKind::Rid | ExtensionKind::RepairedRid)) => {
-                    decode_value(kind, value, &mut extensions)
-                }
-                _ => {}
-            }
-        }
-        extensions
+    /// The elements that are understood, not decoded.
+    pub fn elements<'a>(&self, header: &RtpHeader<'a>) -> impl Iterator<Item = (ExtensionKind, &'a [u8])> {
+        header.extensions().filter_map(|(id, value)| Some((self.by_id[usize::from(id)]?, value)))
     }
 
     /// Appends the extension block: what is forwarded from the source, and what belongs to this leg. Appends

@@ -59,6 +59,18 @@ pub struct Extensions {
 }
 
 impl Extensions {
+    /// True if nothing here is forwarded: only names and transport values, which belong to one leg.
+    pub fn forwards_nothing(&self) -> bool {
+        self.audio_level.is_none()
+            && self.video_orientation.is_none()
+            && self.playout_delay.is_none()
+            && self.absolute_capture_time.is_none()
+            && self.video_content_type.is_none()
+            && self.video_timing.is_none()
+            && self.color_space.is_none()
+            && self.dependency_descriptor.is_none()
+    }
+
     /// The frame number of the dependency descriptor: bits 8–23 of its mandatory part.
     pub fn frame_number(&self) -> Option<u16> {
         let descriptor = self.dependency_descriptor.as_ref()?;

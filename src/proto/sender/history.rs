@@ -16,8 +16,11 @@ const AUDIO_CAPACITY_MAX: usize = 128;
 /// A packet this old is of no use to a receiver any more, so its slot may be taken.
 const USEFUL_AGE: Duration = Duration::from_secs(1);
 
+/// The number of a slot without packet; no stream gets that far.
+const EMPTY: u64 = u64::MAX;
+
 /// A sent packet.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct SentPacket {
     /// Without wraparound.
     pub(super) sequence: u64,
@@ -36,7 +39,7 @@ pub(super) struct SentPacket {
 /// stays small and a steady one allocates nothing.
 #[derive(Debug)]
 pub(super) struct History {
-    slots: Vec<Option<SentPacket>>,
+    slots: Vec<SentPacket>,
     capacity_max: usize,
 }
 
@@ -49,19 +52,23 @@ impl History {
         Self { slots: Vec::new(), capacity_max }
     }
 
-    /// Keeps a packet.
-    pub(super) fn insert(&mut self, packet: SentPacket) {
+    /// The slot for a packet that is sent now; the caller fills in the rest. Written in place: this is done for every
+    /// packet.
+    pub(super) fn insert(&mut self, sequence: u64, now: Instant) -> &mut SentPacket {
         if self.slots.is_empty() {
-            self.slots.resize_with(CAPACITY_MIN, || None);
+            self.slots = empty_slots(CAPACITY_MIN, now);
         }
-        let mut at = self.position(packet.sequence);
-        let overwrites_useful =
-            self.slots[at].as_ref().is_some_and(|old| packet.sent_at < old.sent_at + USEFUL_AGE);
-        if overwrites_useful && self.slots.len() < self.capacity_max {
-            self.grow();
-            at = self.position(packet.sequence);
+        let mut at = self.position(sequence);
+        if self.slots.len() < self.capacity_max
+            && self.slots[at].sequence != EMPTY
+            && now < self.slots[at].sent_at + USEFUL_AGE
+        {
+            self.grow(now);
+            at = self.position(sequence);
         }
-        self.slots[at] = Some(packet);
+        let slot = &mut self.slots[at];
+        (slot.sequence, slot.sent_at, slot.resent_at) = (sequence, now, None);
+        slot
     }
 
     /// The kept packet with this number.
@@ -70,16 +77,16 @@ impl History {
             return None;
         }
         let at = self.position(sequence);
-        self.slots[at].as_mut().filter(|packet| packet.sequence == sequence)
+        Some(&mut self.slots[at]).filter(|packet| packet.sequence == sequence)
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, now: Instant) {
         let capacity = (self.slots.len() * 2).min(self.capacity_max);
-        let mut slots: Vec<Option<SentPacket>> = Vec::new();
-        slots.resize_with(capacity, || None);
-        for packet in std::mem::replace(&mut self.slots, slots).into_iter().flatten() {
-            let at = self.position(packet.sequence);
-            self.slots[at] = Some(packet);
+        for packet in std::mem::replace(&mut self.slots, empty_slots(capacity, now)) {
+            if packet.sequence != EMPTY {
+                let at = self.position(packet.sequence);
+                self.slots[at] = packet;
+            }
         }
     }
 
@@ -89,21 +96,22 @@ impl History {
     }
 }
 
+fn empty_slots(capacity: usize, now: Instant) -> Vec<SentPacket> {
+    let empty = || SentPacket {
+        sequence: EMPTY,
+        sent_at: now,
+        resent_at: None,
+        header: HeaderBytes::new(),
+        rtp_header_length: 0,
+        absolute_send_time: None,
+        payload: Bytes::new(),
+    };
+    std::iter::repeat_with(empty).take(capacity).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn packet(sequence: u64, sent_at: Instant) -> SentPacket {
-        SentPacket {
-            sequence,
-            sent_at,
-            resent_at: None,
-            header: HeaderBytes::new(),
-            rtp_header_length: 0,
-            absolute_send_time: None,
-            payload: Bytes::new(),
-        }
-    }
 
     #[test]
     fn a_slow_stream_stays_small_and_a_fast_one_keeps_a_second() {
@@ -113,7 +121,7 @@ mod tests {
             let mut at = now;
             for sequence in 100_000..104_000 {
                 at += Duration::from_millis(milliseconds);
-                history.insert(packet(sequence, at));
+                history.insert(sequence, at);
             }
             assert_eq!(history.slots.len(), capacity, "{milliseconds} ms");
             let kept = (100_000..104_000).filter(|sequence| history.get_mut(*sequence).is_some()).count();
@@ -126,7 +134,7 @@ mod tests {
         let mut history = History::new(MediaKind::Audio);
         assert!(history.get_mut(5).is_none());
         for sequence in 0..1000 {
-            history.insert(packet(sequence, Instant::now()));
+            history.insert(sequence, Instant::now());
         }
         assert!(history.get_mut(999).is_some());
         assert!(history.get_mut(999 - 128).is_none());

@@ -38,12 +38,12 @@ pub use statistics::OutboundStatistics;
 
 use self::codecs::{Codec, Codecs};
 use self::continuity::{Counters, Shifts};
-use self::history::{History, SentPacket};
+use self::history::History;
 use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::{Latest, Source};
 use crate::proto::rtp::picture_index::PictureIndex;
-use crate::proto::rtp::{ExtensionKind, HeaderBytes, LegExtensions, MediaKind, RtpPacket};
+use crate::proto::rtp::{ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket};
 
 /// Packets missing in a row that may still come; more is a break in the source.
 const GAP_MAX: u64 = 1000;
@@ -64,6 +64,9 @@ pub struct Sender {
     codecs: Codecs,
     leg: LegExtensions,
     sends_absolute_time: bool,
+    /// The extension block of a packet whose source has nothing to forward, and where the time is in it.
+    own_extensions: HeaderBytes,
+    own_send_time: Option<usize>,
     state: SenderState,
     sent: SentWindow,
     history: History,
@@ -89,6 +92,8 @@ impl Sender {
             codecs: Codecs::new(&parameters.codecs, parameters.kind),
             leg: LegExtensions::default(),
             sends_absolute_time: false,
+            own_extensions: HeaderBytes::new(),
+            own_send_time: None,
             sent: SentWindow::new(state.next_sequence),
             history: History::new(parameters.kind),
             budget: Budget::new(),
@@ -173,6 +178,10 @@ impl Sender {
         let extensions = &self.parameters.extensions;
         self.sends_absolute_time = extensions.id(ExtensionKind::AbsoluteSendTime).is_some();
         self.leg = LegExtensions { mid: self.parameters.mid, ..LegExtensions::default() };
+        self.own_extensions.clear();
+        let leg = LegExtensions { absolute_send_time: Some(0), ..self.leg };
+        let written = extensions.write(&Extensions::default(), &leg, &mut self.own_extensions);
+        self.own_send_time = written.absolute_send_time;
     }
 
     fn want_key_frame(&mut self, now: Instant) {
@@ -185,8 +194,9 @@ impl Sender {
     fn try_forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
         let codec = self.codecs.find(packet.codec)?;
         let index = PictureIndex::find(codec.family, &packet.payload);
-        let (sequence, source) = self.place(now, packet, generation, codec, index)?;
-        let timestamp = packet.timestamp.wrapping_add(source.timestamp_shift);
+        let Placement { sequence, timestamp_shift, shifts } =
+            self.place(now, packet, generation, codec, index)?;
+        let timestamp = packet.timestamp.wrapping_add(timestamp_shift);
         let mut header = HeaderBytes::new();
         header.extend_from_slice(&fixed_header(
             packet.marker,
@@ -195,30 +205,45 @@ impl Sender {
             timestamp,
             self.parameters.ssrc,
         ));
-        if self.sends_absolute_time {
-            self.leg.absolute_send_time = Some(self.parameters.clock.absolute_send_time_at(now));
-        }
-        self.leg.frame_number_shift = source.shifts.frame_number;
-        let written = self.parameters.extensions.write(&packet.extensions, &self.leg, &mut header);
+        let absolute_send_time = self.write_extensions(now, &packet.extensions, shifts, &mut header);
         let rtp_header_length = header.len();
         if rtp_header_length > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
         }
-        let payload = start_of_payload(&packet.payload, index, source.shifts, &mut header);
+        let payload = start_of_payload(&packet.payload, index, shifts, &mut header);
         self.note_sent(now, sequence, timestamp, codec, packet, rtp_header_length);
-        self.state.counters.sent(source.shifts, index, packet.extensions.frame_number());
+        self.state.counters.sent(shifts, index, packet.extensions.frame_number());
         if codec.nack {
-            self.history.insert(SentPacket {
-                sequence,
-                sent_at: now,
-                resent_at: None,
-                header: HeaderBytes::from_slice(&header),
-                rtp_header_length,
-                absolute_send_time: written.absolute_send_time,
-                payload: payload.clone(),
-            });
+            let slot = self.history.insert(sequence, now);
+            slot.header.clear();
+            slot.header.extend_from_slice(&header);
+            slot.rtp_header_length = rtp_header_length;
+            slot.absolute_send_time = absolute_send_time;
+            slot.payload = payload.clone();
         }
         Some(OutgoingPacket { header, payload, retransmission: false })
+    }
+
+    /// Appends the extension block and returns where `abs-send-time` is in it.
+    fn write_extensions(
+        &mut self,
+        now: Instant,
+        forwarded: &Extensions,
+        shifts: Shifts,
+        header: &mut HeaderBytes,
+    ) -> Option<usize> {
+        let send_time = self.sends_absolute_time.then(|| self.parameters.clock.absolute_send_time_at(now));
+        if !forwarded.forwards_nothing() {
+            self.leg.absolute_send_time = send_time;
+            self.leg.frame_number_shift = shifts.frame_number;
+            return self.parameters.extensions.write(forwarded, &self.leg, header).absolute_send_time;
+        }
+        // Most video packets have nothing to forward: the block is the same but for the time.
+        let start = header.len();
+        header.extend_from_slice(&self.own_extensions);
+        let at = start + self.own_send_time?;
+        header[at..at + 3].copy_from_slice(&send_time?.to_be_bytes()[1..]);
+        Some(at)
     }
 
     /// The sequence number for a packet, and how to shift its other numbers.
@@ -229,7 +254,7 @@ impl Sender {
         generation: u32,
         codec: Codec,
         index: Option<PictureIndex>,
-    ) -> Option<(u64, Source)> {
+    ) -> Option<Placement> {
         let asked = *self.state.asked.get_or_insert(generation);
         let next = self.state.next_sequence;
         if let Some(source) = &mut self.state.source
@@ -237,6 +262,7 @@ impl Sender {
             && source.ssrc == packet.ssrc
         {
             source.heard = now;
+            source.clock = packet.clock;
             if !source.interrupted {
                 if packet.sequence_number < source.floor {
                     return None;
@@ -244,7 +270,12 @@ impl Sender {
                 let sequence = packet.sequence_number.wrapping_add(source.sequence_shift);
                 if sequence <= next + GAP_MAX {
                     source.highest = source.highest.max(packet.sequence_number);
-                    return self.sent.is_free(sequence).then_some((sequence, *source));
+                    let Source { timestamp_shift, shifts, .. } = *source;
+                    return self.sent.is_free(sequence).then_some(Placement {
+                        sequence,
+                        timestamp_shift,
+                        shifts,
+                    });
                 }
                 // A break in the source: what is missing will not come.
                 source.interrupted = true;
@@ -273,8 +304,9 @@ impl Sender {
         codec: Codec,
         index: Option<PictureIndex>,
         timestamp_shift: Option<u32>,
-    ) -> Option<(u64, Source)> {
-        if !packet.key_frame && !codec.starts_anywhere {
+    ) -> Option<Placement> {
+        let can_start = packet.key_frame || codec.starts_anywhere && !packet.payload.is_empty();
+        if !can_start {
             if now >= self.reminded + KEY_FRAME_REMINDER {
                 self.want_key_frame(now);
             }
@@ -298,13 +330,14 @@ impl Sender {
             sequence_shift: sequence.wrapping_sub(packet.sequence_number),
             timestamp_shift,
             shifts: self.state.counters.shifts(index, packet.extensions.frame_number()),
+            clock: packet.clock,
             interrupted: false,
         };
         let before = self.state.source.replace(source);
         if before.is_some_and(|before| before.generation != generation || before.ssrc != packet.ssrc) {
             self.statistics.switches += 1;
         }
-        Some((sequence, source))
+        Some(Placement { sequence, timestamp_shift, shifts: source.shifts })
     }
 
     fn note_sent(
@@ -332,6 +365,13 @@ impl Sender {
         self.statistics.key_frames_sent += u64::from(packet.key_frame);
         self.report_soon(now);
     }
+}
+
+/// Where a packet goes in the outgoing stream.
+struct Placement {
+    sequence: u64,
+    timestamp_shift: u32,
+    shifts: Shifts,
 }
 
 impl SenderState {

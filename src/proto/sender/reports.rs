@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::Rng;
 
+use super::state::Latest;
 use super::{OutgoingPacket, Sender};
 use crate::proto::rtcp::{CompoundBuilder, FullIntraRequest, ReportBlock, RtcpPacket};
 
@@ -16,6 +17,9 @@ const FIRST_REPORT_DELAY: Duration = Duration::from_millis(100);
 
 /// RFC 3550 §6.3: who sent nothing for two intervals is no sender.
 const IDLE_INTERVALS: u32 = 2;
+
+/// Seconds between the publisher's clock and the arrival of its packets; more is a broken or hostile report.
+const PUBLISHER_CLOCK_ERROR_MAX: u32 = 5;
 
 impl Sender {
     /// Takes one packet of a decrypted compound; what concerns other streams is ignored. Retransmissions are
@@ -83,7 +87,7 @@ impl Sender {
             Some(latest) => compound.sender_report(
                 ssrc,
                 self.parameters.clock.ntp_at(now),
-                latest.timestamp_at(now),
+                self.timestamp_at(now, latest),
                 self.state.packet_count,
                 self.state.octet_count,
             ),
@@ -92,6 +96,18 @@ impl Sender {
         };
         compound.cname(ssrc, &self.parameters.cname);
         compound
+    }
+
+    /// RFC 3550 §6.4.1: the RTP timestamp of this moment. By the clock of the publisher, which is the same for its audio
+    /// and video; by the time of sending when that is not known or not plausible.
+    fn timestamp_at(&self, now: Instant, latest: Latest) -> u32 {
+        let by_sending = latest.timestamp_at(now);
+        let by_publisher = self.state.source.and_then(|source| source.timestamp_at(now, latest.clock_rate));
+        let is_plausible = |timestamp: &u32| {
+            let difference = (timestamp.wrapping_sub(by_sending) as i32).unsigned_abs();
+            difference <= latest.clock_rate.saturating_mul(PUBLISHER_CLOCK_ERROR_MAX)
+        };
+        by_publisher.filter(is_plausible).unwrap_or(by_sending)
     }
 
     fn take_full_intra_request(&mut self, request: &FullIntraRequest<'_>) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::continuity::{Counters, Shifts};
+use crate::proto::rtp::ClockReference;
 
 /// All that a restarted sender needs to go on without using an SRTP index twice, and without the receiver noticing
 /// more than a gap.
@@ -50,8 +51,25 @@ pub(super) struct Source {
     /// Added to its timestamps, modulo 2^32.
     pub(super) timestamp_shift: u32,
     pub(super) shifts: Shifts,
+    /// What its publisher reported about its clock.
+    pub(super) clock: Option<ClockReference>,
     /// Packets are missing for good: wait for a key frame.
     pub(super) interrupted: bool,
+}
+
+/// The largest step of timestamps over a pause: just below half of their range.
+const PAUSE_MAX: u32 = 0x7000_0000;
+
+impl Source {
+    /// The timestamp of this moment by the publisher's own report.
+    pub(super) fn timestamp_at(&self, now: Instant, clock_rate: u32) -> Option<u32> {
+        let reference = self.clock?;
+        let at_reference = reference.timestamp.wrapping_add(self.timestamp_shift);
+        Some(match now.checked_duration_since(reference.instant) {
+            Some(_) => at_reference.wrapping_add(elapsed(reference.instant, now, clock_rate)),
+            None => at_reference.wrapping_sub(elapsed(now, reference.instant, clock_rate)),
+        })
+    }
 }
 
 impl Latest {
@@ -62,7 +80,8 @@ impl Latest {
 
     /// The timestamp of a new source's first packet: later by the time that passed, and by at least one.
     pub(super) fn timestamp_after(self, now: Instant, clock_rate: u32) -> u32 {
-        self.timestamp.wrapping_add(elapsed(self.at, now, clock_rate).max(1))
+        // Half the range and more would look like going backwards.
+        self.timestamp.wrapping_add(elapsed(self.at, now, clock_rate).clamp(1, PAUSE_MAX))
     }
 }
 
