@@ -63,17 +63,23 @@ fn the_answer_keeps_order_numbers_and_tags_of_the_offer() {
     let mids: Vec<_> = answer.media.iter().map(|section| section.mid.as_deref()).collect();
     assert_eq!(mids, [Some("0"), Some("1"), Some("2")]);
     let audio = &answer.media[0];
-    assert_eq!(names(&audio.codecs), [
-        (111, "opus"),
-        (9, "G722"),
-        (0, "PCMU"),
-        (8, "PCMA"),
-        (110, "telephone-event"),
-        (126, "telephone-event")
-    ]);
+    assert_eq!(
+        names(&audio.codecs),
+        [
+            (111, "opus"),
+            (9, "G722"),
+            (0, "PCMU"),
+            (8, "PCMA"),
+            (110, "telephone-event"),
+            (126, "telephone-event")
+        ]
+    );
     assert_eq!(audio.direction, Some(SdpDirection::Recvonly));
     assert!(audio.rtcp_mux && audio.rtcp_reduced_size && !audio.bundle_only);
-    assert!(audio.codecs.iter().all(|codec| codec.feedback.is_empty()), "no transport-cc without an estimator");
+    assert!(
+        audio.codecs.iter().all(|codec| codec.feedback.is_empty()),
+        "no transport-cc without an estimator"
+    );
     let ids: Vec<_> = audio.extensions.iter().map(|extension| extension.id).collect();
     assert_eq!(ids, [1, 4]);
     assert_eq!(answer.transport.setup, Some(Setup::Active));
@@ -89,16 +95,19 @@ fn every_offered_h264_profile_is_accepted_and_unknown_profiles_of_vp9_are_not() 
     session.set_remote_description(Description::offer(chromium_offer())).expect("offer");
     let answer = parsed(&answer(&mut session));
     let video = &answer.media[1];
-    assert_eq!(names(&video.codecs), [
-        (96, "VP8"),
-        (97, "rtx"),
-        (102, "H264"),
-        (103, "rtx"),
-        (39, "H264"),
-        (40, "rtx"),
-        (98, "VP9"),
-        (99, "rtx")
-    ]);
+    assert_eq!(
+        names(&video.codecs),
+        [
+            (96, "VP8"),
+            (97, "rtx"),
+            (102, "H264"),
+            (103, "rtx"),
+            (39, "H264"),
+            (40, "rtx"),
+            (98, "VP9"),
+            (99, "rtx")
+        ]
+    );
     assert_eq!(video.codecs[0].feedback, ["ccm fir", "nack", "nack pli"]);
     let profile = ("profile-level-id".to_owned(), Some("4d001f".to_owned()));
     assert!(video.codecs[4].parameters.contains(&profile), "the offer's parameters are echoed");
@@ -129,7 +138,8 @@ fn what_the_peer_sends_is_described_by_transceivers_and_transport() {
     assert!(microphone.receive_parameters().is_none(), "not before the answer");
     assert_eq!(session.transport().expect("transport").dtls_role, None);
     answer(&mut session);
-    let receive = session.transceiver_by_mid("0").and_then(|t| t.receive_parameters().cloned()).expect("receives");
+    let receive =
+        session.transceiver_by_mid("0").and_then(|t| t.receive_parameters().cloned()).expect("receives");
     assert_eq!(receive.ssrcs, [(2_280_203_144, None)]);
     assert_eq!(receive.mid, "0");
     assert!(receive.reduced_size);
