@@ -299,20 +299,6 @@ impl Session {
             self.shared.data = Some(DataLink { section, mid, negotiated: None });
         }
     }
-
-    /// RFC 3550 8.2: a source that the peer announces is not used here, unless it already flows.
-    fn avoid_remote_sources(&mut self) {
-        let Some(remote) = &self.slots.pending_remote else { return };
-        let sources: HashSet<u32> =
-            remote.sdp.media.iter().flat_map(|section| &section.sources).map(|source| source.ssrc).collect();
-        let colliding = |t: &&super::Transceiver| {
-            t.link.send.is_none() && (sources.contains(&t.ssrc) || sources.contains(&t.rtx_ssrc))
-        };
-        let ids: Vec<TransceiverId> = self.transceivers.iter().filter(colliding).map(|t| t.id).collect();
-        for id in ids {
-            self.renew_sources(id);
-        }
-    }
 }
 
 /// Whose answer completes an exchange.

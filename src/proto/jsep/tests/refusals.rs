@@ -163,3 +163,32 @@ fn ids_of_media_can_not_break_the_description() {
     }
     assert_eq!(session.add_local_candidate("candidate:1\r\na=evil"), Err(JsepError::MalformedCandidate));
 }
+
+/// Offers made to cost time (protocols.md A46, A47). What would be quadratic would not end in anybody's patience.
+#[test]
+fn huge_offers_are_answered_or_refused() {
+    let (head, _) =
+        chromium_offer().split_once("m=audio").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("audio");
+    let transport = format!(
+        "a=ice-ufrag:9RBC\r\na=ice-pwd:ChisVS8h1TTaW+jFQNOiXKHC\r\na=fingerprint:{FINGERPRINT}\r\na=setup:actpass\r\n"
+    );
+    let mids: String = (0..1000).map(|n| format!(" {n}")).collect();
+    let head = head.replace(" 0 1 2", &mids) + &transport;
+    let extensions: String = (1..=14).map(|n| format!("a=extmap:{n} urn:{n}\r\n")).collect();
+    let sources: String = (0..30).map(|n| format!("a=ssrc:{n} cname:x\r\n")).collect();
+    for filler in [extensions, sources, "a=rtpmap:97 VP9/90000\r\na=rtcp-fb:* nack\r\n".to_owned()] {
+        let mut offer = head.clone();
+        for mid in 0..1000 {
+            offer += &format!(
+                "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:{mid}\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n{filler}"
+            );
+        }
+        let mut session = session(1);
+        session.set_remote_description(Description::offer(offer.clone())).expect("offer");
+        answer(&mut session);
+        session.set_remote_description(Description::offer(offer)).expect("offer");
+        answer(&mut session);
+        assert_eq!(session.transceivers().len(), 1000);
+        session.create_offer(OfferOptions::default()).expect("offer");
+    }
+}

@@ -95,16 +95,16 @@ fn another_parser_finds_the_same_in_what_both_accept() {
             assert_eq!(our.rtcp_mux, their.get_attribute(SdpAttributeType::RtcpMux).is_some(), "{name}");
         }
     }
-    assert!(compared > 0);
+    assert!(compared > 0 || vectors().is_none());
 }
 
 #[test]
-fn what_another_parser_accepts_is_refused_only_for_known_reasons() {
+fn what_another_parser_accepts_is_refused_only_for_ice_characters() {
     for (name, text) in descriptions() {
         let Err(error) = text.parse::<SessionDescription>() else { continue };
-        if webrtc_sdp::parse_sdp(&text, true).is_ok() {
-            let line = text.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
-            println!("{name}: {error}: {line}");
+        if webrtc_sdp::parse_sdp(&text, false).is_ok() {
+            // RFC 8839 5.4: `ufrag_voice` has a character that is none of ICE's.
+            assert_eq!(error.reason, SdpErrorReason::BadAttribute("ice-ufrag"), "{name}: {error}");
         }
     }
 }

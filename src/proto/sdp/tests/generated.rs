@@ -220,8 +220,7 @@ fn description() -> impl Strategy<Value = SessionDescription> {
 fn mutated() -> impl Strategy<Value = String> {
     let edits = vec((any::<prop::sample::Index>(), 0..5u8, "[ -~\r\n\\x00é]{0,6}"), 1..12);
     edits.prop_map(|edits| {
-        let mut lines: Vec<String> =
-            corpora::SAMPLE.lines().map(str::to_owned).collect();
+        let mut lines: Vec<String> = corpora::SAMPLE.lines().map(str::to_owned).collect();
         for (place, kind, text) in edits {
             if lines.is_empty() {
                 break;
