@@ -195,7 +195,6 @@ impl Session {
         self.last_local = Some(created.sdp.clone());
         let candidates = self.shared.candidates.clone();
         let mut stored = Stored::new(kind, created.text, created.sdp);
-        stored.sections = created.sections;
         // Those found since the description was created.
         if let Some(section) = stored.tagged() {
             for candidate in &candidates {

@@ -260,3 +260,39 @@ fn the_origin_changes_only_with_the_content() {
     let version = |text: &str| text.parse::<u64>().expect("numeric");
     assert_eq!(version(&fourth.origin.session_version), version(&third.origin.session_version) + 1);
 }
+
+#[test]
+fn a_track_changed_after_the_description_was_created_keeps_the_announced_source() {
+    let (mut client, mut server, ours, theirs) = subscribed();
+    client.set_direction(ours, Direction::Inactive).expect("set");
+    exchange(&mut client, &mut server);
+    client.set_direction(ours, Direction::Recvonly).expect("set");
+    let offer = client.create_offer(OfferOptions::default()).expect("offer");
+    client.set_local_description(offer.clone()).expect("local");
+    server.set_remote_description(offer).expect("remote");
+    let answer = server.create_answer().expect("answer");
+    server.set_sending_track(theirs, vec!["room".to_owned()], Some("late".to_owned())).expect("set");
+    server.set_local_description(answer.clone()).expect("as created");
+    client.set_remote_description(answer).expect("answer");
+    let announced = ssrc(&server, "0");
+    assert!(server.negotiation_needed(), "the new name is not announced yet");
+    exchange(&mut client, &mut server);
+    assert_eq!(ssrc(&server, "0"), announced);
+    assert_eq!(client.transceiver(ours).expect("stays").remote_track_id(), Some("late"));
+}
+
+#[test]
+fn a_recycled_first_section_stands_for_the_transport() {
+    let (mut left, mut right) = (session(1), session(2));
+    let first = left.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
+    left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
+    exchange(&mut left, &mut right);
+    left.stop(first).expect("stopped");
+    let (offer, _) = exchange(&mut left, &mut right);
+    assert_eq!(offer.bundle(), ["1"]);
+    left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
+    let (offer, answer) = exchange(&mut left, &mut right);
+    // Browsers answer with groups in the order of the m-lines; offers in another order trip them.
+    assert_eq!((offer.bundle(), answer.bundle()), (&["2".to_owned(), "1".to_owned()][..], offer.bundle()));
+    assert!(offer.media.iter().all(|section| !section.bundle_only && section.port != 0));
+}
