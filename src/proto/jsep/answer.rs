@@ -66,7 +66,7 @@ impl Session {
             offer.media.iter().map(|s| s.mid.as_deref().is_some_and(|mid| bundle.contains(mid))).collect();
         let first_bundled =
             offer.bundle().iter().find_map(|mid| offer.index_of(mid).filter(|&index| acceptable[index]));
-        // RFC 9143 7.3.2: without a bundle only one section fits on one transport. A bundle-only section has no
+        // Without a bundle only one section fits on one transport. A bundle-only section has no
         // transport of its own.
         let alone = || (0..acceptable.len()).find(|&i| acceptable[i] && !offer.media[i].bundle_only);
         let tagged = first_bundled.or_else(alone);
@@ -162,7 +162,7 @@ impl Session {
     }
 }
 
-/// RFC 8829 5.1.3: whatever mix of letters the peer uses, DTLS-SRTP with feedback is meant.
+/// RFC 8829 5.1.2: whatever mix of letters the peer uses, DTLS-SRTP with feedback is meant.
 fn is_rtp_profile(protocol: &str) -> bool {
     let profile = protocol.rsplit('/').next().unwrap_or_default();
     let carrier = protocol.strip_suffix(profile).unwrap_or_default();

@@ -195,7 +195,6 @@ impl Session {
         self.last_local = Some(created.sdp.clone());
         let candidates = self.shared.candidates.clone();
         let mut stored = Stored::new(kind, created.text, created.sdp);
-        stored.sections = created.sections;
         // Those found since the description was created.
         if let Some(section) = stored.tagged() {
             for candidate in &candidates {
@@ -297,20 +296,6 @@ impl Session {
         let Some((section, mid)) = sdp.media.iter().enumerate().find_map(data) else { return };
         if self.shared.data.as_ref().is_none_or(|known| known.section != section) {
             self.shared.data = Some(DataLink { section, mid, negotiated: None });
-        }
-    }
-
-    /// RFC 3550 8.2: a source that the peer announces is not used here, unless it already flows.
-    fn avoid_remote_sources(&mut self) {
-        let Some(remote) = &self.slots.pending_remote else { return };
-        let sources: HashSet<u32> =
-            remote.sdp.media.iter().flat_map(|section| &section.sources).map(|source| source.ssrc).collect();
-        let colliding = |t: &&super::Transceiver| {
-            t.link.send.is_none() && (sources.contains(&t.ssrc) || sources.contains(&t.rtx_ssrc))
-        };
-        let ids: Vec<TransceiverId> = self.transceivers.iter().filter(colliding).map(|t| t.id).collect();
-        for id in ids {
-            self.renew_sources(id);
         }
     }
 }

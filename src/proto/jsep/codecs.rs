@@ -147,7 +147,7 @@ pub(super) fn common_codecs(ours: &[CodecParameters], theirs: &[CodecParameters]
     common
 }
 
-/// Payload types in use in the bundle: one number means one codec (RFC 9143 10.1.2).
+/// Payload types in use in the bundle: one number means one codec (RFC 9143 9.1.1).
 #[derive(Debug, Default)]
 pub(super) struct PayloadTypes {
     taken: Vec<CodecParameters>,

@@ -33,7 +33,7 @@ impl Session {
             transport: TransportAttributes {
                 ice_ufrag: Some(ice.ufrag.clone()),
                 ice_pwd: Some(ice.password.clone()),
-                // RFC 8840 4.1.1, RFC 8445 10.
+                // RFC 8840, RFC 8445 10.
                 ice_options: vec!["trickle".to_owned(), "ice2".to_owned()],
                 fingerprints: self.config.fingerprints.clone(),
                 setup: Some(setup),

@@ -188,7 +188,7 @@ pub enum Refusal {
         /// Index of the m-line.
         section: usize,
     },
-    /// RFC 9143 9.1: one header extension id means one URI in the whole bundle.
+    /// RFC 9143 12: one header extension id means one URI in the whole bundle.
     #[error("section {section} gives a header extension id another meaning than an earlier section")]
     ExtensionConflict {
         /// Index of the m-line.

@@ -1,4 +1,4 @@
-//! Header extension numbers: one id means one URI in the whole bundle (RFC 9143 9.1).
+//! Header extension numbers: one id means one URI in the whole bundle (RFC 9143 12).
 
 use super::error::Refusal;
 use crate::proto::sdp::{Direction, ExtensionMapping, MediaDescription, SessionDescription};
@@ -65,7 +65,7 @@ pub(super) fn answer_extensions(
     answer
 }
 
-/// RFC 9143 9.1: an id that means two URIs in one bundle is refused.
+/// RFC 9143 12: an id that means two URIs in one bundle is refused.
 pub(super) fn check_conflicts(description: &SessionDescription) -> Result<(), Refusal> {
     let bundle: std::collections::HashSet<&str> = description.bundle().iter().map(String::as_str).collect();
     let mut meanings: HashMap<u16, &str> = HashMap::new();

@@ -8,6 +8,7 @@ use super::types::*;
 use crate::proto::rtp::CodecParameters;
 use crate::proto::sdp::SECTIONS_MAX;
 use rand::Rng;
+use std::collections::HashSet;
 
 impl Session {
     /// Adds a transceiver that waits for a section (W3C `addTransceiver`).
@@ -30,6 +31,7 @@ impl Session {
             transceiver.stream_ids = init.stream_ids;
             transceiver.track_id = track_id;
         }
+        self.avoid_remote_sources();
         Ok(id)
     }
 
@@ -91,6 +93,7 @@ impl Session {
         let sending = transceiver.link.send.is_some();
         if !sending && transceiver.has_sent {
             self.renew_sources(id);
+            self.avoid_remote_sources();
         }
         Ok(())
     }
@@ -194,16 +197,26 @@ impl Session {
         }
     }
 
-    /// An SSRC that nobody in this session uses (RFC 3550 8.1). Zero is avoided: too many peers mean "none".
+    /// An SSRC that no transceiver has. Zero is avoided: too many peers mean "none".
     fn fresh_ssrc(&mut self) -> u32 {
-        let remote = self.slots.remote().map_or(&[][..], |remote| remote.sdp.media.as_slice());
         loop {
             let ssrc = self.random.random_range(1..=u32::MAX);
-            let local = self.transceivers.iter().any(|t| t.ssrc == ssrc || t.rtx_ssrc == ssrc);
-            let signalled = || remote.iter().flat_map(|section| &section.sources).any(|s| s.ssrc == ssrc);
-            if !local && !signalled() {
+            if !self.transceivers.iter().any(|t| t.ssrc == ssrc || t.rtx_ssrc == ssrc) {
                 return ssrc;
             }
+        }
+    }
+
+    /// RFC 3550 8.2: a source that the peer announces is not used here, unless it already flows.
+    pub(super) fn avoid_remote_sources(&mut self) {
+        let Some(remote) = self.slots.remote() else { return };
+        let sources: HashSet<u32> =
+            remote.sdp.media.iter().flat_map(|section| &section.sources).map(|source| source.ssrc).collect();
+        let colliding = |t: &&Transceiver| {
+            t.link.send.is_none() && (sources.contains(&t.ssrc) || sources.contains(&t.rtx_ssrc))
+        };
+        while let Some(id) = self.transceivers.iter().find(colliding).map(|t| t.id) {
+            self.renew_sources(id);
         }
     }
 

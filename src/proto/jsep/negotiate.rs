@@ -87,6 +87,11 @@ impl Exchange<'_> {
         transceiver.link.send = direction.sends().then(|| self.send_parameters(transceiver));
         transceiver.link.receive = direction.receives().then(|| self.receive_parameters(transceiver));
         transceiver.has_sent |= direction.sends();
+        // What was announced holds, even if the application has changed the track since.
+        if let Some(send) = &transceiver.link.send {
+            transceiver.ssrc = send.ssrc;
+            transceiver.rtx_ssrc = send.rtx_ssrc.unwrap_or(transceiver.rtx_ssrc);
+        }
     }
 
     fn reduced_size(&self) -> bool {

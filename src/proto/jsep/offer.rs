@@ -155,40 +155,31 @@ impl Session {
         section
     }
 
-    /// The BUNDLE group: sections bundled already in their order, then the rest. Sections that are new and not the
-    /// first are bundle-only (RFC 9143 7.2.1: there is one transport, and the policy is max-bundle).
+    /// The BUNDLE group: all sections that are not rejected, in the order of the m-lines. The first one stands for
+    /// the transport even when it is new (RFC 9143 7.5 lets the tagged section change); others that are new are
+    /// bundle-only (7.2.1: there is one transport, and the policy is max-bundle).
+    ///
+    /// Browsers write the groups of their answers in the order of the m-lines. An offer in another order makes
+    /// them change the tagged section between offer and answer, and they stumble over that.
     fn bundle_offer(&self, sdp: &mut SessionDescription) -> Vec<String> {
         let current = [self.slots.current_local.as_ref(), self.slots.current_remote.as_ref()];
         let answer = current.into_iter().flatten().find(|stored| stored.kind == SdpType::Answer);
-        let order: Vec<String> = match answer {
-            Some(answer) if answer.sdp.bundle().is_empty() => {
-                // The peer does not bundle: the one accepted section is what the transport belongs to.
-                let tagged = answer.tagged().and_then(|index| answer.sdp.media[index].mid.clone());
-                tagged.into_iter().collect()
-            }
-            Some(answer) => answer.sdp.bundle().to_vec(),
-            None => Vec::new(),
-        };
-        let known: HashSet<&str> = order.iter().map(String::as_str).collect();
-        let offered: HashSet<&str> =
-            sdp.media.iter().filter(|section| !section.rejected()).filter_map(|s| s.mid.as_deref()).collect();
-        let mut bundle: Vec<String> =
-            order.iter().filter(|mid| offered.contains(mid.as_str())).cloned().collect();
-        let is_new = |section: &&MediaDescription| {
-            !section.rejected() && section.mid.as_deref().is_some_and(|mid| !known.contains(mid))
-        };
-        bundle.extend(sdp.media.iter().filter(is_new).filter_map(|section| section.mid.clone()));
-        for section in sdp.media.iter_mut().filter(|section| is_new(&&**section)) {
-            if section.mid.as_ref() != bundle.first() {
+        let known: HashSet<&str> =
+            answer.map_or(&[][..], |answer| answer.sdp.bundle()).iter().map(String::as_str).collect();
+        let mut bundle: Vec<String> = Vec::new();
+        for section in sdp.media.iter_mut().filter(|section| !section.rejected()) {
+            let Some(mid) = &section.mid else { continue };
+            if !bundle.is_empty() && !known.contains(mid.as_str()) {
                 section.port = 0;
                 section.bundle_only = true;
             }
+            bundle.push(mid.clone());
         }
         bundle
     }
 }
 
-/// Layers that the peer sends stay accepted in later offers (RFC 8853 5.3.3).
+/// Layers that the peer sends stay accepted in later offers (RFC 8853 5.3.4).
 fn keep_simulcast(section: &mut MediaDescription, before: &MediaDescription) {
     let Some(simulcast) = before.simulcast.as_ref().filter(|simulcast| !simulcast.recv.is_empty()) else {
         return;

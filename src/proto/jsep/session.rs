@@ -19,7 +19,6 @@ use rand::rngs::StdRng;
 ///              ▼                                             ▼
 ///       have-remote-pranswer                         have-local-pranswer
 /// ```
-#[derive(Debug)]
 pub struct Session {
     pub(super) config: SessionConfig,
     pub(super) random: StdRng,
@@ -92,6 +91,16 @@ pub(super) struct DataLink {
     pub(super) section: usize,
     pub(super) mid: String,
     pub(super) negotiated: Option<DataParameters>,
+}
+
+/// Without descriptions and configuration: they hold passwords.
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("state", &self.state)
+            .field("transceivers", &self.transceivers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Session {

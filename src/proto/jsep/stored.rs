@@ -1,6 +1,6 @@
 //! A description that was applied: its text as it came, its model, and the candidates that came later.
 
-use super::types::{Description, SdpType, TransceiverId};
+use super::types::{Description, SdpType};
 use crate::proto::sdp::{CANDIDATES_MAX, SessionDescription, TransportAttributes};
 use std::collections::HashSet;
 
@@ -12,8 +12,6 @@ pub(super) struct Stored {
     text: String,
     /// As parsed, with the candidates that came later.
     pub(super) sdp: SessionDescription,
-    /// Transceiver of each section, in local descriptions.
-    pub(super) sections: Vec<Option<TransceiverId>>,
     /// Sections that came without a mid and got one for use inside.
     pub(super) unnamed: Vec<usize>,
     /// Attribute lines that came later, each with the index of its section.
@@ -22,7 +20,7 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) fn new(kind: SdpType, text: String, sdp: SessionDescription) -> Self {
-        Self { kind, text, sdp, sections: Vec::new(), unnamed: Vec::new(), later: Vec::new() }
+        Self { kind, text, sdp, unnamed: Vec::new(), later: Vec::new() }
     }
 
     /// The text with the candidates that came later at the end of their sections.

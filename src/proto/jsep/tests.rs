@@ -1,6 +1,7 @@
 //! Scenarios of two sessions, and of one session with descriptions of real peers.
 
 mod browser;
+mod damaged;
 mod exchange;
 mod operations;
 mod refusals;
@@ -63,10 +64,10 @@ fn names(codecs: &[crate::proto::rtp::CodecParameters]) -> Vec<(u8, &str)> {
     codecs.iter().map(|codec| (codec.payload_type, codec.name.as_str())).collect()
 }
 
-/// Shared test data, when this checkout has it beside it.
+/// Shared test data, when this checkout has it beside it (or beside the vectors that the environment names).
 fn shared(path: &str) -> Option<std::path::PathBuf> {
-    let root = std::env::var_os("ACTIX_RTC_SHARED").map(Into::into);
-    let root = root.unwrap_or_else(|| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
-    let path = root.join(path);
+    let vectors = std::env::var_os("ACTIX_RTC_VECTORS").map(std::path::PathBuf::from);
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = vectors.unwrap_or_else(|| manifest.join("../shared/vectors")).join("..").join(path);
     path.exists().then_some(path)
 }

@@ -69,7 +69,7 @@ pub(super) fn source_group(value: &str) -> Option<SourceGroup> {
     Some(SourceGroup { semantics, ssrcs })
 }
 
-/// RFC 8852 3.1: letters, digits, `-` and `_`, as the header extension carries them.
+/// RFC 8851 10: letters, digits, `-` and `_`, as the header extension carries them.
 fn is_rid(text: &str) -> bool {
     let rid_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     (1..=255).contains(&text.len()) && text.bytes().all(rid_byte)

@@ -69,7 +69,9 @@ impl Parser {
                 self.has_origin = true;
             }
             ("s", None) => {
-                self.description.session_name = value.to_owned();
+                // RFC 8866 5.3: a session without a name is written as "-".
+                self.description.session_name =
+                    Some(value.trim()).filter(|s| !s.is_empty()).unwrap_or("-").to_owned();
                 self.has_name = true;
             }
             ("t", None) => self.has_time = true,

@@ -176,3 +176,18 @@ fn a_recorded_offer_of_chromium_is_answered() {
     let receive = session.transceiver_by_mid("1").and_then(|t| t.receive_parameters()).expect("receives");
     assert_eq!(receive.rids, ["q", "h", "f"]);
 }
+
+#[test]
+fn another_parser_accepts_what_is_written() {
+    let mut session = data_session(1);
+    session.set_remote_description(Description::offer(chromium_offer())).expect("offer");
+    let answer = answer(&mut session);
+    session.add_transceiver(MediaKind::Video, sending(Direction::Sendonly, "s", "t")).expect("added");
+    session.add_local_candidate("candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host").expect("added");
+    let offer = session.create_offer(OfferOptions::default()).expect("offer");
+    for description in [answer, offer, session.local_description().expect("there")] {
+        if let Err(error) = webrtc_sdp::parse_sdp(&description.sdp, true) {
+            panic!("{error}\n{}", description.sdp);
+        }
+    }
+}
