@@ -112,13 +112,14 @@ impl RtpSender {
             let source = if is_next { &self.next } else { &self.current };
             let (Some(source), Some(sender)) = (source, &mut self.sender) else { continue };
             more |= source.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
-            if source.lane.take_dropped() > 0 {
+            // What the next track loses before it takes over interrupts nothing.
+            if source.lane.take_dropped() > 0 && !is_next {
                 sender.mark_gap();
             }
             let generation = source.generation;
             let before = self.outbox.len();
             for SharedLot(lot) in self.inbox.drain(..) {
-                if lot.gap {
+                if lot.gap && !is_next {
                     sender.mark_gap();
                 }
                 for packet in &lot.packets {

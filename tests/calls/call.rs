@@ -152,6 +152,7 @@ fn frame(number: u64, mark: u8, key_frame: bool) -> RtpPacket {
         marker: true,
         sequence_number: number,
         timestamp: u32::try_from(number * 450).unwrap(),
+        clock: None,
         extensions: Extensions::default(),
         payload: payload.into(),
         key_frame,

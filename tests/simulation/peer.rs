@@ -339,6 +339,7 @@ fn video_packet(now: Instant, codec: CodecKey, number: u64, key_frame: bool) -> 
         marker: true,
         sequence_number: 65_500 + number,
         timestamp: u32::try_from(number).unwrap().wrapping_mul(1_800).wrapping_sub(9_000),
+        clock: None,
         extensions: Extensions::default(),
         payload: payload.into(),
         key_frame,

@@ -63,6 +63,7 @@ impl FrameSource {
             marker: index + 1 == self.packets_per_frame,
             sequence_number: number,
             timestamp: self.timestamp,
+            clock: None,
             extensions: Extensions::default(),
             payload: self.payload(now, number, first, key_frame),
             key_frame: first && key_frame,

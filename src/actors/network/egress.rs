@@ -212,13 +212,24 @@ fn send_run(run: &Run, contents: &[u8], outcome: &mut FlushOutcome) -> io::Resul
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use super::*;
 
-    fn on_a_reactor(test: impl FnOnce()) {
+    fn on_a_reactor(test: impl AsyncFnOnce()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        runtime.block_on(async { test() });
+        runtime.block_on(test());
+    }
+
+    /// Flushes until nothing waits.
+    async fn flush(egress: &mut Egress) -> FlushOutcome {
+        let mut total = FlushOutcome::default();
+        std::future::poll_fn(|cx| {
+            let outcome = egress.poll_flush(cx);
+            total.datagrams += outcome.datagrams;
+            total.errors += outcome.errors;
+            if egress.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        total
     }
 
     fn route(socket: &Rc<Socket>, destination: SocketAddr) -> Route {
@@ -235,7 +246,7 @@ mod tests {
 
     #[test]
     fn equal_sizes_for_one_destination_make_one_run_and_a_shorter_one_closes_it() {
-        on_a_reactor(|| {
+        on_a_reactor(async || {
             let socket = Rc::new(Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
             let (a, b) = (
                 route(&socket, "127.0.0.1:9".parse().unwrap()),
@@ -258,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_is_flushed_arrives_datagram_by_datagram_in_order() {
-        on_a_reactor(|| {
+        on_a_reactor(async || {
             let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let socket = Rc::new(Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
             let to = route(&socket, receiver.local_addr().unwrap());
@@ -271,14 +282,8 @@ mod tests {
                     })
                     .unwrap();
             }
-            let mut cx = Context::from_waker(Waker::noop());
-            let mut sent = FlushOutcome::default();
-            while !egress.is_empty() {
-                let outcome = egress.poll_flush(&mut cx);
-                sent.datagrams += outcome.datagrams;
-                assert_eq!(outcome.errors, 0);
-            }
-            assert_eq!(sent.datagrams, 5);
+            let sent = flush(&mut egress).await;
+            assert_eq!((sent.datagrams, sent.errors), (5, 0));
             let mut buffer = [0; 64];
             for value in 0..5u8 {
                 let (length, _) = receiver.recv_from(&mut buffer).unwrap();
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_a_taken_back_datagram_leaves_no_trace() {
-        on_a_reactor(|| {
+        on_a_reactor(async || {
             let socket = Rc::new(Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
             let to = route(&socket, "127.0.0.1:9".parse().unwrap());
             let mut egress = Egress::default();

@@ -5,6 +5,7 @@ use actix::prelude::*;
 
 use super::{
     DtlsState, PeerConnection,
+    children::Children,
     transceivers::{Receiving, Sending, TransceiverActors, extension_map},
 };
 use crate::{
@@ -13,13 +14,13 @@ use crate::{
         dtls::{DetachReceiver, DetachSender, StartDtls},
         ice::{AddRemoteCandidate, EndOfRemoteCandidates, RestartIce, SetRemoteIce},
         peer_connection::{RtcPeerConnectionEvent, RtcTrackEvent},
-        rtp::{SetReceiveParameters, SetSendParameters, StopReceiver, SwapTrack},
+        rtp::{SetReceiveParameters, SetSendParameters, StopReceiver, StopSender, SwapTrack},
     },
     proto::{
         dtls, ice,
         jsep::{DtlsRole, RtpReceiveParameters, RtpSendParameters, Transceiver},
         receiver::ReceiverParameters,
-        rtp::Mid,
+        rtp::{ExtensionMap, Mid},
         sender::SenderParameters,
     },
 };
@@ -30,6 +31,15 @@ impl PeerConnection {
         let transceivers = self.session.transceivers().to_vec();
         for transceiver in &transceivers {
             self.reconcile_transceiver(transceiver, ctx);
+        }
+        // Stopped ones leave the session with the final answer.
+        let is_gone = |actors: &TransceiverActors| transceivers.iter().all(|t| t.id() != actors.id);
+        for mut actors in self.transceivers.extract_if(.., |actors| is_gone(actors)) {
+            stop_receiving(&mut actors, &self.children);
+            if let Some(sending) = actors.sender.take() {
+                sending.actor.do_send(StopSender);
+                self.children.dtls.do_send(DetachSender { ssrcs: actors.sending_ssrcs });
+            }
         }
         self.publish();
     }
@@ -107,14 +117,7 @@ impl PeerConnection {
         let remote_sends = transceiver.remote_direction().is_some_and(|direction| direction.sends());
         let actors = &mut self.transceivers[index];
         if transceiver.stopped() || !remote_sends {
-            if let Some(receiving) = actors.receiver.take() {
-                receiving.actor.do_send(StopReceiver);
-            }
-            actors.receive_parameters = None;
-            if let Some(mid) = actors.receiving_mid.take() {
-                self.children.dtls.do_send(DetachReceiver { mid });
-            }
-            return;
+            return stop_receiving(actors, &self.children);
         }
         if actors.receiver.is_none() {
             let parent = ctx.address().downgrade();
@@ -178,6 +181,16 @@ impl PeerConnection {
     }
 }
 
+fn stop_receiving(actors: &mut TransceiverActors, children: &Children) {
+    actors.receive_parameters = None;
+    if let Some(receiving) = actors.receiver.take() {
+        receiving.actor.do_send(StopReceiver);
+    }
+    if let Some(mid) = actors.receiving_mid.take() {
+        children.dtls.do_send(DetachReceiver { mid });
+    }
+}
+
 fn receiver_parameters(
     transceiver: &Transceiver,
     parameters: &RtpReceiveParameters,
@@ -204,7 +217,10 @@ fn sender_parameters(
         ssrc: parameters.ssrc,
         rtx_ssrc: parameters.rtx_ssrc,
         codecs: parameters.codecs.clone(),
-        extensions: extension_map(&parameters.extensions),
+        extensions: ExtensionMap::new(
+            parameters.extensions.iter().map(|(id, uri)| (*id, uri)),
+            parameters.extensions_mixed,
+        ),
         mid: Mid::new(&parameters.mid),
         cname: parameters.cname.clone(),
         reduced_size: parameters.reduced_size,
