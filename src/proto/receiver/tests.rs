@@ -264,6 +264,20 @@ fn key_frame_requests_are_coalesced_and_repeated_until_one_comes() {
 }
 
 #[test]
+fn a_key_frame_asked_for_before_the_first_packet_is_not_forgotten() {
+    let mut scene = Scene::new(parameters());
+    scene.receiver.request_key_frame(scene.now, None);
+    assert_eq!(scene.compounds(), Vec::<Bytes>::new());
+    scene.send(video(1)).expect("taken");
+    assert_eq!(plis(&scene.compounds()), 1);
+
+    let mut scene = Scene::new(parameters());
+    scene.receiver.request_key_frame(scene.now, Some(SSRC));
+    scene.send(rtp(SSRC, 96, 1, &KEY)).expect("taken");
+    assert_eq!(plis(&scene.compounds()), 0, "it began with one");
+}
+
+#[test]
 fn fir_is_used_where_pli_is_not_negotiated_and_keeps_its_number() {
     let mut scene = Scene::new(parameters());
     scene.send(rtp(SSRC, 98, 1, &DELTA)).expect("taken");

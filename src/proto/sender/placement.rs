@@ -14,6 +14,9 @@ use crate::proto::rtp::picture_index::PictureIndex;
 /// Packets missing in a row that may still come; more is a break in the source.
 const GAP_MAX: u64 = 1000;
 
+/// A packet this far behind is not late but counted anew; receivers pass on nothing older.
+const LATE_MAX: u64 = 1024;
+
 /// Another SSRC of the same generation takes over when the one before was silent for this long.
 const SOURCE_SILENCE: Duration = Duration::from_millis(200);
 
@@ -43,6 +46,9 @@ impl Sender {
             && source.generation == generation
             && source.ssrc == packet.ssrc
         {
+            // A number far below is no late packet: the receiver before us was restarted and counts anew.
+            let counts_anew = packet.sequence_number.saturating_add(LATE_MAX) < source.highest;
+            source.interrupted |= counts_anew;
             source.heard = now;
             source.clock = packet.clock;
             if !source.interrupted {
@@ -63,11 +69,11 @@ impl Sender {
                 source.interrupted = true;
             }
             // Late packets from before the break cannot be placed any more.
-            if packet.sequence_number <= source.highest {
+            if packet.sequence_number <= source.highest && !counts_anew {
                 return None;
             }
-            let timestamp_shift = source.timestamp_shift;
-            return self.start(now, packet, generation, codec, index, Some(timestamp_shift));
+            let timestamp_shift = Some(source.timestamp_shift);
+            return self.start(now, packet, generation, codec, index, timestamp_shift);
         }
         let takes_over = match &self.state.source {
             // The publisher changed its SSRC.
@@ -97,6 +103,11 @@ impl Sender {
             }
             return None;
         }
+        // The same source goes on with its clock, unless that was set anew too.
+        let timestamp_shift = timestamp_shift.filter(|shift| {
+            let timestamp = packet.timestamp.wrapping_add(*shift);
+            self.state.latest.is_none_or(|latest| latest.is_followed_by(timestamp, now))
+        });
         let timestamp_shift = timestamp_shift.unwrap_or_else(|| {
             let timestamp = match self.state.latest {
                 Some(latest) => latest.timestamp_after(now, codec.clock_rate),

@@ -312,6 +312,30 @@ fn after_a_gap_video_waits_for_a_key_frame_and_leaves_no_hole() {
 }
 
 #[test]
+fn a_source_that_counts_anew_is_picked_up() {
+    let mut scene = Scene::new(MediaKind::Video);
+    scene.forward(&key(scene.now, 0x3_0000), 1).expect("sent");
+    let last = scene.forward(&delta(scene.now, 0x3_0001), 1).expect("sent");
+    scene.pass(33);
+    // The receiver was restarted: same publisher, but without the cycles counted so far.
+    let timestamp = (0x3_0002u32).wrapping_mul(3000);
+    let anew = |packet: RtpPacket| RtpPacket { timestamp, ..packet };
+    assert_eq!(scene.forward(&anew(delta(scene.now, 0x1_0002)), 1), None);
+    let next = scene.forward(&anew(key(scene.now, 0x1_0003)), 1).expect("sent");
+    assert_eq!(next.number, last.number.wrapping_add(1));
+    assert_eq!(next.timestamp, last.timestamp.wrapping_add(3000));
+    assert!(scene.forward(&delta(scene.now, 0x1_0004), 1).is_some());
+
+    let mut scene = Scene::new(MediaKind::Audio);
+    let last = scene.forward(&audio(scene.now, SOURCE, 0x3_0000), 1).expect("sent");
+    scene.pass(20);
+    // This time the publisher's timestamps are new as well.
+    let next = scene.forward(&audio(scene.now, SOURCE, 0x1_0003), 1).expect("sent");
+    assert_eq!(next.number, last.number.wrapping_add(1));
+    assert_eq!(next.timestamp, last.timestamp.wrapping_add(960));
+}
+
+#[test]
 fn audio_goes_on_over_a_gap() {
     let mut scene = Scene::new(MediaKind::Audio);
     let first = scene.forward(&audio(scene.now, SOURCE, 10), 1).expect("sent");
