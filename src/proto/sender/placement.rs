@@ -28,10 +28,13 @@ pub(super) struct Placement {
     pub(super) sequence: u64,
     pub(super) timestamp_shift: u32,
     pub(super) shifts: Shifts,
+    /// The packet begins a source.
+    pub(super) starts: bool,
 }
 
 impl Sender {
     /// The sequence number for a packet, and how to shift its other numbers.
+    #[inline(always)]
     pub(super) fn place(
         &mut self,
         now: Instant,
@@ -63,6 +66,7 @@ impl Sender {
                         sequence,
                         timestamp_shift,
                         shifts,
+                        starts: false,
                     });
                 }
                 // A break in the source: what is missing will not come.
@@ -84,6 +88,7 @@ impl Sender {
     }
 
     /// Continues the stream with this packet, if decoding can start with it.
+    #[inline(never)]
     fn start(
         &mut self,
         now: Instant,
@@ -130,11 +135,10 @@ impl Sender {
             interrupted: false,
         };
         let before = self.state.source.replace(source);
-        self.starts = true;
         if before.is_some_and(|before| before.generation != generation || before.ssrc != packet.ssrc) {
             self.statistics.switches += 1;
         }
-        Some(Placement { sequence, timestamp_shift, shifts: source.shifts })
+        Some(Placement { sequence, timestamp_shift, shifts: source.shifts, starts: true })
     }
 
     fn hold(&mut self, generation: u32, packet: &RtpPacket) {
