@@ -59,6 +59,8 @@ pub struct Receiver {
     latest: usize,
     round_trip_time: Duration,
     report_at: Instant,
+    /// A key frame was asked for when no source was known: the next one to begin is asked.
+    key_frame_owed: bool,
     events: VecDeque<ReceiverEvent>,
     random: StdRng,
 }
@@ -74,6 +76,7 @@ impl Receiver {
             latest: 0,
             round_trip_time: ROUND_TRIP_DEFAULT,
             report_at: now,
+            key_frame_owed: false,
             events: VecDeque::new(),
             random,
         };
@@ -236,7 +239,11 @@ impl Receiver {
             }
         }
         self.latest = self.streams.len();
-        self.streams.push(Stream::new(now, ssrc, rid, codec, number));
+        let mut stream = Stream::new(now, ssrc, rid, codec, number);
+        if std::mem::take(&mut self.key_frame_owed) {
+            stream.key_frame.request(now);
+        }
+        self.streams.push(stream);
         self.push_event(ReceiverEvent::StreamStarted { ssrc, rid });
         self.latest
     }

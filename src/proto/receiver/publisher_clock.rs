@@ -43,7 +43,7 @@ impl PublisherClock {
 fn translate(base: NtpTime, at: Instant, ntp: NtpTime) -> Option<Instant> {
     let difference = ntp.0.wrapping_sub(base.0) as i64;
     let magnitude = difference.unsigned_abs();
-    let nanoseconds = (magnitude & 0xffff_ffff) * 1_000_000_000 >> 32;
+    let nanoseconds = ((magnitude & 0xffff_ffff) * 1_000_000_000) >> 32;
     let duration = Duration::new(magnitude >> 32, nanoseconds as u32);
     if difference < 0 { at.checked_sub(duration) } else { at.checked_add(duration) }
 }

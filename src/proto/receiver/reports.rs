@@ -35,15 +35,19 @@ impl Receiver {
     }
 
     /// Asks the publisher for a key frame: of one source, or of all (`None`). Coalesced; repeated until one comes.
+    /// When no such source is known yet, the next one that begins is asked.
     pub fn request_key_frame(&mut self, now: Instant, ssrc: Option<u32>) {
         if self.parameters.kind == MediaKind::Audio {
             return;
         }
+        let mut is_known = false;
         for stream in &mut self.streams {
             if ssrc.is_none_or(|ssrc| ssrc == stream.ssrc) && !stream.ended {
                 stream.key_frame.request(now);
+                is_known = true;
             }
         }
+        self.key_frame_owed |= !is_known;
     }
 
     /// The next time at which [`Receiver::poll_transmit`] has something to send.

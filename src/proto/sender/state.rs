@@ -57,6 +57,9 @@ pub(super) struct Source {
     pub(super) interrupted: bool,
 }
 
+/// Seconds by which timestamps may run ahead of arrival, over a gap.
+const STEP_SLACK: u32 = 5;
+
 /// The largest step of timestamps over a pause: just below half of their range.
 const PAUSE_MAX: u32 = 0x7000_0000;
 
@@ -76,6 +79,14 @@ impl Latest {
     /// The timestamp of this moment: for sender reports.
     pub(super) fn timestamp_at(self, now: Instant) -> u32 {
         self.timestamp.wrapping_add(elapsed(self.at, now, self.clock_rate))
+    }
+
+    /// True if a packet sent now may have this timestamp: later than the last, and not by much more than the time that
+    /// passed.
+    pub(super) fn is_followed_by(self, timestamp: u32, now: Instant) -> bool {
+        let step = timestamp.wrapping_sub(self.timestamp);
+        let slack = self.clock_rate.saturating_mul(STEP_SLACK);
+        step != 0 && step <= elapsed(self.at, now, self.clock_rate).saturating_add(slack).min(PAUSE_MAX)
     }
 
     /// The timestamp of a new source's first packet: later by the time that passed, and by at least one.

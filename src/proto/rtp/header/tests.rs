@@ -88,8 +88,8 @@ fn two_byte_elements_follow_rfc_8285() {
     for profile in [0x1000, 0x1007, 0x100f] {
         assert_eq!(elements(profile, &[200, 0, 0, 15, 2, 8, 9, 0]), [(200, vec![]), (15, vec![8, 9])]);
     }
-    assert_eq!(elements(0x1000, &[0, 0, 0, 7]), [], "no length");
-    assert_eq!(elements(0x1010, &[1, 0, 1, 0]), [], "another profile is skipped");
+    assert!(elements(0x1000, &[0, 0, 0, 7]).is_empty(), "no length");
+    assert!(elements(0x1010, &[1, 0, 1, 0]).is_empty(), "another profile is skipped");
 }
 
 #[test]
