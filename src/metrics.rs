@@ -5,19 +5,20 @@
 //! peer, so their number does not grow with the number of peers. Series of things that a shard has never had (a kind
 //! of actor, a kind of lane) are left out until it has.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::proto::demux::PacketKind;
 use prometheus::{
     Registry, TextEncoder,
     core::{self, Desc},
     proto,
 };
 
+use crate::proto::demux::PacketKind;
+
 use crate::actors::kit::{
     ActorKind, ActorStatistics, ConnectionLabel, Counter, DURATION_BOUNDS, Direction, DropReason, DtlsLabel,
-    Gauge, Histogram, IceLabel, Label, LaneKind, LaneStatistics, ShardLabel, ShardStatistics, all_statistics,
-    mailbox_totals, now,
+    Gauge, Histogram, IceLabel, Label, LaneKind, LaneStatistics, MailboxTotals, ShardLabel, ShardStatistics,
+    all_statistics, mailbox_totals, now,
 };
 
 /// Registers a [`Collector`]. Fails if the registry has one already.
@@ -75,7 +76,7 @@ enum Source {
     /// Called for each thread that counts; series of equal labels are added up.
     Shard(fn(&ShardStatistics, &mut Series)),
     /// Counted for the whole process.
-    Process(fn(&mut Series)),
+    Process(fn(&[Arc<ShardStatistics>], &mut Series)),
 }
 
 /// The label of the shard, if the metric has it, then the others.
@@ -127,10 +128,10 @@ impl Series {
 }
 
 impl Metric {
-    fn collect(&self, shards: &[std::sync::Arc<ShardStatistics>]) -> proto::MetricFamily {
+    fn collect(&self, shards: &[Arc<ShardStatistics>]) -> proto::MetricFamily {
         let mut series = Series::default();
         match self.source {
-            Source::Process(read) => read(&mut series),
+            Source::Process(read) => read(shards, &mut series),
             Source::Shard(read) => {
                 for shard in shards {
                     series.shard = Some(shard.label());
@@ -264,11 +265,27 @@ static METRICS: &[Metric] = &[
         Source::Shard(|shard, series| actors(shard, |kind, actor| series.counter(&[kind], &actor.yields))),
         "Wake-ups that ended because the actor had handled a full batch of messages.",
     ),
+    counter(
+        "actix_rtc_actor_polls_total",
+        ACTOR,
+        Source::Shard(|shard, series| actors(shard, |kind, actor| series.counter(&[kind], &actor.polls))),
+        "Wake-ups of actors.",
+    ),
+    counter(
+        "actix_rtc_actor_busy_seconds_total",
+        ACTOR,
+        Source::Shard(|shard, series| {
+            actors(shard, |kind, actor| series.number(&[kind], actor.busy().as_secs_f64()));
+        }),
+        "Time actors kept their shard busy, estimated from the wake-ups that are timed.",
+    ),
     histogram(
         "actix_rtc_actor_poll_seconds",
         ACTOR,
-        Source::Shard(|shard, series| actors(shard, |kind, actor| series.histogram(&[kind], &actor.polls))),
-        "Time actors kept their shard busy, per wake-up.",
+        Source::Shard(|shard, series| {
+            actors(shard, |kind, actor| series.histogram(&[kind], &actor.poll_time))
+        }),
+        "Time actors kept their shard busy, for one in 16 wake-ups.",
     ),
     // Mailboxes.
     histogram(
@@ -282,13 +299,19 @@ static METRICS: &[Metric] = &[
     counter(
         "actix_rtc_mailbox_messages_total",
         &["actor"],
-        Source::Process(|series| mailboxes(series, |totals| totals.enqueued)),
-        "Messages put into a mailbox.",
+        Source::Process(|_, series| mailboxes(series, |totals| totals.sent)),
+        "Messages sent to mailboxes, open or closed.",
+    ),
+    gauge(
+        "actix_rtc_mailbox_depth",
+        &["actor"],
+        Source::Process(mailbox_depths),
+        "Messages that wait in mailboxes.",
     ),
     counter(
         "actix_rtc_dead_letters_total",
         &["actor"],
-        Source::Process(|series| mailboxes(series, |totals| totals.dead_letters)),
+        Source::Process(|_, series| mailboxes(series, |totals| totals.dead_letters)),
         "Messages dropped unhandled: the actor had ended, or the asker had given up.",
     ),
     // Lanes.
@@ -472,11 +495,20 @@ fn directions(mut visit: impl FnMut(Direction)) {
     }
 }
 
-fn mailboxes(series: &mut Series, read: impl Fn(crate::actors::kit::MailboxTotals) -> u64) {
+fn mailboxes(series: &mut Series, read: impl Fn(MailboxTotals) -> u64) {
     for kind in ActorKind::ALL {
         series.number(&[kind.label()], read(mailbox_totals(Some(*kind))) as f64);
     }
     series.number(&["unknown"], read(mailbox_totals(None)) as f64);
+}
+
+/// What was sent and neither handled nor lost. The numbers are not read at one instant: never below zero.
+fn mailbox_depths(shards: &[Arc<ShardStatistics>], series: &mut Series) {
+    for kind in ActorKind::ALL {
+        let handled: u64 = shards.iter().map(|shard| shard.actors[*kind].mailbox_wait.count()).sum();
+        let totals = mailbox_totals(Some(*kind));
+        series.number(&[kind.as_str()], totals.sent.saturating_sub(handled + totals.dead_letters) as f64);
+    }
 }
 
 fn level(shard: &ShardStatistics, series: &mut Series, gauge: Gauge) {

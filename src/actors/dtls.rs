@@ -29,6 +29,9 @@ use crate::{
 /// Keys die with the actor that holds them.
 pub const DTLS_POLICY: Policy = Policy::never();
 
+/// Datagram size that reaches every peer, also through tunnels (RFC 8261 §4 advises 1,200 bytes).
+const DTLS_MTU: usize = 1_200;
+
 /// What the actor needs from its surroundings.
 pub struct DtlsEnvironment {
     /// Our certificate.
@@ -99,8 +102,13 @@ impl DtlsActor {
             return;
         }
         let Phase::Ready { role, fingerprints } = &mut self.phase else { return };
-        let mut config = SessionConfig::new(self.environment.certificate.clone(), *role);
-        config.remote_fingerprints = std::mem::take(fingerprints);
+        let config = SessionConfig {
+            certificate: self.environment.certificate.clone(),
+            role: *role,
+            remote_fingerprints: std::mem::take(fingerprints),
+            mtu: DTLS_MTU,
+            srtp_profiles: srtp::Profile::PREFERENCE.to_vec(),
+        };
         match Session::new(now, config) {
             Ok(session) => self.phase = Phase::Running(Box::new(session)),
             Err(error) => self.fail(error.to_string()),

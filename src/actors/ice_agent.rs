@@ -241,7 +241,10 @@ impl Handler<SetRemoteIce> for IceAgent {
     fn handle(&mut self, message: SetRemoteIce, _: &mut Self::Context) {
         self.agent.set_role(message.role);
         self.agent.set_remote_lite(message.lite);
-        self.agent.set_remote_credentials(kit::now(), message.credentials);
+        if let Err(error) = self.agent.set_remote_credentials(kit::now(), message.credentials) {
+            // Checks can't succeed: the agent fails when its patience ends.
+            tracing::warn!(%error, "the peer's ICE credentials can't be used");
+        }
     }
 }
 
@@ -270,7 +273,9 @@ impl Handler<RestartIce> for IceAgent {
     fn handle(&mut self, message: RestartIce, _: &mut Self::Context) {
         let now = kit::now();
         self.environment.router.borrow_mut().add_ufrag(self.environment.key, &message.0.ufrag);
-        self.agent.restart(now, message.0);
+        if let Err(error) = self.agent.restart(now, message.0) {
+            return tracing::warn!(%error, "ICE was not restarted");
+        }
         self.gather(now);
     }
 }

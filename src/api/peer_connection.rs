@@ -46,7 +46,9 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.address.do_send(Close);
+        if self.address.connected() {
+            self.address.do_send(Close);
+        }
     }
 }
 
@@ -208,15 +210,13 @@ impl RtcPeerConnection {
     /// # Errors
     /// [`RtcError::Gone`] when the connection ends before.
     pub async fn gathering_complete(&self) -> Result<(), RtcError> {
-        // Host candidates need no network: this is over within a poll or two of the agent.
-        loop {
-            if self.ice_gathering_state() == RtcIceGatheringState::Complete {
-                return Ok(());
-            }
-            if !self.inner.address.connected() {
-                return Err(RtcError::Gone("the connection has ended".to_owned()));
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let done = |snapshot: &PeerSnapshot| {
+            snapshot.ended || snapshot.ice_gathering_state == RtcIceGatheringState::Complete
+        };
+        self.inner.snapshot.until(done).await;
+        match self.ice_gathering_state() {
+            RtcIceGatheringState::Complete => Ok(()),
+            _ => Err(RtcError::Gone("the connection has ended".to_owned())),
         }
     }
 

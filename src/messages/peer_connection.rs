@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::Message;
+use tokio::sync::Notify;
 
 use super::{error::RtcError, track::MediaStreamTrack};
 use crate::proto::{
@@ -219,18 +220,45 @@ pub struct PeerSnapshot {
     pub local_description: Option<Description>,
     /// W3C `remoteDescription`.
     pub remote_description: Option<Description>,
+    /// The actor has ended: nothing changes any more.
+    pub ended: bool,
     /// All transceivers in order of creation.
     pub transceivers: Vec<TransceiverSnapshot>,
 }
 
 /// The snapshot shared by an actor and its handles.
 #[derive(Debug, Clone, Default)]
-pub struct SharedSnapshot(Arc<Mutex<PeerSnapshot>>);
+pub struct SharedSnapshot(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    snapshot: Mutex<PeerSnapshot>,
+    changed: Notify,
+}
 
 impl SharedSnapshot {
     /// Looks at it, or changes it.
     pub fn lock(&self) -> MutexGuard<'_, PeerSnapshot> {
         // A writer that panicked leaves a snapshot that is at worst one change old.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those who wait in [`Self::until`] that it has changed.
+    pub fn notify(&self) {
+        self.0.changed.notify_waiters();
+    }
+
+    /// Waits until it is as `wanted`. Cancel-safe.
+    pub async fn until(&self, wanted: impl Fn(&PeerSnapshot) -> bool) {
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            // Enabled before the look, so that no change in between is missed.
+            changed.as_mut().enable();
+            if wanted(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
     }
 }

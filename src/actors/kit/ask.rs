@@ -107,6 +107,7 @@ where
 {
     let sent = to.post(message).is_ok();
     if !sent {
+        stats::message_sent(D::KIND);
         stats::dead_letter(D::KIND);
     }
     sent

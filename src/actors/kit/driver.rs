@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     clock,
     metered::{Metered, MeteredContext},
+    turn::give_way,
 };
 
 /// Packets that [`Driven::take_input`] should take at most, over all its lanes: at some microseconds each, the
@@ -91,7 +92,7 @@ impl<A: Driven> ActorFuture<A> for Driver {
             self.abandoned = false;
         }
         if again {
-            cx.waker().wake_by_ref();
+            give_way(cx);
         }
         Poll::Pending
     }
@@ -103,6 +104,9 @@ impl Driver {
     /// A deadline that moves back leaves the timer as it is: most do, at every packet, and firing early for one of
     /// many costs less than setting the timer each time.
     fn arm(&mut self, deadline: Instant, now: Instant, cx: &mut Context<'_>) -> bool {
+        if deadline <= now {
+            return true; // A timer that is already due would wake the task at once, before others get their turn.
+        }
         let runs = self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed());
         if runs && self.armed.is_some_and(|armed| now < armed && armed <= deadline) {
             return false;

@@ -22,7 +22,8 @@ use super::{
     clock,
     metered::{Metered, MeteredContext},
     policy::{DownReason, Policy, Restarts},
-    stats::{self, ActorStatistics, Statistics},
+    stats::{self, ActorStatistics, POLL_SAMPLE, Statistics},
+    turn::give_way,
 };
 
 /// Mailboxes are not bounded by actix (an `Addr` clone is one more slot), so don't pretend: 0 says no bound, and
@@ -80,16 +81,20 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let Some(future) = this.future.as_mut() else { return Poll::Ready(()) };
-        let begin = clock::now();
+        let counters = &this.statistics.actors[A::KIND];
+        let begin = counters.polls.get().is_multiple_of(POLL_SAMPLE.into()).then(clock::now);
+        counters.polls.add(1);
         future.ctx().refill();
         let polled = caught(|| Pin::new(&mut *future).poll(cx));
+        if let Some(begin) = begin {
+            counters.poll_time.record(clock::now().saturating_duration_since(begin));
+        }
         let exhausted = future.ctx().exhausted();
-        this.counters().polls.record(clock::now().saturating_duration_since(begin));
         let reason = match polled {
             Ok(Poll::Pending) => {
                 if exhausted {
                     this.counters().yields.add(1);
-                    cx.waker().wake_by_ref();
+                    give_way(cx);
                 }
                 return Poll::Pending;
             }
@@ -97,7 +102,7 @@ where
             Err(message) => match this.recover(message) {
                 Ok(()) => {
                     // The others get their turn before the restarted actor gets its next.
-                    cx.waker().wake_by_ref();
+                    give_way(cx);
                     return Poll::Pending;
                 }
                 Err(reason) => reason,

@@ -20,7 +20,7 @@ use smallvec::{Array, SmallVec};
 
 use super::{
     kind::{DropReason, LaneKind},
-    stats::statistics,
+    stats::{Statistics, statistics},
 };
 
 /// How many packets an item is.
@@ -200,8 +200,7 @@ impl<T> Shared<T> {
     }
 
     /// Moves what was counted under the lock to the current thread's statistics.
-    fn settle(&self, counts: Counts) {
-        let statistics = statistics();
+    fn settle(&self, statistics: &Statistics, counts: &Counts) {
         let lane = &statistics.lanes[self.kind];
         lane.pushed.add(counts.pushed);
         lane.taken.add(counts.taken);
@@ -294,7 +293,7 @@ impl<T> LaneReceiver<T> {
         counts.dropped_full = std::mem::take(&mut queue.dropped_full);
         drop(queue);
         if counts.pushed + counts.taken + counts.dropped_age > 0 {
-            shared.settle(counts);
+            shared.settle(&statistics, &counts);
         }
         more
     }
@@ -337,8 +336,9 @@ impl<T> Shared<T> {
         };
         drop(queue);
         drop(left);
-        self.settle(counts);
-        statistics().drop(DropReason::LaneClosed, lost);
+        let statistics = statistics();
+        self.settle(&statistics, &counts);
+        statistics.drop(DropReason::LaneClosed, lost);
     }
 }
 

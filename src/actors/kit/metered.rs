@@ -123,7 +123,7 @@ where
     M::Result: Send,
 {
     fn pack(message: M, reply: Option<OneshotSender<M::Result>>) -> Envelope<A> {
-        stats::message_enqueued(A::KIND);
+        stats::message_sent(Some(A::KIND));
         Envelope::with_proxy(Box::new(Letter {
             kind: A::KIND,
             sent: clock::now(),

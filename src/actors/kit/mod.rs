@@ -8,9 +8,10 @@
 //! | `metered` | [`MeteredContext`]: the context of every actor; counts its mailbox and yields after a batch |
 //! | `lane` | [`lane()`]: a bounded, drop-oldest path for bulk traffic, beside the mailbox |
 //! | `driver` | [`drive`]: input from lanes, one batch of output, one deadline, after each mailbox drain |
-//! | `ask` | [`ask`] with a deadline, [`tell`] with dead letters counted |
+//! | `ask` | [`ask()`] with a deadline, [`tell`] with dead letters counted |
 //! | `stats`, `cell`, `kind` | single-writer counters of each shard, indexed by label enums |
 //! | `shards` | [`Shards`]: the threads on which actors live, usable from any program |
+//! | `turn` | how a busy actor gives way to timers and sockets |
 //! | `probe` | [`Probe`]: an actor for tests that collects messages |
 //! | `clock` | [`now`]: the only clock of the actor layer |
 
@@ -26,6 +27,7 @@ mod policy;
 mod probe;
 mod shards;
 mod stats;
+mod turn;
 
 pub use self::{
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
@@ -40,7 +42,7 @@ pub use self::{
     probe::{Inbox, Probe},
     shards::{ShardError, Shards, ShardsConfig},
     stats::{
-        ActorStatistics, LaneStatistics, MailboxTotals, ShardLabel, ShardStatistics, Statistics,
-        TrackedGauge, all_statistics, mailbox_totals, statistics,
+        ActorStatistics, Batches, LaneStatistics, MailboxTotals, POLL_SAMPLE, ShardLabel, ShardStatistics,
+        Statistics, TrackedGauge, Traffic, all_statistics, mailbox_totals, statistics,
     },
 };

@@ -17,7 +17,7 @@ use super::{
 ///
 /// ```no_run
 /// # use actix_rtc::actors::kit::Probe;
-/// # #[derive(actix::Message)] #[rtype(result = "()")] struct TrackAdded;
+/// # struct TrackAdded; impl actix::Message for TrackAdded { type Result = (); }
 /// # async fn example() {
 /// let (address, mut inbox) = Probe::<TrackAdded>::start();
 /// // ... hand `address.recipient()` to the actor under test, make it act, and:

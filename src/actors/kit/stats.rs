@@ -45,6 +45,9 @@ impl fmt::Display for ShardLabel {
     }
 }
 
+/// One in so many wake-ups is timed.
+pub const POLL_SAMPLE: u32 = 16;
+
 /// What all actors of a kind did on one shard.
 #[derive(Debug, Default)]
 pub struct ActorStatistics {
@@ -58,8 +61,10 @@ pub struct ActorStatistics {
     pub restarts: Counter,
     /// Polls that ended because the batch was full, so that others got their turn.
     pub yields: Counter,
-    /// Time of each poll; its count is the number of wake-ups, its sum the time spent.
-    pub polls: Histogram,
+    /// Wake-ups.
+    pub polls: Counter,
+    /// Time of one in [`POLL_SAMPLE`] wake-ups: reading the clock twice costs as much as a quick actor's whole poll.
+    pub poll_time: Histogram,
     /// Time each handled message waited in the mailbox; its count is the number of messages handled.
     pub mailbox_wait: Histogram,
 }
@@ -72,7 +77,15 @@ impl Absorb for ActorStatistics {
         self.restarts.absorb(&other.restarts);
         self.yields.absorb(&other.yields);
         self.polls.absorb(&other.polls);
+        self.poll_time.absorb(&other.poll_time);
         self.mailbox_wait.absorb(&other.mailbox_wait);
+    }
+}
+
+impl ActorStatistics {
+    /// About how long these actors kept their shard busy, from the polls that were timed.
+    pub fn busy(&self) -> Duration {
+        self.poll_time.sum().saturating_mul(POLL_SAMPLE)
     }
 }
 
@@ -393,8 +406,8 @@ fn epoch() -> Instant {
 /// Mailboxes of all actors of a kind, in the whole process: senders are on any thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MailboxTotals {
-    /// Messages put into a mailbox.
-    pub enqueued: u64,
+    /// Messages sent, even if the mailbox had closed.
+    pub sent: u64,
     /// Messages dropped unhandled: the mailbox was closed, the actor ended, or the asker had given up.
     pub dead_letters: u64,
 }
@@ -403,13 +416,13 @@ pub struct MailboxTotals {
 #[repr(align(128))]
 #[derive(Default)]
 struct MailboxCell {
-    enqueued: AtomicU64,
+    sent: AtomicU64,
     dead_letters: AtomicU64,
 }
 
 /// One cell for each kind of actor, and one for receivers whose kind is not known.
 static MAILBOXES: [MailboxCell; ActorKind::ALL.len() + 1] =
-    [const { MailboxCell { enqueued: AtomicU64::new(0), dead_letters: AtomicU64::new(0) } };
+    [const { MailboxCell { sent: AtomicU64::new(0), dead_letters: AtomicU64::new(0) } };
         ActorKind::ALL.len() + 1];
 
 fn mailbox_cell(kind: Option<ActorKind>) -> &'static MailboxCell {
@@ -419,13 +432,15 @@ fn mailbox_cell(kind: Option<ActorKind>) -> &'static MailboxCell {
 /// Totals of the mailboxes of a kind of actor; `None` for recipients whose kind is not known.
 pub fn mailbox_totals(kind: Option<ActorKind>) -> MailboxTotals {
     let cell = mailbox_cell(kind);
-    MailboxTotals { enqueued: cell.enqueued.load(Relaxed), dead_letters: cell.dead_letters.load(Relaxed) }
+    MailboxTotals { sent: cell.sent.load(Relaxed), dead_letters: cell.dead_letters.load(Relaxed) }
 }
 
-pub(super) fn message_enqueued(kind: ActorKind) {
-    mailbox_cell(Some(kind)).enqueued.fetch_add(1, Relaxed);
+/// A message is sent to an actor of this kind, as far as that is known.
+pub(super) fn message_sent(kind: Option<ActorKind>) {
+    mailbox_cell(kind).sent.fetch_add(1, Relaxed);
 }
 
+/// A message that was sent is not handled.
 pub(super) fn dead_letter(kind: Option<ActorKind>) {
     mailbox_cell(kind).dead_letters.fetch_add(1, Relaxed);
 }

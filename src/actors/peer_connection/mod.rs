@@ -94,7 +94,7 @@ pub struct PeerConnection {
     children: Children,
     transceivers: Vec<TransceiverActors>,
     /// Keeps the sockets for as long as the peer lives.
-    environment: PeerEnvironment,
+    _attachment: Rc<Attachment>,
     clock: ClockAnchor,
     offerer: Option<bool>,
     ice_state: ice::State,
@@ -125,14 +125,17 @@ impl PeerConnection {
     pub fn start(config: PeerConfig, environment: PeerEnvironment) -> Result<PeerHandle, RtcError> {
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
-        let fingerprint = config.certificate.fingerprint(HashAlgorithm::Sha256);
+        let fingerprint = config
+            .certificate
+            .fingerprint(HashAlgorithm::Sha256)
+            .map_err(|error| RtcError::Operation(error.to_string()))?;
         let ice = IceParameters {
             ufrag: credentials.ufrag.clone(),
             password: credentials.password.clone(),
             lite: config.ice_lite,
         };
         // RFC 7022 §5: a canonical name that is random per session and says nothing about the host.
-        let cname = Credentials::generate(&mut random).ufrag;
+        let cname = Credentials::generate(&mut random).ufrag.clone();
         let session_config = SessionConfig::new(vec![fingerprint.to_string()], ice, cname);
         let session = Session::new(session_config, random);
         let (events, event_receiver) = lane(LaneKind::Events, MAX_EVENTS, None);
@@ -149,7 +152,7 @@ impl PeerConnection {
                     session,
                     children,
                     transceivers: Vec::new(),
-                    environment,
+                    _attachment: environment.attachment,
                     clock: config.clock,
                     offerer: None,
                     ice_state: ice::State::New,
@@ -188,6 +191,7 @@ impl PeerConnection {
             snapshot.transceivers = transceivers;
             snapshot.signaling_state.replace(signaling)
         };
+        self.snapshot.notify();
         if previous_signaling.is_some_and(|previous| previous != signaling) {
             self.emit(RtcPeerConnectionEvent::SignalingStateChange(signaling));
         }
@@ -264,6 +268,11 @@ impl Metered for PeerConnection {
 
 impl Actor for PeerConnection {
     type Context = MeteredContext<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.snapshot.lock().ended = true;
+        self.snapshot.notify();
+    }
 }
 
 impl Supervised for PeerConnection {}

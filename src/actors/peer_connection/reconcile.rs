@@ -45,7 +45,7 @@ impl PeerConnection {
         self.children.ice.do_send(RestartIce(credentials));
     }
 
-    fn reconcile_transport(&mut self) {
+    pub(super) fn reconcile_transport(&mut self) {
         let Some(remote) = self.session.transport() else { return };
         let Some(offerer) = self.offerer else { return };
         let lite = self.session.config().ice.lite;
@@ -110,6 +110,7 @@ impl PeerConnection {
             if let Some(receiving) = actors.receiver.take() {
                 receiving.actor.do_send(StopReceiver);
             }
+            actors.receive_parameters = None;
             if let Some(mid) = actors.receiving_mid.take() {
                 self.children.dtls.do_send(DetachReceiver { mid });
             }
@@ -134,10 +135,14 @@ impl PeerConnection {
         let Some(receiving) = &actors.receiver else { return };
         if let Some(parameters) = transceiver.receive_parameters() {
             let converted = receiver_parameters(transceiver, parameters, &self.session.config().cname);
-            receiving.actor.do_send(SetReceiveParameters(converted));
-            self.children.dtls.do_send(receiving.attach_message(parameters));
-            actors.receiving_mid = Some(parameters.mid.clone());
+            if actors.receive_parameters.as_ref() != Some(parameters) {
+                actors.receive_parameters = Some(parameters.clone());
+                receiving.actor.do_send(SetReceiveParameters(converted));
+                self.children.dtls.do_send(receiving.attach_message(parameters));
+                actors.receiving_mid = Some(parameters.mid.clone());
+            }
         } else if let Some(mid) = actors.receiving_mid.take() {
+            actors.receive_parameters = None;
             self.children.dtls.do_send(DetachReceiver { mid });
         }
     }
@@ -166,7 +171,10 @@ impl PeerConnection {
             }
         }
         let converted = parameters.map(|p| sender_parameters(transceiver, p, self.clock));
-        sending.actor.do_send(SetSendParameters(converted));
+        if converted != actors.send_parameters {
+            actors.send_parameters.clone_from(&converted);
+            sending.actor.do_send(SetSendParameters(converted));
+        }
     }
 }
 

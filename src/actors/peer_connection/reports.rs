@@ -73,7 +73,6 @@ impl PeerConnection {
     pub(super) fn set_gathering(&mut self, state: RtcIceGatheringState) {
         if self.gathering != state {
             self.gathering = state;
-            self.snapshot.lock().ice_gathering_state = state;
             self.emit(RtcPeerConnectionEvent::IceGatheringStateChange(state));
         }
     }

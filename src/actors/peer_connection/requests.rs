@@ -132,7 +132,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
 impl Handler<AddIceCandidate> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: AddIceCandidate, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: AddIceCandidate, _: &mut Self::Context) -> Self::Result {
         let candidate = message.0.unwrap_or_else(|| CandidateInit {
             candidate: String::new(),
             mid: None,
@@ -140,7 +140,8 @@ impl Handler<AddIceCandidate> for PeerConnection {
             username_fragment: None,
         });
         self.session.add_remote_candidate(&candidate)?;
-        self.reconcile(ctx);
+        self.reconcile_transport();
+        self.publish();
         Ok(())
     }
 }

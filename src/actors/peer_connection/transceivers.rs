@@ -24,6 +24,7 @@ use crate::{
         jsep::{RtpReceiveParameters, TransceiverId},
         receiver::ReceiverParameters,
         rtp::{ExtensionMap, MediaKind},
+        sender::SenderParameters,
     },
 };
 
@@ -36,6 +37,8 @@ pub(super) struct TransceiverActors {
     /// What the sender was told last, to tell it only what changes.
     pub(super) sending_ssrcs: Vec<u32>,
     pub(super) receiving_mid: Option<String>,
+    pub(super) send_parameters: Option<SenderParameters>,
+    pub(super) receive_parameters: Option<RtpReceiveParameters>,
 }
 
 /// A receiver and the lanes that lead to it.
@@ -61,6 +64,8 @@ impl TransceiverActors {
             sender_track: None,
             sending_ssrcs: Vec::new(),
             receiving_mid: None,
+            send_parameters: None,
+            receive_parameters: None,
         }
     }
 

@@ -143,13 +143,7 @@ pub enum Refusal {
         /// Index of the m-line.
         section: usize,
     },
-    /// RFC 9143 7.1.1: identification tags are unique.
-    #[error("section {section} has a mid that another section has too")]
-    DuplicateMid {
-        /// Index of the m-line.
-        section: usize,
-    },
-    /// RFC 9143 7.3.3: an answer can't add sections to a BUNDLE group.
+    /// RFC 9143 7.3.1: an answer can't add sections to a BUNDLE group.
     #[error("the answer bundles sections that the offer did not bundle")]
     BundleGrown,
     /// There is one transport: all accepted sections of an answer must share it.
@@ -188,13 +182,13 @@ pub enum Refusal {
         /// Index of the m-line.
         section: usize,
     },
-    /// RFC 3264 6.1: an answer's direction is the reverse, or a part, of the offer's.
-    #[error("section {section} of the answer has a direction that the offer does not allow")]
-    BadDirection {
+    /// RFC 5761 4: these payload types look like RTCP.
+    #[error("section {section} uses a payload type between 64 and 95")]
+    ReservedPayloadType {
         /// Index of the m-line.
         section: usize,
     },
-    /// RFC 9143 9.1: one header extension id means one URI in the whole bundle.
+    /// RFC 9143 12: one header extension id means one URI in the whole bundle.
     #[error("section {section} gives a header extension id another meaning than an earlier section")]
     ExtensionConflict {
         /// Index of the m-line.

@@ -1,11 +1,41 @@
-//! The offer/answer state machine (RFC 8829, RFC 9429).
+//! The offer/answer state machine of one peer connection (RFC 8829, RFC 9429, W3C WebRTC 4.4 and 4.7).
+//!
+//! [`Session`] turns wishes (transceivers, directions, tracks) into descriptions and applied descriptions into
+//! parameters: `transceivers()`, `transport()` and `data_parameters()` always say what is negotiated, so that its
+//! owner can compare and adjust after every call.
+//!
+//! Policies, fixed: one transport (max-bundle), RTCP on it (`require`), trickle ICE, no media without DTLS.
+//! What can't share the transport is rejected with port 0; the order of sections never changes.
+//!
+//! - [`Session`] state and queries: `session`; changes by the application: `manage`
+//! - writing descriptions: `compose`, `offer`, `answer`, `codecs`, `extensions`
+//! - applying them: `validate`, `apply`, `negotiate`; candidates and transport: `transport`; `needed`
+//!
+//! Invariants: a call that fails changes nothing. An SSRC is stable while its track flows. Nothing a peer writes
+//! can panic or take more than linear time.
+//!
+//! Not here: simulcast towards the peer, several transports, `a=identity`.
 
+mod answer;
+mod apply;
 mod capabilities;
+mod codecs;
+mod compose;
 mod config;
 mod error;
+mod extensions;
+mod manage;
+mod needed;
+mod negotiate;
+mod offer;
 mod session;
+mod stored;
+#[cfg(test)]
+mod tests;
 mod transceiver;
+mod transport;
 mod types;
+mod validate;
 
 pub use capabilities::{KindCapabilities, MediaCapabilities};
 pub use config::SessionConfig;
@@ -13,7 +43,7 @@ pub use error::{Action, JsepError, Refusal};
 pub use session::Session;
 pub use transceiver::Transceiver;
 pub use types::{
-    CandidateInit, CandidateUse, Description, Direction, DtlsRole, IceParameters, MediaKind, OfferOptions,
-    RemoteTransport, RtpReceiveParameters, RtpSendParameters, SdpType, SignalingState, TransceiverId,
-    TransceiverInit,
+    CandidateInit, CandidateUse, DataParameters, Description, Direction, DtlsRole, IceParameters, MediaKind,
+    OfferOptions, RemoteTransport, RtpReceiveParameters, RtpSendParameters, SdpType, SignalingState,
+    TransceiverId, TransceiverInit,
 };

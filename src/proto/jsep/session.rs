@@ -1,174 +1,171 @@
-//! The session: public calls, and what they may do in which signalling state.
+//! The session: its state, and the queries on it. What changes it is in the neighbouring files.
 
 use super::config::SessionConfig;
-use super::error::JsepError;
+use super::stored::Stored;
 use super::transceiver::Transceiver;
 use super::types::*;
-use crate::proto::rtp::CodecParameters;
+use crate::proto::sdp::SessionDescription;
+use rand::Rng;
 use rand::rngs::StdRng;
 
-/// The signalling half of one peer connection.
-#[derive(Debug)]
+/// The signalling half of one peer connection (RFC 8829).
+///
+/// ```text
+///                 set local offer ┌──────┐ set remote offer
+///              ┌─────────────────▶│stable│◀──────────────────┐ answers and rollbacks
+///              ▼                  └──────┘                   ▼ lead back to stable
+///       have-local-offer                             have-remote-offer
+///              │ set remote pranswer                         │ set local pranswer
+///              ▼                                             ▼
+///       have-remote-pranswer                         have-local-pranswer
+/// ```
 pub struct Session {
-    config: SessionConfig,
-    transceivers: Vec<Transceiver>,
+    pub(super) config: SessionConfig,
+    pub(super) random: StdRng,
+    pub(super) state: SignalingState,
+    pub(super) transceivers: Vec<Transceiver>,
+    pub(super) next_id: u32,
+    pub(super) slots: Slots,
+    /// The description created last; only this one can be set locally.
+    pub(super) created: Option<Created>,
+    /// `o=` session id, the same for the life of the session (RFC 8829 5.2.1).
+    pub(super) session_id: u64,
+    /// `o=` version of the last local description applied; `None` before the first.
+    pub(super) version: Option<u64>,
+    /// That description, to see whether the next one differs.
+    pub(super) last_local: Option<SessionDescription>,
+    /// The negotiated state that belongs to no transceiver.
+    pub(super) shared: Shared,
+    /// `shared` of the last stable state while an exchange is in progress.
+    pub(super) stable: Option<Shared>,
+    /// Whether the application wants a section for data channels.
+    pub(super) data_wanted: bool,
+    /// W3C `[[LocalIceCredentialsToReplace]]`: the fragment that `restart_ice` wants replaced.
+    pub(super) ice_to_replace: Option<String>,
+}
+
+/// The four description slots of W3C 4.7.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    pub(super) current_local: Option<Stored>,
+    pub(super) current_remote: Option<Stored>,
+    pub(super) pending_local: Option<Stored>,
+    pub(super) pending_remote: Option<Stored>,
+}
+
+impl Slots {
+    pub(super) fn local(&self) -> Option<&Stored> {
+        self.pending_local.as_ref().or(self.current_local.as_ref())
+    }
+
+    pub(super) fn remote(&self) -> Option<&Stored> {
+        self.pending_remote.as_ref().or(self.current_remote.as_ref())
+    }
+}
+
+/// A description created but not applied yet.
+#[derive(Debug, Clone)]
+pub(super) struct Created {
+    pub(super) kind: SdpType,
+    pub(super) text: String,
+    pub(super) sdp: SessionDescription,
+    /// Transceiver of each section.
+    pub(super) sections: Vec<Option<TransceiverId>>,
+    pub(super) ice: IceParameters,
+}
+
+/// Negotiated state of the transport and of data channels, saved as a whole for rollback.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) ice: IceParameters,
+    /// Local candidates of these credentials.
+    pub(super) candidates: Vec<String>,
+    pub(super) end_of_candidates: bool,
+    pub(super) dtls_role: Option<DtlsRole>,
+    pub(super) data: Option<DataLink>,
+}
+
+/// The section for data channels.
+#[derive(Debug, Clone)]
+pub(super) struct DataLink {
+    pub(super) section: usize,
+    pub(super) mid: String,
+    pub(super) negotiated: Option<DataParameters>,
+}
+
+/// Without descriptions and configuration: they hold passwords.
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("state", &self.state)
+            .field("transceivers", &self.transceivers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Session {
     /// A session in state stable, without transceivers.
-    pub fn new(config: SessionConfig, random: StdRng) -> Self {
-        let _ = random;
-        Self { config, transceivers: Vec::new() }
+    pub fn new(config: SessionConfig, mut random: StdRng) -> Self {
+        let shared = Shared {
+            ice: config.ice.clone(),
+            candidates: Vec::new(),
+            end_of_candidates: false,
+            dtls_role: None,
+            data: None,
+        };
+        // RFC 8829 5.2.1: 63 bits, so that no parser takes it for negative.
+        let session_id = random.random::<u64>() >> 1;
+        Self {
+            config,
+            random,
+            state: SignalingState::Stable,
+            transceivers: Vec::new(),
+            next_id: 0,
+            slots: Slots::default(),
+            created: None,
+            session_id,
+            version: None,
+            last_local: None,
+            shared,
+            stable: None,
+            data_wanted: false,
+            ice_to_replace: None,
+        }
     }
-
-    /// Adds a transceiver that waits for a section (W3C `addTransceiver`).
-    pub fn add_transceiver(
-        &mut self,
-        kind: MediaKind,
-        init: TransceiverInit,
-    ) -> Result<TransceiverId, JsepError> {
-        let _ = (kind, init);
-        Err(JsepError::TooManyTransceivers)
-    }
-
-    /// Finds or makes a transceiver that sends this track (W3C `addTrack`).
-    pub fn add_track(
-        &mut self,
-        kind: MediaKind,
-        stream_ids: Vec<String>,
-        track_id: Option<String>,
-    ) -> Result<TransceiverId, JsepError> {
-        let _ = (kind, stream_ids, track_id);
-        Err(JsepError::TooManyTransceivers)
-    }
-
-    /// Says which way media shall flow; in force after the next exchange.
-    pub fn set_direction(&mut self, id: TransceiverId, direction: Direction) -> Result<(), JsepError> {
-        let _ = direction;
-        Err(JsepError::UnknownTransceiver(id))
-    }
-
-    /// Names what is sent: `a=msid` of the next description. A fresh SSRC is chosen when the track is another one
-    /// and nothing is being sent.
-    pub fn set_sending_track(
-        &mut self,
-        id: TransceiverId,
-        stream_ids: Vec<String>,
-        track_id: Option<String>,
-    ) -> Result<(), JsepError> {
-        let _ = (stream_ids, track_id);
-        Err(JsepError::UnknownTransceiver(id))
-    }
-
-    /// Ends sending and receiving at once; the section is rejected in the next exchange (W3C `stop`).
-    pub fn stop(&mut self, id: TransceiverId) -> Result<(), JsepError> {
-        Err(JsepError::UnknownTransceiver(id))
-    }
-
-    /// Chooses and orders codecs (W3C `setCodecPreferences`); an empty list returns to the capabilities.
-    pub fn set_codec_preferences(
-        &mut self,
-        id: TransceiverId,
-        codecs: Vec<CodecParameters>,
-    ) -> Result<(), JsepError> {
-        let _ = codecs;
-        Err(JsepError::UnknownTransceiver(id))
-    }
-
-    /// ICE credentials in force on this side: those of the last local description applied, or the first ones.
-    /// When they change, the ICE agent must restart with them.
-    pub fn local_ice(&self) -> &IceParameters {
-        &self.config.ice
-    }
-
-    /// Replaces the local ICE credentials (an ICE agent that had to begin anew): an ICE restart in the next offer.
-    pub fn set_local_ice(&mut self, ice: IceParameters) {
-        self.config.ice = ice;
-    }
-
-    /// Asks for new ICE credentials in the next offer (W3C `restartIce`).
-    pub fn restart_ice(&mut self) {}
-
-    /// Records a candidate of the local credentials in force, `candidate:..`; later descriptions carry it.
-    pub fn add_local_candidate(&mut self, candidate: &str) -> Result<(), JsepError> {
-        let _ = candidate;
-        Ok(())
-    }
-
-    /// Says that there are no more local candidates for the credentials in force.
-    pub fn end_of_local_candidates(&mut self) {}
-
-    /// Creates an offer (RFC 8829 5.2).
-    pub fn create_offer(&mut self, options: OfferOptions) -> Result<Description, JsepError> {
-        let _ = options;
-        Err(JsepError::InvalidModification)
-    }
-
-    /// Creates an answer to the remote offer (RFC 8829 5.3).
-    pub fn create_answer(&mut self) -> Result<Description, JsepError> {
-        Err(JsepError::InvalidModification)
-    }
-
-    /// Applies a description created here, or rolls back. Empty text means the one created last, or a new one.
-    pub fn set_local_description(&mut self, description: Description) -> Result<(), JsepError> {
-        let _ = description;
-        Err(JsepError::InvalidModification)
-    }
-
-    /// Applies the peer's description, or rolls back. A remote offer rolls a pending local one back (glare).
-    pub fn set_remote_description(&mut self, description: Description) -> Result<(), JsepError> {
-        let _ = description;
-        Err(JsepError::InvalidModification)
-    }
-
-    /// Records a trickled candidate.
-    pub fn add_remote_candidate(&mut self, candidate: &CandidateInit) -> Result<CandidateUse, JsepError> {
-        let _ = candidate;
-        Err(JsepError::UnknownSection)
-    }
-
-    /// Ends the session; every later change is an error.
-    pub fn close(&mut self) {}
 
     /// Where the exchange stands.
     pub fn signaling_state(&self) -> SignalingState {
-        SignalingState::Stable
+        self.state
     }
 
     /// The pending, or else the current, local description with all candidates known by now.
     pub fn local_description(&self) -> Option<Description> {
-        None
+        self.slots.local().map(Stored::description)
     }
 
     /// The pending, or else the current, remote description with all candidates known by now.
     pub fn remote_description(&self) -> Option<Description> {
-        None
+        self.slots.remote().map(Stored::description)
     }
 
     /// The local description of the last complete exchange.
     pub fn current_local_description(&self) -> Option<Description> {
-        None
+        self.slots.current_local.as_ref().map(Stored::description)
     }
 
     /// The remote description of the last complete exchange.
     pub fn current_remote_description(&self) -> Option<Description> {
-        None
+        self.slots.current_remote.as_ref().map(Stored::description)
     }
 
     /// The local description of the exchange in progress.
     pub fn pending_local_description(&self) -> Option<Description> {
-        None
+        self.slots.pending_local.as_ref().map(Stored::description)
     }
 
     /// The remote description of the exchange in progress.
     pub fn pending_remote_description(&self) -> Option<Description> {
-        None
-    }
-
-    /// Whether an exchange is needed to make the wanted state the negotiated one (W3C 4.7.3). Only ever true in
-    /// state stable.
-    pub fn negotiation_needed(&self) -> bool {
-        false
+        self.slots.pending_remote.as_ref().map(Stored::description)
     }
 
     /// All transceivers that are not gone, in order of creation.
@@ -178,7 +175,7 @@ impl Session {
 
     /// One transceiver.
     pub fn transceiver(&self, id: TransceiverId) -> Option<&Transceiver> {
-        self.transceivers.iter().find(|transceiver| transceiver.id() == id)
+        self.transceivers.iter().find(|transceiver| transceiver.id == id)
     }
 
     /// The transceiver of the section with this identification tag.
@@ -186,14 +183,26 @@ impl Session {
         self.transceivers.iter().find(|transceiver| transceiver.mid() == Some(mid))
     }
 
-    /// The peer's end of the one transport: that of the last answered exchange, or of the first offer while it
-    /// waits for its answer. `None` before any remote description, or when every section was rejected.
-    pub fn transport(&self) -> Option<RemoteTransport> {
-        None
+    pub(super) fn transceiver_of(&self, section: usize) -> Option<&Transceiver> {
+        self.transceivers.iter().find(|transceiver| transceiver.link.section == Some(section))
+    }
+
+    /// What was negotiated for data channels; `None` while there is no accepted section for them.
+    pub fn data_parameters(&self) -> Option<&DataParameters> {
+        self.shared.data.as_ref().and_then(|data| data.negotiated.as_ref())
     }
 
     /// The configuration it was made with; `ice` there is the first one, see [`Self::local_ice`].
     pub fn config(&self) -> &SessionConfig {
         &self.config
+    }
+
+    /// Ends the session; every later change is an error.
+    pub fn close(&mut self) {
+        self.state = SignalingState::Closed;
+        self.created = None;
+        for transceiver in &mut self.transceivers {
+            transceiver.end();
+        }
     }
 }

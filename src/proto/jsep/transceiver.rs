@@ -14,6 +14,10 @@ pub struct Transceiver {
     pub(super) stream_ids: Vec<String>,
     /// Track to send; always there because `a=msid` needs one (RFC 8829 5.2.1).
     pub(super) track_id: String,
+    /// Whether the application attached a track.
+    pub(super) has_track: bool,
+    /// Whether sending was ever negotiated.
+    pub(super) has_sent: bool,
     /// Source of media; changed only while nothing is sent.
     pub(super) ssrc: u32,
     /// Source of retransmissions, reserved even where rtx is not negotiated.
@@ -46,6 +50,13 @@ pub(super) struct Link {
 }
 
 impl Transceiver {
+    /// Stops sending and receiving for good.
+    pub(super) fn end(&mut self) {
+        self.direction = Direction::Stopped;
+        self.link.send = None;
+        self.link.receive = None;
+    }
+
     /// Its name in calls on the session.
     pub fn id(&self) -> TransceiverId {
         self.id

@@ -332,3 +332,14 @@ pub struct RtpReceiveParameters {
     /// Source that feedback is sent from.
     pub local_ssrc: u32,
 }
+
+/// What was negotiated for data channels (RFC 8841).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataParameters {
+    /// Identification tag.
+    pub mid: String,
+    /// The peer's SCTP port.
+    pub remote_port: u16,
+    /// Largest message that the peer accepts; `None` for any size (RFC 8841 6).
+    pub message_size_max: Option<u64>,
+}

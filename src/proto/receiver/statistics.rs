@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::proto::rtp::{CodecKey, Rid};
 
 /// Counters of one inbound source.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct InboundStatistics {
     /// The source.
     pub ssrc: u32,

@@ -1,6 +1,31 @@
-//! Writing compounds.
+//! Writing compounds, on the types of the `rtcp` crate.
+//!
+//! That crate writes what it is given; the bounds of the formats (31 blocks, 24 bits, 255 bytes of CNAME) are kept
+//! here, so that its error path is never taken.
 
 use bytes::Bytes;
+use rtcp::goodbye::Goodbye;
+use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
+use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
+use rtcp::receiver_report::ReceiverReport;
+use rtcp::reception_report::ReceptionReport;
+use rtcp::sender_report::SenderReport;
+use rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
+use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
+use webrtc_util::marshal::Marshal;
+
+use super::NtpTime;
+
+/// RFC 3550 §6.4.1: the count has five bits.
+pub const REPORT_BLOCKS_MAX: usize = 31;
+
+/// RFC 3550 §6.5: the length of an item has eight bits.
+const CNAME_LENGTH_MAX: usize = 255;
+
+/// NACK entries per message: together with a report the compound stays below a datagram. (The `rtcp` crate writes
+/// at most 253.)
+pub const NACK_ENTRIES_MAX: usize = 240;
 
 /// One reception report block (RFC 3550 §6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -9,7 +34,7 @@ pub struct ReportBlock {
     pub ssrc: u32,
     /// Loss since the last report, in 1/256.
     pub fraction_lost: u8,
-    /// Lost in total, 24 bits signed.
+    /// Lost in total, 24 bits signed; saturates.
     pub cumulative_lost: i32,
     /// Cycles and highest sequence number received.
     pub extended_highest_sequence_number: u32,
@@ -21,7 +46,23 @@ pub struct ReportBlock {
     pub delay_since_last_sender_report: u32,
 }
 
-/// Collects the packets of one compound.
+impl From<ReportBlock> for ReceptionReport {
+    fn from(block: ReportBlock) -> Self {
+        Self {
+            ssrc: block.ssrc,
+            fraction_lost: block.fraction_lost,
+            // RFC 3550 A.3: clamped to 24 bits, two's complement.
+            total_lost: block.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff) as u32 & 0xff_ffff,
+            last_sequence_number: block.extended_highest_sequence_number,
+            jitter: block.jitter,
+            last_sender_report: block.last_sender_report,
+            delay: block.delay_since_last_sender_report,
+        }
+    }
+}
+
+/// Collects the packets of one compound. RFC 3550 §6.1: a report first, then SDES, then the rest; the caller keeps
+/// that order.
 #[derive(Debug, Default)]
 pub struct CompoundBuilder {
     bytes: Vec<u8>,
@@ -33,8 +74,119 @@ impl CompoundBuilder {
         Self::default()
     }
 
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True if nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds an SR without report blocks: reports on reception come from the receivers.
+    pub fn sender_report(
+        &mut self,
+        ssrc: u32,
+        ntp: NtpTime,
+        rtp_timestamp: u32,
+        packet_count: u32,
+        octet_count: u32,
+    ) -> &mut Self {
+        self.add(&SenderReport {
+            ssrc,
+            ntp_time: ntp.0,
+            rtp_time: rtp_timestamp,
+            packet_count,
+            octet_count,
+            ..SenderReport::default()
+        })
+    }
+
+    /// Adds an RR; blocks beyond the 31st are left out.
+    pub fn receiver_report(&mut self, ssrc: u32, blocks: impl IntoIterator<Item = ReportBlock>) -> &mut Self {
+        let reports = blocks.into_iter().take(REPORT_BLOCKS_MAX).map(ReceptionReport::from).collect();
+        self.add(&ReceiverReport { ssrc, reports, ..ReceiverReport::default() })
+    }
+
+    /// Adds an SDES with a CNAME, cut to 255 bytes.
+    pub fn cname(&mut self, ssrc: u32, cname: &str) -> &mut Self {
+        let text = Bytes::copy_from_slice(&cname.as_bytes()[..cname.len().min(CNAME_LENGTH_MAX)]);
+        let items = vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text }];
+        self.add(&SourceDescription { chunks: vec![SourceDescriptionChunk { source: ssrc, items }] })
+    }
+
+    /// Adds a BYE for at most 31 sources.
+    pub fn goodbye(&mut self, ssrcs: impl IntoIterator<Item = u32>) -> &mut Self {
+        let sources = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
+        self.add(&Goodbye { sources, reason: Bytes::new() })
+    }
+
+    /// Adds a NACK for sequence numbers in ascending order (modulo 2^16); what does not fit is left for the next
+    /// message. Adds nothing for no numbers.
+    pub fn nack(
+        &mut self,
+        sender_ssrc: u32,
+        media_ssrc: u32,
+        sequence_numbers: impl IntoIterator<Item = u16>,
+    ) -> &mut Self {
+        let mut nacks: Vec<NackPair> = Vec::new();
+        for number in sequence_numbers {
+            // RFC 4585 §6.2.1: bit i of the mask is the packet i + 1 after the first; arithmetic modulo 2^16.
+            let is_full = nacks.len() == NACK_ENTRIES_MAX;
+            match nacks.last_mut() {
+                Some(last) if (1..=16).contains(&number.wrapping_sub(last.packet_id)) => {
+                    last.lost_packets |= 1 << (number.wrapping_sub(last.packet_id) - 1);
+                }
+                Some(last) if last.packet_id == number => {}
+                _ if is_full => break,
+                _ => nacks.push(NackPair { packet_id: number, lost_packets: 0 }),
+            }
+        }
+        if nacks.is_empty() {
+            return self;
+        }
+        self.add(&TransportLayerNack { sender_ssrc, media_ssrc, nacks })
+    }
+
+    /// Adds a PLI.
+    pub fn picture_loss_indication(&mut self, sender_ssrc: u32, media_ssrc: u32) -> &mut Self {
+        self.add(&PictureLossIndication { sender_ssrc, media_ssrc })
+    }
+
+    /// Adds a FIR. RFC 5104 §4.3.1.2: the media source in the header is 0.
+    pub fn full_intra_request(
+        &mut self,
+        sender_ssrc: u32,
+        media_ssrc: u32,
+        sequence_number: u8,
+    ) -> &mut Self {
+        let fir = vec![FirEntry { ssrc: media_ssrc, sequence_number }];
+        self.add(&FullIntraRequest { sender_ssrc, media_ssrc: 0, fir })
+    }
+
+    /// Adds a REMB for at most 31 sources.
+    pub fn receiver_estimated_maximum_bitrate(
+        &mut self,
+        sender_ssrc: u32,
+        bitrate: u64,
+        ssrcs: impl IntoIterator<Item = u32>,
+    ) -> &mut Self {
+        let ssrcs = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
+        self.add(&ReceiverEstimatedMaximumBitrate { sender_ssrc, bitrate: bitrate as f32, ssrcs })
+    }
+
     /// The compound, or `None` if nothing was added.
-    pub fn build(self) -> Option<Bytes> {
-        (!self.bytes.is_empty()).then(|| self.bytes.into())
+    pub fn build(&mut self) -> Option<Bytes> {
+        let bytes = std::mem::take(&mut self.bytes);
+        (!bytes.is_empty()).then(|| bytes.into())
+    }
+
+    fn add(&mut self, packet: &impl Marshal) -> &mut Self {
+        // The bounds above rule errors out; should the crate find another one, this packet is left out.
+        if let Ok(bytes) = packet.marshal() {
+            self.bytes.extend_from_slice(&bytes);
+        }
+        self
     }
 }

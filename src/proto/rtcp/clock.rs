@@ -55,3 +55,28 @@ fn fraction(duration: Duration) -> u64 {
     // A division by a constant; the nanoseconds are below 2^30, so the shift fits.
     (u64::from(duration.subsec_nanos()) << 32) / 1_000_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_anchor_extends_both_ways() {
+        let instant = Instant::now() + Duration::from_secs(10);
+        let anchor = ClockAnchor { instant, ntp: NtpTime(100 << 32) };
+        assert_eq!(anchor.ntp_at(instant), NtpTime(100 << 32));
+        assert_eq!(anchor.ntp_at(instant + Duration::from_millis(1500)), NtpTime(101 << 32 | 1 << 31));
+        assert_eq!(anchor.ntp_at(instant - Duration::from_millis(500)), NtpTime(99 << 32 | 1 << 31));
+        // 6.18 bits: a quarter second is 2^16.
+        assert_eq!(
+            anchor.absolute_send_time_at(instant + Duration::from_millis(250)),
+            (100 % 64) << 18 | 1 << 16
+        );
+    }
+
+    #[test]
+    fn ntp_counts_from_1900() {
+        assert_eq!(NtpTime::from(UNIX_EPOCH).0 >> 32, UNIX_OFFSET);
+        assert_eq!(NtpTime(0x1234_5678_9abc_def0).compact(), 0x5678_9abc);
+    }
+}

@@ -1,4 +1,8 @@
 //! Feedback messages: NACK, PLI, FIR, REMB (RFC 4585 §6, RFC 5104 §4.3.1).
+//!
+//! The entries are raw bytes; a trailing part that is not a whole entry is ignored.
+
+use super::compound::split_word;
 
 /// Generic NACK (RFC 4585 §6.2.1).
 #[derive(Debug, Clone, Copy)]
@@ -10,10 +14,16 @@ pub struct Nack<'a> {
     pub(super) entries: &'a [u8],
 }
 
-impl Nack<'_> {
+impl<'a> Nack<'a> {
     /// The missing sequence numbers in the order of the message; wraps at 65535.
-    pub fn sequence_numbers(&self) -> impl Iterator<Item = u16> + '_ {
-        self.entries.iter().map(|_| 0)
+    pub fn sequence_numbers(&self) -> impl Iterator<Item = u16> + use<'a> {
+        self.entries.chunks_exact(4).flat_map(|entry| {
+            let first = u16::from_be_bytes([entry[0], entry[1]]);
+            let following = u32::from(u16::from_be_bytes([entry[2], entry[3]]));
+            // Bit 0 is the first packet itself, bit i the one i later.
+            let missing = following << 1 | 1;
+            (0..17).filter(move |bit| missing >> bit & 1 == 1).map(move |bit| first.wrapping_add(bit))
+        })
     }
 }
 
@@ -43,10 +53,13 @@ pub struct FullIntraRequestEntry {
     pub sequence_number: u8,
 }
 
-impl FullIntraRequest<'_> {
+impl<'a> FullIntraRequest<'a> {
     /// The entries.
-    pub fn entries(&self) -> impl Iterator<Item = FullIntraRequestEntry> + '_ {
-        self.entries.iter().map(|_| FullIntraRequestEntry { ssrc: 0, sequence_number: 0 })
+    pub fn entries(&self) -> impl Iterator<Item = FullIntraRequestEntry> + use<'a> {
+        self.entries.chunks_exact(8).map(|entry| FullIntraRequestEntry {
+            ssrc: u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]]),
+            sequence_number: entry[4],
+        })
     }
 }
 
@@ -57,12 +70,24 @@ pub struct ReceiverEstimatedMaximumBitrate<'a> {
     pub sender_ssrc: u32,
     /// Bits per second; saturates.
     pub bitrate: u64,
-    pub(super) ssrcs: &'a [u8],
+    ssrcs: &'a [u8],
 }
 
-impl ReceiverEstimatedMaximumBitrate<'_> {
-    /// The sources the estimate is about.
-    pub fn ssrcs(&self) -> impl Iterator<Item = u32> + '_ {
-        self.ssrcs.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
+impl<'a> ReceiverEstimatedMaximumBitrate<'a> {
+    pub(super) fn parse(sender_ssrc: u32, information: &'a [u8]) -> Option<Self> {
+        let (word, rest) = split_word(information.strip_prefix(b"REMB")?)?;
+        let (count, exponent, mantissa) = (word >> 24, word >> 18 & 0x3f, u64::from(word & 0x3_ffff));
+        let bitrate = if mantissa.leading_zeros() < exponent { u64::MAX } else { mantissa << exponent };
+        let ssrcs = rest.get(..4 * count as usize)?;
+        Some(Self { sender_ssrc, bitrate, ssrcs })
     }
+
+    /// The sources the estimate is about.
+    pub fn ssrcs(&self) -> impl Iterator<Item = u32> + use<'a> {
+        words(self.ssrcs)
+    }
+}
+
+pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
 }

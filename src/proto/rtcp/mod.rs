@@ -9,10 +9,13 @@ mod compound;
 mod feedback;
 mod report;
 
-pub use build::{CompoundBuilder, ReportBlock};
+pub use build::{CompoundBuilder, NACK_ENTRIES_MAX, REPORT_BLOCKS_MAX, ReportBlock};
 pub use clock::{ClockAnchor, NtpTime};
 pub use compound::{Compound, RtcpPacket};
 pub use feedback::{
     FullIntraRequest, FullIntraRequestEntry, Nack, PictureLossIndication, ReceiverEstimatedMaximumBitrate,
 };
 pub use report::{Goodbye, ReceiverReport, ReportBlocks, SenderReport, SourceDescription};
+
+#[cfg(test)]
+mod tests;

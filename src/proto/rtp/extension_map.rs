@@ -131,26 +131,15 @@ impl ExtensionMap {
     /// Decodes what is known; malformed values are left out.
     pub fn decode(&self, header: &RtpHeader<'_>) -> Extensions {
         let mut extensions = Extensions::default();
-        for (id, value) in header.extensions() {
-            if let Some(kind) = self.by_id[usize::from(id)] {
-                decode_value(kind, value, &mut extensions);
-            }
+        for (kind, value) in self.elements(header) {
+            decode_value(kind, value, &mut extensions);
         }
         extensions
     }
 
-    /// Decodes only the names, for the demultiplexer.
-    pub fn decode_names(&self, header: &RtpHeader<'_>) -> Extensions {
-        let mut extensions = Extensions::default();
-        for (id, value) in header.extensions() {
-            match self.by_id[usize::from(id)] {
-                Some(kind @ (ExtensionKind::Mid | ExtensionKind::Rid | ExtensionKind::RepairedRid)) => {
-                    decode_value(kind, value, &mut extensions)
-                }
-                _ => {}
-            }
-        }
-        extensions
+    /// The elements that are understood, not decoded.
+    pub fn elements<'a>(&self, header: &RtpHeader<'a>) -> impl Iterator<Item = (ExtensionKind, &'a [u8])> {
+        header.extensions().filter_map(|(id, value)| Some((self.by_id[usize::from(id)]?, value)))
     }
 
     /// Appends the extension block: what is forwarded from the source, and what belongs to this leg. Appends
@@ -197,7 +186,15 @@ impl ExtensionMap {
             if *kind == ExtensionKind::AbsoluteSendTime {
                 written.absolute_send_time = Some(buffer.len());
             }
+            let at = buffer.len();
             buffer.extend_from_slice(value);
+            if *kind == ExtensionKind::DependencyDescriptor
+                && leg.frame_number_shift != 0
+                && let Some(number) = buffer[at..].get_mut(1..3)
+            {
+                let shifted = u16::from_be_bytes([number[0], number[1]]).wrapping_add(leg.frame_number_shift);
+                number.copy_from_slice(&shifted.to_be_bytes());
+            }
         }
         let length = buffer.len() - start - 4;
         if length == 0 {

@@ -59,6 +59,24 @@ pub struct Extensions {
 }
 
 impl Extensions {
+    /// True if nothing here is forwarded: only names and transport values, which belong to one leg.
+    pub fn forwards_nothing(&self) -> bool {
+        self.audio_level.is_none()
+            && self.video_orientation.is_none()
+            && self.playout_delay.is_none()
+            && self.absolute_capture_time.is_none()
+            && self.video_content_type.is_none()
+            && self.video_timing.is_none()
+            && self.color_space.is_none()
+            && self.dependency_descriptor.is_none()
+    }
+
+    /// The frame number of the dependency descriptor: bits 8–23 of its mandatory part.
+    pub fn frame_number(&self) -> Option<u16> {
+        let descriptor = self.dependency_descriptor.as_ref()?;
+        Some(u16::from_be_bytes([*descriptor.get(1)?, *descriptor.get(2)?]))
+    }
+
     /// Notes that a name was there but not legal.
     pub(super) fn checked<T>(&mut self, name: Option<T>) -> Option<T> {
         self.unknown_name |= name.is_none();
@@ -77,6 +95,8 @@ pub struct LegExtensions {
     pub repaired_rid: Option<Rid>,
     /// `abs-send-time`, 24 bits.
     pub absolute_send_time: Option<u32>,
+    /// Added to the frame number of the dependency descriptor.
+    pub frame_number_shift: u16,
     /// The transport-wide sequence number.
     pub transport_sequence_number: Option<u16>,
 }

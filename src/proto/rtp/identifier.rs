@@ -1,12 +1,13 @@
 //! MID and RID: short names that travel in every packet, so they live inline and are `Copy`.
 //!
-//! RFC 9143 §15.1 and RFC 8852 §3.3 ask for short values; browsers stop at 16 bytes. A longer one is refused
-//! here, which the demultiplexer treats as an unknown name.
+//! RFC 9143 §15.1 and RFC 8852 §3.3 ask for short values; the
+//! one-byte form of header extensions holds 16 bytes, and browsers stop there. A longer one is refused here, which the
+//! demultiplexer treats as an unknown name.
 
 use std::fmt;
 
 /// The longest MID or RID that is understood, in bytes.
-const LENGTH_MAX: usize = 32;
+const LENGTH_MAX: usize = 16;
 
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $allowed:expr) => {
@@ -18,7 +19,7 @@ macro_rules! identifier {
         }
 
         impl $name {
-            /// The value, unless it is empty, longer than 32 bytes or has a character its RFC does not allow.
+            /// The value, unless it is empty, longer than 16 bytes or has a character its RFC does not allow.
             pub fn new(value: impl AsRef<[u8]>) -> Option<Self> {
                 let value = value.as_ref();
                 let allowed: fn(u8) -> bool = $allowed;
@@ -77,12 +78,12 @@ mod tests {
     fn keeps_what_the_grammar_allows() {
         assert_eq!(Mid::new("audio-0").map(|mid| mid.to_string()).as_deref(), Some("audio-0"));
         assert_eq!(Rid::new("h").map(|rid| rid.to_string()).as_deref(), Some("h"));
-        assert_eq!(Rid::new([b'a'; 32]).map(|rid| rid.as_bytes().len()), Some(32));
+        assert_eq!(Rid::new([b'a'; 16]).map(|rid| rid.as_bytes().len()), Some(16));
     }
 
     #[test]
     fn refuses_empty_long_and_foreign() {
-        for value in ["", "a b", "a\0", "\u{e4}", &"a".repeat(33)] {
+        for value in ["", "a b", "a\0", "\u{e4}", &"a".repeat(17)] {
             assert_eq!(Rid::new(value), None, "{value:?}");
             assert_eq!(Mid::new(value), None, "{value:?}");
         }

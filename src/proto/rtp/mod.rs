@@ -20,4 +20,4 @@ pub use extensions::{AbsoluteCaptureTime, AudioLevel, Extensions, LegExtensions}
 pub use header::{ExtensionElements, HeaderBytes, RtpError, RtpHeader};
 pub use identifier::{Mid, Rid};
 pub use key_frame::starts_key_frame;
-pub use packet::RtpPacket;
+pub use packet::{ClockReference, RtpPacket};

@@ -6,6 +6,16 @@ use bytes::Bytes;
 
 use super::{CodecKey, Extensions, Rid};
 
+/// A moment of the local clock, and the RTP timestamp of what was captured then: from the publisher's sender reports,
+/// so that subscribers can play its audio and video in step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockReference {
+    /// The moment.
+    pub instant: Instant,
+    /// The publisher's RTP timestamp.
+    pub timestamp: u32,
+}
+
 /// One media packet, decoded once by the receiver and shared by all senders.
 ///
 /// Invariants: `payload` has no padding; a retransmission is already unwrapped (RFC 4588) and looks like the
@@ -28,6 +38,8 @@ pub struct RtpPacket {
     pub sequence_number: u64,
     /// The publisher's RTP timestamp.
     pub timestamp: u32,
+    /// The relation of the timestamps to time, once the publisher has reported it.
+    pub clock: Option<ClockReference>,
     /// The decoded header extensions.
     pub extensions: Extensions,
     /// The payload. Empty only for a late padding packet, whose number was already given out.

@@ -20,23 +20,23 @@ pub enum SdpErrorReason {
     /// The text has more media sections than [`SECTIONS_MAX`](super::SECTIONS_MAX).
     #[error("there are more than 1,000 media sections")]
     TooManySections,
-    /// A section repeats this attribute more often than is kept.
-    #[error("there are too many a={0} lines")]
+    /// An attribute occurs more often than is kept.
+    #[error("there are too many a={0} lines or values")]
     TooMany(&'static str),
     /// RFC 8866 5: a line is one letter, `=`, and a value.
-    #[error("a line must be a letter, an equals sign and a value")]
+    #[error("a line must be a letter of RFC 8866, an equals sign and a value")]
     NotTypeValue,
-    /// RFC 8866 5: the description begins with `v=0`.
+    /// RFC 8866 5.1.
     #[error("a description begins with v=0")]
     BadVersion,
     /// RFC 8866 5: the lines `v=`, `o=`, `s=`, `t=` are required.
-    #[error("the {0} line is missing")]
-    MissingLine(&'static str),
+    #[error("the {0}= line is missing")]
+    MissingLine(char),
     /// RFC 8866 5.2.
     #[error("o= needs user, session id, version, network type, address type and address")]
     BadOrigin,
     /// RFC 8866 5.7.
-    #[error("c= needs network type IN, address type and address")]
+    #[error("c= needs network type, address type and address")]
     BadConnection,
     /// RFC 8866 5.8.
     #[error("b= needs a type and a number")]
@@ -44,18 +44,12 @@ pub enum SdpErrorReason {
     /// RFC 8866 5.14.
     #[error("m= needs media type, port, protocol and formats")]
     BadMediaLine,
-    /// A control character where none may be.
-    #[error("the line contains a NUL or another control character")]
+    /// RFC 8866 9: `byte-string` excludes NUL; other control characters have no use either.
+    #[error("the line contains a control character")]
     ControlCharacter,
     /// An attribute whose value does not follow its grammar.
     #[error("a={0} is malformed")]
     BadAttribute(&'static str),
-    /// An attribute that refers to a payload type which the m-line does not list.
-    #[error("a={0} names a payload type that the m-line does not list")]
-    UnknownPayloadType(&'static str),
-    /// RFC 5761 4: payload types 64 to 95 collide with RTCP.
-    #[error("payload types 64 to 95 can't be used with rtcp-mux")]
-    ReservedPayloadType,
     /// An attribute that may occur once in a section.
     #[error("a={0} occurs twice")]
     Repeated(&'static str),

@@ -1,16 +1,34 @@
 //! What leaves on one media section: continuity, history, RTX, reports.
 //!
 //! A [`Sender`] owns the SSRC, the sequence numbers and the timestamps of one outgoing stream; sources come and go
-//! (DESIGN.md section 4) without the receiver noticing more than a key frame.
+//! without the receiver noticing more than a key frame:
+//!
+//! ```text
+//!             switch_source(g)                 first packet of g that decoding can start with
+//!  flows(f) ───────────────────▶ flows(f), g asked ─────────────────────────▶ flows(g), f is dropped
+//!     │  mark_gap, a loss beyond repair                                           sequence = last + 1
+//!     └─────────▶ interrupted(f) ── key frame of f ──▶ flows(f)                   timestamp = last + elapsed
+//! ```
+//!
+//! Invariants: no sequence number is sent twice with different content, also over a restart with [`SenderState`];
+//! a hole in the source's numbers stays a hole, so that the receiver can ask and a late packet can fill it; a
+//! forwarded packet costs no allocation in steady state.
 
+mod codecs;
+mod continuity;
+mod history;
 mod outgoing;
 mod parameters;
+mod reports;
+mod retransmission;
+mod sent_window;
 mod state;
 mod statistics;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rand::Rng;
 use rand::rngs::StdRng;
 
 pub use outgoing::OutgoingPacket;
@@ -18,14 +36,45 @@ pub use parameters::SenderParameters;
 pub use state::SenderState;
 pub use statistics::OutboundStatistics;
 
-use crate::proto::rtcp::RtcpPacket;
-use crate::proto::rtp::RtpPacket;
+use self::codecs::{Codec, Codecs};
+use self::continuity::{Counters, Shifts};
+use self::history::History;
+use self::retransmission::Budget;
+use self::sent_window::SentWindow;
+use self::state::{Latest, Source};
+use crate::proto::rtp::picture_index::PictureIndex;
+use crate::proto::rtp::{ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket};
+
+/// Packets missing in a row that may still come; more is a break in the source.
+const GAP_MAX: u64 = 1000;
+
+/// Another SSRC of the same generation takes over when the one before was silent for this long.
+const SOURCE_SILENCE: Duration = Duration::from_millis(200);
+
+/// A source that still shows no key frame is asked again.
+const KEY_FRAME_REMINDER: Duration = Duration::from_secs(1);
+
+/// Length of an RTP header without extension.
+const FIXED_HEADER_LENGTH: usize = 12;
 
 /// The outbound half of one media section.
 #[derive(Debug)]
 pub struct Sender {
     parameters: SenderParameters,
+    codecs: Codecs,
+    leg: LegExtensions,
+    sends_absolute_time: bool,
+    /// The extension block of a packet whose source has nothing to forward, and where the time is in it.
+    own_extensions: HeaderBytes,
+    own_send_time: Option<usize>,
     state: SenderState,
+    sent: SentWindow,
+    history: History,
+    budget: Budget,
+    key_frame_wanted: bool,
+    reminded: Instant,
+    report_at: Option<Instant>,
+    statistics: OutboundStatistics,
     random: StdRng,
 }
 
@@ -35,10 +84,33 @@ impl Sender {
         now: Instant,
         parameters: SenderParameters,
         state: Option<SenderState>,
-        random: StdRng,
+        mut random: StdRng,
     ) -> Self {
-        let _ = now;
-        Self { parameters, state: state.unwrap_or_default(), random }
+        let is_restart = state.is_some();
+        let state = state.unwrap_or_else(|| SenderState::new(&mut random));
+        let mut sender = Self {
+            codecs: Codecs::new(&parameters.codecs, parameters.kind),
+            leg: LegExtensions::default(),
+            sends_absolute_time: false,
+            own_extensions: HeaderBytes::new(),
+            own_send_time: None,
+            sent: SentWindow::new(state.next_sequence),
+            history: History::new(parameters.kind),
+            budget: Budget::new(),
+            key_frame_wanted: parameters.kind == MediaKind::Video,
+            reminded: now,
+            report_at: None,
+            statistics: OutboundStatistics { ssrc: parameters.ssrc, ..OutboundStatistics::default() },
+            random,
+            state,
+            parameters,
+        };
+        sender.apply_parameters();
+        if is_restart {
+            // What was under way when the sender panicked is lost.
+            sender.mark_gap();
+        }
+        sender
     }
 
     /// What was negotiated last.
@@ -48,7 +120,9 @@ impl Sender {
 
     /// After a renegotiation. The SSRCs must be the same; a new SSRC needs a new sender.
     pub fn set_parameters(&mut self, parameters: SenderParameters) {
+        self.codecs = Codecs::new(&parameters.codecs, parameters.kind);
         self.parameters = parameters;
+        self.apply_parameters();
     }
 
     /// All that a restarted sender needs; to be saved before a lot leaves.
@@ -59,53 +133,294 @@ impl Sender {
     /// The next packet of `generation` that decoding can start with takes over; until then the source before it
     /// keeps flowing. A generation that is not newer than the one asked for last is ignored.
     pub fn switch_source(&mut self, now: Instant, generation: u32) {
-        let _ = (now, generation, &self.random);
+        // Newer, modulo 2^32.
+        if self.state.asked.is_some_and(|asked| generation.wrapping_sub(asked) as i32 <= 0) {
+            return;
+        }
+        self.state.asked = Some(generation);
+        self.want_key_frame(now);
     }
 
     /// Packets of the source were lost on the way here: video waits for the next key frame.
-    pub fn mark_gap(&mut self) {}
-
-    /// Turns a source's packet into this stream's, or drops it (`None`).
-    pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
-        let _ = (now, packet, generation);
-        None
+    pub fn mark_gap(&mut self) {
+        if self.parameters.kind == MediaKind::Audio {
+            return;
+        }
+        if let Some(source) = &mut self.state.source {
+            source.interrupted = true;
+        }
+        self.key_frame_wanted = true;
     }
 
     /// True once after each reason to ask the source for a key frame: start, switch, gap, PLI or FIR.
     pub fn wants_key_frame(&mut self) -> bool {
-        false
+        std::mem::take(&mut self.key_frame_wanted)
     }
 
-    /// Takes one packet of a decrypted compound; what concerns other streams is ignored. Retransmissions are
-    /// pushed to `out`.
-    pub fn handle_rtcp(&mut self, now: Instant, packet: &RtcpPacket<'_>, out: &mut Vec<OutgoingPacket>) {
-        let _ = (now, packet, out);
+    /// The generation that flows now.
+    pub fn generation(&self) -> Option<u32> {
+        self.state.source.map(|source| source.generation)
     }
 
-    /// The next time at which `handle_timeout` has something to do.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Time has passed; follow with [`Sender::poll_transmit`].
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// The next compound to send (plaintext): SR and SDES.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
-        let _ = now;
-        None
-    }
-
-    /// A last compound: SR, SDES and BYE.
-    pub fn bye(&mut self, now: Instant) -> Bytes {
-        let _ = now;
-        Bytes::new()
+    /// Turns a source's packet into this stream's, or drops it (`None`).
+    pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
+        let outgoing = self.try_forward(now, packet, generation);
+        self.statistics.packets_dropped += u64::from(outgoing.is_none());
+        outgoing
     }
 
     /// The counters.
     pub fn statistics(&self) -> OutboundStatistics {
-        OutboundStatistics::default()
+        self.statistics
+    }
+
+    fn apply_parameters(&mut self) {
+        let extensions = &self.parameters.extensions;
+        self.sends_absolute_time = extensions.id(ExtensionKind::AbsoluteSendTime).is_some();
+        self.leg = LegExtensions { mid: self.parameters.mid, ..LegExtensions::default() };
+        self.own_extensions.clear();
+        let leg = LegExtensions { absolute_send_time: Some(0), ..self.leg };
+        let written = extensions.write(&Extensions::default(), &leg, &mut self.own_extensions);
+        self.own_send_time = written.absolute_send_time;
+    }
+
+    fn want_key_frame(&mut self, now: Instant) {
+        if self.parameters.kind == MediaKind::Video {
+            self.key_frame_wanted = true;
+            self.reminded = now;
+        }
+    }
+
+    fn try_forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
+        let codec = self.codecs.find(packet.codec)?;
+        let index = PictureIndex::find(codec.family, &packet.payload);
+        let Placement { sequence, timestamp_shift, shifts } =
+            self.place(now, packet, generation, codec, index)?;
+        let timestamp = packet.timestamp.wrapping_add(timestamp_shift);
+        let mut header = HeaderBytes::new();
+        header.extend_from_slice(&fixed_header(
+            packet.marker,
+            codec.payload_type,
+            sequence as u16,
+            timestamp,
+            self.parameters.ssrc,
+        ));
+        let absolute_send_time = self.write_extensions(now, &packet.extensions, shifts, &mut header);
+        let rtp_header_length = header.len();
+        if rtp_header_length > FIXED_HEADER_LENGTH {
+            header[0] |= 0x10;
+        }
+        let payload = start_of_payload(&packet.payload, index, shifts, &mut header);
+        self.note_sent(now, sequence, timestamp, codec, packet, rtp_header_length);
+        self.state.counters.sent(shifts, index, packet.extensions.frame_number());
+        if codec.nack {
+            let slot = self.history.insert(sequence, now);
+            slot.header.clear();
+            slot.header.extend_from_slice(&header);
+            slot.rtp_header_length = rtp_header_length;
+            slot.absolute_send_time = absolute_send_time;
+            slot.payload = payload.clone();
+        }
+        Some(OutgoingPacket { header, payload, retransmission: false })
+    }
+
+    /// Appends the extension block and returns where `abs-send-time` is in it.
+    fn write_extensions(
+        &mut self,
+        now: Instant,
+        forwarded: &Extensions,
+        shifts: Shifts,
+        header: &mut HeaderBytes,
+    ) -> Option<usize> {
+        let send_time = self.sends_absolute_time.then(|| self.parameters.clock.absolute_send_time_at(now));
+        if !forwarded.forwards_nothing() {
+            self.leg.absolute_send_time = send_time;
+            self.leg.frame_number_shift = shifts.frame_number;
+            return self.parameters.extensions.write(forwarded, &self.leg, header).absolute_send_time;
+        }
+        // Most video packets have nothing to forward: the block is the same but for the time.
+        let start = header.len();
+        header.extend_from_slice(&self.own_extensions);
+        let at = start + self.own_send_time?;
+        header[at..at + 3].copy_from_slice(&send_time?.to_be_bytes()[1..]);
+        Some(at)
+    }
+
+    /// The sequence number for a packet, and how to shift its other numbers.
+    fn place(
+        &mut self,
+        now: Instant,
+        packet: &RtpPacket,
+        generation: u32,
+        codec: Codec,
+        index: Option<PictureIndex>,
+    ) -> Option<Placement> {
+        let asked = *self.state.asked.get_or_insert(generation);
+        let next = self.state.next_sequence;
+        if let Some(source) = &mut self.state.source
+            && source.generation == generation
+            && source.ssrc == packet.ssrc
+        {
+            source.heard = now;
+            source.clock = packet.clock;
+            if !source.interrupted {
+                if packet.sequence_number < source.floor {
+                    return None;
+                }
+                let sequence = packet.sequence_number.wrapping_add(source.sequence_shift);
+                if sequence <= next + GAP_MAX {
+                    source.highest = source.highest.max(packet.sequence_number);
+                    let Source { timestamp_shift, shifts, .. } = *source;
+                    return self.sent.is_free(sequence).then_some(Placement {
+                        sequence,
+                        timestamp_shift,
+                        shifts,
+                    });
+                }
+                // A break in the source: what is missing will not come.
+                source.interrupted = true;
+            }
+            // Late packets from before the break cannot be placed any more.
+            if packet.sequence_number <= source.highest {
+                return None;
+            }
+            let timestamp_shift = source.timestamp_shift;
+            return self.start(now, packet, generation, codec, index, Some(timestamp_shift));
+        }
+        let takes_over = match &self.state.source {
+            // The publisher changed its SSRC.
+            Some(source) if source.generation == generation => now >= source.heard + SOURCE_SILENCE,
+            _ => generation == asked,
+        };
+        if takes_over { self.start(now, packet, generation, codec, index, None) } else { None }
+    }
+
+    /// Continues the stream with this packet, if decoding can start with it.
+    fn start(
+        &mut self,
+        now: Instant,
+        packet: &RtpPacket,
+        generation: u32,
+        codec: Codec,
+        index: Option<PictureIndex>,
+        timestamp_shift: Option<u32>,
+    ) -> Option<Placement> {
+        let can_start = packet.key_frame || codec.starts_anywhere && !packet.payload.is_empty();
+        if !can_start {
+            if now >= self.reminded + KEY_FRAME_REMINDER {
+                self.want_key_frame(now);
+            }
+            return None;
+        }
+        let timestamp_shift = timestamp_shift.unwrap_or_else(|| {
+            let timestamp = match self.state.latest {
+                Some(latest) => latest.timestamp_after(now, codec.clock_rate),
+                // RFC 3550 §5.1: the first timestamp is random.
+                None => self.random.random(),
+            };
+            timestamp.wrapping_sub(packet.timestamp)
+        });
+        let sequence = self.state.next_sequence;
+        let source = Source {
+            generation,
+            ssrc: packet.ssrc,
+            floor: packet.sequence_number,
+            highest: packet.sequence_number,
+            heard: now,
+            sequence_shift: sequence.wrapping_sub(packet.sequence_number),
+            timestamp_shift,
+            shifts: self.state.counters.shifts(index, packet.extensions.frame_number()),
+            clock: packet.clock,
+            interrupted: false,
+        };
+        let before = self.state.source.replace(source);
+        if before.is_some_and(|before| before.generation != generation || before.ssrc != packet.ssrc) {
+            self.statistics.switches += 1;
+        }
+        Some(Placement { sequence, timestamp_shift, shifts: source.shifts })
+    }
+
+    fn note_sent(
+        &mut self,
+        now: Instant,
+        sequence: u64,
+        timestamp: u32,
+        codec: Codec,
+        packet: &RtpPacket,
+        header_length: usize,
+    ) {
+        self.sent.mark(sequence);
+        self.state.next_sequence = self.state.next_sequence.max(sequence + 1);
+        let is_later = |latest: Latest| timestamp.wrapping_sub(latest.timestamp) as i32 > 0;
+        if self.state.latest.is_none_or(is_later) {
+            self.state.latest = Some(Latest { timestamp, clock_rate: codec.clock_rate, at: now });
+        }
+        let payload_length = packet.payload.len();
+        self.state.packet_count = self.state.packet_count.wrapping_add(1);
+        self.state.octet_count = self.state.octet_count.wrapping_add(payload_length as u32);
+        self.budget.earn(header_length + payload_length);
+        self.statistics.packets_sent += 1;
+        self.statistics.bytes_sent += payload_length as u64;
+        self.statistics.header_bytes_sent += header_length as u64;
+        self.statistics.key_frames_sent += u64::from(packet.key_frame);
+        self.report_soon(now);
     }
 }
+
+/// Where a packet goes in the outgoing stream.
+struct Placement {
+    sequence: u64,
+    timestamp_shift: u32,
+    shifts: Shifts,
+}
+
+impl SenderState {
+    fn new(random: &mut StdRng) -> Self {
+        // RFC 3550 §5.1: random; below 2^15 so that the first wraparound is far from the start (RFC 3711 §3.3.1).
+        // One cycle up, so that subtraction has room.
+        let mut start = || 0x1_0000 + u64::from(random.random::<u16>() >> 1);
+        Self {
+            next_sequence: start(),
+            next_rtx_sequence: start(),
+            latest: None,
+            counters: Counters::default(),
+            source: None,
+            asked: None,
+            packet_count: 0,
+            octet_count: 0,
+            answered_fir: [None; 4],
+        }
+    }
+}
+
+fn fixed_header(
+    marker: bool,
+    payload_type: u8,
+    number: u16,
+    timestamp: u32,
+    ssrc: u32,
+) -> [u8; FIXED_HEADER_LENGTH] {
+    let [n0, n1] = number.to_be_bytes();
+    let [t0, t1, t2, t3] = timestamp.to_be_bytes();
+    let [s0, s1, s2, s3] = ssrc.to_be_bytes();
+    [0x80, u8::from(marker) << 7 | payload_type, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3]
+}
+
+/// Writes the rewritten start of the payload behind the header; the rest stays shared.
+fn start_of_payload(
+    payload: &Bytes,
+    index: Option<PictureIndex>,
+    shifts: Shifts,
+    header: &mut HeaderBytes,
+) -> Bytes {
+    match index {
+        Some(index) if shifts.change_payload() => {
+            let replaced = index.write_shifted(payload, shifts.picture_id, shifts.tl0, header);
+            payload.slice(replaced..)
+        }
+        _ => payload.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

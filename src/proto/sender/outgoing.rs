@@ -8,9 +8,9 @@ use crate::proto::rtp::HeaderBytes;
 /// shares with all other subscribers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingPacket {
-    header: HeaderBytes,
-    payload: Bytes,
-    retransmission: bool,
+    pub(super) header: HeaderBytes,
+    pub(super) payload: Bytes,
+    pub(super) retransmission: bool,
 }
 
 impl OutgoingPacket {

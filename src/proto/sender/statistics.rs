@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Counters of one outgoing stream.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OutboundStatistics {
     /// The stream.
     pub ssrc: u32,

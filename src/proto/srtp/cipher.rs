@@ -15,7 +15,6 @@ pub(super) enum Direction {
 }
 
 /// What a packet is encrypted with.
-#[expect(clippy::large_enum_variant, reason = "two per peer and direction; a box would cost the hot path")]
 pub(super) enum PacketCipher {
     Aead(Aead),
     CounterMode(CounterMode),

@@ -37,6 +37,7 @@ fn leg() -> LegExtensions {
         rid: Rid::new("q"),
         repaired_rid: None,
         absolute_send_time: Some(0x0012_3456),
+        frame_number_shift: 0,
         transport_sequence_number: Some(0xabcd),
     }
 }
@@ -98,6 +99,16 @@ fn the_first_mention_of_an_id_or_kind_wins() {
 }
 
 #[test]
+fn the_frame_number_is_shifted_in_place() {
+    let wrapping =
+        Extensions { dependency_descriptor: Some(SmallVec::from_slice(&[0xc0, 0xff, 0xff, 7])), ..full() };
+    let bytes = packet(&all(false), &wrapping, &LegExtensions { frame_number_shift: 3, ..leg() });
+    let decoded = all(false).decode(&RtpHeader::parse(&bytes).expect("a packet"));
+    assert_eq!(decoded.frame_number(), Some(2));
+    assert_eq!(decoded.dependency_descriptor.as_deref(), Some(&[0xc0, 0, 2, 7][..]));
+}
+
+#[test]
 fn the_place_of_the_send_time_is_known() {
     let mut header = HeaderBytes::from_slice(&[0; 12]);
     let written = all(false).write(&full(), &leg(), &mut header);
@@ -132,6 +143,7 @@ proptest! {
             rid: decoded.rid,
             repaired_rid: decoded.repaired_rid,
             absolute_send_time: decoded.absolute_send_time,
+            frame_number_shift: 0,
             transport_sequence_number: decoded.transport_sequence_number,
         };
         let again = packet(&all(true), &decoded, &leg);

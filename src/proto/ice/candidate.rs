@@ -1,0 +1,232 @@
+//! Candidates: what they are and how they rank (RFC 8445 sections 5.1.1 to 5.1.3).
+
+use std::net::SocketAddr;
+
+/// How a candidate was obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CandidateKind {
+    /// An address of the host itself.
+    Host,
+    /// The host's address as a STUN server sees it.
+    ServerReflexive,
+    /// An address learned from a connectivity check.
+    PeerReflexive,
+    /// An address on a TURN server.
+    Relayed,
+}
+
+impl CandidateKind {
+    /// The type preferences RFC 8445 section 5.1.2.2 recommends.
+    fn preference(self) -> u32 {
+        match self {
+            Self::Host => 126,
+            Self::PeerReflexive => 110,
+            Self::ServerReflexive => 100,
+            Self::Relayed => 0,
+        }
+    }
+
+    /// The token of a candidate line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::ServerReflexive => "srflx",
+            Self::PeerReflexive => "prflx",
+            Self::Relayed => "relay",
+        }
+    }
+}
+
+/// The transport protocol of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportProtocol {
+    /// UDP.
+    Udp,
+    /// TCP (RFC 6544). Read and written, never paired by this agent.
+    Tcp,
+}
+
+/// Who opens the connection of a TCP candidate (RFC 6544 section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TcpType {
+    /// This side connects.
+    Active,
+    /// This side listens.
+    Passive,
+    /// Both sides connect at once.
+    SimultaneousOpen,
+}
+
+/// Where a candidate is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CandidateAddress {
+    /// An address and a port.
+    Ip(SocketAddr),
+    /// A host name, such as the `.local` name of an obfuscated candidate.
+    Name {
+        /// The name as it was written.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl CandidateAddress {
+    /// The address, unless it is a name.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Name { .. } => None,
+        }
+    }
+}
+
+/// A candidate, local or remote. `FromStr` reads and `Display` writes the `candidate:` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Equal for candidates of the same kind, base address and server: 1 to 32 ice-chars.
+    pub foundation: String,
+    /// The component: 1 for RTP and everything multiplexed with it.
+    pub component: u8,
+    /// The transport protocol.
+    pub protocol: TransportProtocol,
+    /// The priority (RFC 8445 section 5.1.2).
+    pub priority: u32,
+    /// The transport address.
+    pub address: CandidateAddress,
+    /// How it was obtained.
+    pub kind: CandidateKind,
+    /// The related address (`raddr`, `rport`): diagnostics, never sent to.
+    pub related: Option<SocketAddr>,
+    /// The TCP type, for TCP candidates.
+    pub tcp_type: Option<TcpType>,
+    /// The username fragment it belongs to (RFC 8839 `ufrag` extension).
+    pub ufrag: Option<String>,
+    /// For a local candidate: the socket it is sent from, if that has another address.
+    pub base: Option<SocketAddr>,
+}
+
+impl Candidate {
+    /// A host candidate: `address` is a local socket. `local_preference` ranks the addresses of one
+    /// host; a host with a single address passes 65,535 (RFC 8445 section 5.1.2.1).
+    pub fn host(address: SocketAddr, local_preference: u16) -> Self {
+        Self::new(CandidateKind::Host, address, None, local_preference)
+    }
+
+    /// A host candidate behind a static one-to-one translation: the peer is told `public`, the socket
+    /// is bound to `base`.
+    pub fn mapped_host(public: SocketAddr, base: SocketAddr, local_preference: u16) -> Self {
+        Self::new(CandidateKind::Host, public, Some(base), local_preference)
+    }
+
+    /// A server-reflexive candidate: `address` as a STUN server saw the socket `base`.
+    pub fn server_reflexive(address: SocketAddr, base: SocketAddr, local_preference: u16) -> Self {
+        let mut candidate = Self::new(CandidateKind::ServerReflexive, address, Some(base), local_preference);
+        candidate.related = Some(base);
+        candidate
+    }
+
+    /// A relayed candidate: its base is the relayed address itself. `mapped` is the client's address
+    /// as the TURN server saw it.
+    pub fn relayed(address: SocketAddr, mapped: SocketAddr, local_preference: u16) -> Self {
+        let mut candidate = Self::new(CandidateKind::Relayed, address, None, local_preference);
+        candidate.related = Some(mapped);
+        candidate
+    }
+
+    fn new(
+        kind: CandidateKind,
+        address: SocketAddr,
+        base: Option<SocketAddr>,
+        local_preference: u16,
+    ) -> Self {
+        Self {
+            foundation: foundation(kind, base.unwrap_or(address)),
+            component: 1,
+            protocol: TransportProtocol::Udp,
+            priority: priority(kind, local_preference, 1),
+            address: CandidateAddress::Ip(address),
+            kind,
+            related: None,
+            tcp_type: None,
+            ufrag: None,
+            base,
+        }
+    }
+
+    /// A peer-reflexive candidate (RFC 8445 section 7.3.1.3). `number` makes its foundation unique.
+    pub(super) fn peer_reflexive(
+        address: SocketAddr,
+        base: Option<SocketAddr>,
+        priority: u32,
+        number: u32,
+    ) -> Self {
+        Self {
+            foundation: format!("prflx{number}"),
+            component: 1,
+            protocol: TransportProtocol::Udp,
+            priority,
+            address: CandidateAddress::Ip(address),
+            kind: CandidateKind::PeerReflexive,
+            related: None,
+            tcp_type: None,
+            ufrag: None,
+            base,
+        }
+    }
+
+    /// The local socket a local candidate is sent from. `None` only if the address is a name.
+    pub fn base(&self) -> Option<SocketAddr> {
+        self.base.or_else(|| self.address.ip())
+    }
+
+    /// The PRIORITY of checks sent from this candidate: the priority a peer-reflexive candidate
+    /// discovered by them would have (RFC 8445 section 7.1.1).
+    pub(super) fn check_priority(&self) -> u32 {
+        (CandidateKind::PeerReflexive.preference() << 24) | (self.priority & 0x00FF_FFFF)
+    }
+}
+
+/// The priority formula of RFC 8445 section 5.1.2.1.
+pub fn priority(kind: CandidateKind, local_preference: u16, component: u8) -> u32 {
+    (kind.preference() << 24) | (u32::from(local_preference) << 8) | (256 - u32::from(component.max(1)))
+}
+
+/// RFC 8445 section 5.1.1.3: same kind, same base address (the port does not matter), same protocol.
+fn foundation(kind: CandidateKind, base: SocketAddr) -> String {
+    crc32fast::hash(format!("{} {} udp", kind.as_str(), base.ip()).as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_are_those_of_rfc_8445() {
+        use CandidateKind::{Host, PeerReflexive, Relayed, ServerReflexive};
+        for (kind, component, expected) in [
+            (Host, 1, 2_130_706_431),
+            (Host, 2, 2_130_706_430),
+            (ServerReflexive, 1, 1_694_498_815),
+            (PeerReflexive, 1, 1_862_270_975),
+            (Relayed, 1, 16_777_215),
+        ] {
+            assert_eq!(priority(kind, 65_535, component), expected, "{kind:?} {component}");
+        }
+    }
+
+    #[test]
+    fn checks_carry_the_peer_reflexive_priority() {
+        let host = Candidate::host("192.0.2.1:5000".parse().unwrap(), 65_535);
+        assert_eq!(host.check_priority(), priority(CandidateKind::PeerReflexive, 65_535, 1));
+    }
+
+    #[test]
+    fn foundations_depend_on_kind_and_base_address_only() {
+        let (a, b) = ("192.0.2.1:5000".parse().unwrap(), "192.0.2.1:6000".parse().unwrap());
+        assert_eq!(Candidate::host(a, 1).foundation, Candidate::host(b, 2).foundation);
+        let reflexive = Candidate::server_reflexive("198.51.100.1:7000".parse().unwrap(), a, 1);
+        assert_ne!(reflexive.foundation, Candidate::host(a, 1).foundation);
+        assert_eq!(reflexive.base(), Some(a));
+    }
+}

@@ -1,0 +1,10 @@
+//! Two agents over a simulated network, and an agent against hostile datagrams.
+
+mod connect;
+mod consent;
+mod fuzz;
+mod hostile;
+mod nomination;
+mod peer;
+mod restart;
+mod simulation;

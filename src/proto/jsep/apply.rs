@@ -1,0 +1,338 @@
+//! Applying descriptions: the transitions between signalling states (RFC 8829 5.5-5.7, 5.9-5.11).
+
+use super::error::{Action, JsepError, Refusal};
+use super::session::{Created, DataLink, Session};
+use super::stored::Stored;
+use super::transceiver::Link;
+use super::types::*;
+use crate::proto::sdp::{MediaDescription, MediaType, SessionDescription};
+use std::collections::{HashMap, HashSet};
+
+impl Session {
+    /// Applies a description created here, or rolls back. Empty text means the one created last, or a new one.
+    pub fn set_local_description(&mut self, description: Description) -> Result<(), JsepError> {
+        use SignalingState::*;
+        let kind = description.kind;
+        let fits = match kind {
+            SdpType::Offer => matches!(self.state, Stable | HaveLocalOffer),
+            SdpType::Answer | SdpType::Pranswer => matches!(self.state, HaveRemoteOffer | HaveLocalPranswer),
+            SdpType::Rollback => matches!(self.state, HaveLocalOffer | HaveLocalPranswer),
+        };
+        if !fits {
+            return Err(JsepError::InvalidState { action: Action::SetLocal(kind), state: self.state });
+        }
+        if kind == SdpType::Rollback {
+            self.rollback();
+            return Ok(());
+        }
+        let created = self.matching_created(&description)?;
+        match kind {
+            SdpType::Offer => self.apply_local_offer(created),
+            _ => self.apply_local_answer(kind, created),
+        }
+        Ok(())
+    }
+
+    /// Applies the peer's description, or rolls back. A remote offer rolls a pending local one back (glare).
+    pub fn set_remote_description(&mut self, description: Description) -> Result<(), JsepError> {
+        use SignalingState::*;
+        let kind = description.kind;
+        let fits = match kind {
+            // W3C 4.4.1.5: an offer in have-local-offer rolls that one back first.
+            SdpType::Offer => matches!(self.state, Stable | HaveRemoteOffer | HaveLocalOffer),
+            SdpType::Answer | SdpType::Pranswer => matches!(self.state, HaveLocalOffer | HaveRemotePranswer),
+            SdpType::Rollback => matches!(self.state, HaveRemoteOffer | HaveRemotePranswer),
+        };
+        if !fits {
+            return Err(JsepError::InvalidState { action: Action::SetRemote(kind), state: self.state });
+        }
+        if kind == SdpType::Rollback {
+            self.rollback();
+            return Ok(());
+        }
+        let sdp: SessionDescription = description.sdp.parse()?;
+        match kind {
+            SdpType::Offer => {
+                self.check_offer(&sdp).map_err(JsepError::InvalidAccess)?;
+                self.apply_remote_offer(description.sdp, sdp);
+            }
+            _ => self.apply_remote_answer(kind, description.sdp, sdp)?,
+        }
+        Ok(())
+    }
+
+    /// The description created last, if it is the one given.
+    fn matching_created(&mut self, description: &Description) -> Result<Created, JsepError> {
+        let wanted = match description.kind {
+            SdpType::Pranswer => SdpType::Answer,
+            kind => kind,
+        };
+        let fits = |created: &&Created| created.kind == wanted;
+        if description.sdp.is_empty() && self.created.as_ref().filter(fits).is_none() {
+            match wanted {
+                SdpType::Offer => self.create_offer(OfferOptions::default())?,
+                _ => self.create_answer()?,
+            };
+        }
+        let created = self.created.as_ref().filter(fits).ok_or(JsepError::InvalidModification)?;
+        // Line ends may have changed on the way through the application.
+        if !description.sdp.is_empty() && !created.text.lines().eq(description.sdp.lines()) {
+            return Err(JsepError::InvalidModification);
+        }
+        Ok(created.clone())
+    }
+
+    /// Saves what a rollback restores.
+    fn begin_exchange(&mut self) {
+        for transceiver in &mut self.transceivers {
+            transceiver.stable = Some(Box::new(transceiver.link.clone()));
+        }
+        self.stable = Some(self.shared.clone());
+    }
+
+    /// Returns to the last stable state (RFC 8829 5.7). What the application changed meanwhile stays.
+    fn rollback(&mut self) {
+        self.slots.pending_local = None;
+        self.slots.pending_remote = None;
+        self.created = None;
+        self.state = SignalingState::Stable;
+        if let Some(stable) = self.stable.take() {
+            self.shared = stable;
+        }
+        // RFC 8829 5.7: what the offer brought goes, unless the application has put a track on it.
+        self.transceivers.retain(|transceiver| !transceiver.created_by_offer || transceiver.added_by_track);
+        for transceiver in &mut self.transceivers {
+            transceiver.created_by_offer = false;
+            transceiver.link = transceiver.stable.take().map(|link| *link).unwrap_or_default();
+            if transceiver.stopped() {
+                transceiver.end();
+            }
+        }
+        self.remove_ended();
+    }
+
+    fn apply_local_offer(&mut self, created: Created) {
+        if self.state == SignalingState::HaveLocalOffer {
+            self.rollback();
+        }
+        self.begin_exchange();
+        for (section, id) in created.sections.iter().enumerate() {
+            let mid = created.sdp.media[section].mid.clone();
+            if let Some(transceiver) = id.and_then(|id| self.transceiver_mut(id)) {
+                transceiver.link.section = Some(section);
+                transceiver.link.mid = mid;
+            }
+        }
+        self.link_data(&created.sdp);
+        self.state = SignalingState::HaveLocalOffer;
+        self.slots.pending_local = Some(self.take_local(SdpType::Offer, created));
+    }
+
+    fn apply_local_answer(&mut self, kind: SdpType, created: Created) {
+        let local = self.take_local(kind, created);
+        let Some(remote) = self.slots.pending_remote.clone() else { return };
+        let unnamed = remote.unnamed.clone();
+        let mut named = local.sdp.clone();
+        for index in unnamed {
+            named.media[index].mid.clone_from(&remote.sdp.media[index].mid);
+        }
+        self.negotiate(&named, &remote.sdp, Answerer::Local);
+        self.slots.pending_local = Some(local);
+        self.state = SignalingState::HaveLocalPranswer;
+        if kind == SdpType::Answer {
+            self.complete();
+        }
+    }
+
+    fn apply_remote_offer(&mut self, text: String, mut sdp: SessionDescription) {
+        if self.state != SignalingState::Stable {
+            self.rollback();
+        }
+        self.begin_exchange();
+        self.created = None;
+        let unnamed = self.name_sections(&mut sdp);
+        self.associate(&sdp);
+        self.link_data(&sdp);
+        let mut stored = Stored::new(SdpType::Offer, text, sdp);
+        stored.unnamed = unnamed;
+        self.slots.pending_remote = Some(stored);
+        self.avoid_remote_sources();
+        self.state = SignalingState::HaveRemoteOffer;
+    }
+
+    fn apply_remote_answer(
+        &mut self,
+        kind: SdpType,
+        text: String,
+        mut sdp: SessionDescription,
+    ) -> Result<(), JsepError> {
+        let wrong_state = JsepError::InvalidState { action: Action::SetRemote(kind), state: self.state };
+        let local = self.slots.pending_local.clone().ok_or(wrong_state)?;
+        self.check_answer(&local.sdp, &sdp).map_err(JsepError::InvalidAccess)?;
+        for (answered, offered) in sdp.media.iter_mut().zip(&local.sdp.media) {
+            answered.mid.clone_from(&offered.mid);
+        }
+        self.negotiate(&local.sdp, &sdp, Answerer::Remote);
+        self.created = None;
+        self.slots.pending_remote = Some(Stored::new(kind, text, sdp));
+        self.avoid_remote_sources();
+        self.state = SignalingState::HaveRemotePranswer;
+        if kind == SdpType::Answer {
+            self.complete();
+        }
+        Ok(())
+    }
+
+    /// Makes a created description the one in force, with its ICE credentials and its version.
+    fn take_local(&mut self, kind: SdpType, created: Created) -> Stored {
+        self.created = None;
+        if created.ice != self.shared.ice {
+            self.shared.ice = created.ice;
+            self.shared.candidates.clear();
+            self.shared.end_of_candidates = false;
+        }
+        self.version = created.sdp.origin.session_version.parse().ok();
+        self.last_local = Some(created.sdp.clone());
+        let candidates = self.shared.candidates.clone();
+        let mut stored = Stored::new(kind, created.text, created.sdp);
+        // Those found since the description was created.
+        if let Some(section) = stored.tagged() {
+            for candidate in &candidates {
+                stored.add_candidate(section, candidate);
+            }
+            if self.shared.end_of_candidates {
+                stored.end_candidates(section);
+            }
+        }
+        stored
+    }
+
+    /// Ends an exchange with its final answer.
+    fn complete(&mut self) {
+        self.slots.current_local = self.slots.pending_local.take();
+        self.slots.current_remote = self.slots.pending_remote.take();
+        self.stable = None;
+        self.state = SignalingState::Stable;
+        let rejected = |section: usize| {
+            let rejects = |stored: &Option<Stored>| {
+                stored.as_ref().and_then(|s| s.sdp.media.get(section)).is_none_or(MediaDescription::rejected)
+            };
+            rejects(&self.slots.current_local) || rejects(&self.slots.current_remote)
+        };
+        // W3C 4.4.1.5: the transceiver of a rejected section is stopped, and gone from the set.
+        self.transceivers.retain(|transceiver| !transceiver.link.section.is_some_and(rejected));
+        self.shared.data = self.shared.data.take().filter(|data| !rejected(data.section));
+        for transceiver in &mut self.transceivers {
+            transceiver.stable = None;
+            transceiver.created_by_offer = false;
+        }
+        if self.ice_to_replace.as_ref() != Some(&self.shared.ice.ufrag) {
+            self.ice_to_replace = None;
+        }
+        self.remove_ended();
+    }
+
+    /// Gives sections without a mid one for use inside (RFC 8829 5.10): that of before, or a new one.
+    fn name_sections(&self, sdp: &mut SessionDescription) -> Vec<usize> {
+        let mut taken: HashSet<String> = sdp.media.iter().filter_map(|section| section.mid.clone()).collect();
+        let mut unnamed = Vec::new();
+        for (index, section) in sdp.media.iter_mut().enumerate() {
+            if section.mid.is_some() {
+                continue;
+            }
+            unnamed.push(index);
+            let before = self.transceiver_of(index).and_then(|t| t.link.mid.clone());
+            let fresh = || (index..).map(|n| n.to_string()).find(|mid| !taken.contains(mid));
+            section.mid = before.or_else(fresh);
+            taken.extend(section.mid.clone());
+        }
+        unnamed
+    }
+
+    /// Gives every section of a remote offer its transceiver, and notes what the offer says (RFC 8829 5.10).
+    fn associate(&mut self, sdp: &SessionDescription) {
+        let by_section: HashMap<usize, TransceiverId> =
+            self.transceivers.iter().filter_map(|t| Some((t.link.section?, t.id))).collect();
+        for (index, section) in sdp.media.iter().enumerate() {
+            let kind = match section.media_type {
+                MediaType::Audio => MediaKind::Audio,
+                MediaType::Video => MediaKind::Video,
+                _ => continue,
+            };
+            let direction = Direction::from(sdp.direction_of(section));
+            let id = match by_section.get(&index) {
+                Some(id) => *id,
+                None if section.rejected() => continue,
+                None => self.transceiver_for(kind, direction),
+            };
+            if let Some(transceiver) = self.transceiver_mut(id) {
+                transceiver.link.section = Some(index);
+                transceiver.link.mid.clone_from(&section.mid);
+                transceiver.link.note_remote(section, direction);
+            }
+        }
+    }
+
+    /// RFC 8829 5.10: a transceiver made by `add_track` meets a section that wants to receive; else a new one.
+    fn transceiver_for(&mut self, kind: MediaKind, remote: Direction) -> TransceiverId {
+        let waiting = |t: &&super::Transceiver| {
+            t.kind == kind && t.added_by_track && t.link.section.is_none() && !t.stopped()
+        };
+        if let Some(transceiver) = self.transceivers.iter().find(waiting).filter(|_| remote.receives()) {
+            return transceiver.id;
+        }
+        let id = self.new_transceiver(kind, Direction::Recvonly);
+        if let Some(transceiver) = self.transceiver_mut(id) {
+            transceiver.created_by_offer = true;
+        }
+        id
+    }
+
+    fn link_data(&mut self, sdp: &SessionDescription) {
+        let data = |(index, section): (usize, &MediaDescription)| {
+            let is_data = section.media_type == MediaType::Application && !section.rejected();
+            is_data.then(|| (index, section.mid.clone().unwrap_or_default()))
+        };
+        let Some((section, mid)) = sdp.media.iter().enumerate().find_map(data) else { return };
+        if self.shared.data.as_ref().is_none_or(|known| known.section != section) {
+            self.shared.data = Some(DataLink { section, mid, negotiated: None });
+        }
+    }
+}
+
+/// Whose answer completes an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answerer {
+    Local,
+    Remote,
+}
+
+impl Link {
+    /// Notes the peer's direction and the track it announces.
+    pub(super) fn note_remote(&mut self, section: &MediaDescription, direction: Direction) {
+        self.remote_direction = Some(direction);
+        self.remote_stream_ids.clear();
+        self.remote_track_id = None;
+        if !direction.sends() || section.rejected() {
+            return;
+        }
+        for msid in &section.msids {
+            self.remote_stream_ids.extend(msid.stream.clone());
+            self.remote_track_id = self.remote_track_id.take().or_else(|| msid.track.clone());
+        }
+        if section.msids.is_empty() {
+            // Before a=msid, the ids were attributes of the source.
+            let msid = section.sources.iter().find(|source| source.name == "msid");
+            let mut words = msid.and_then(|s| s.value.as_deref()).unwrap_or_default().split(' ');
+            self.remote_stream_ids
+                .extend(words.next().filter(|id| !matches!(*id, "" | "-")).map(str::to_owned));
+            self.remote_track_id = words.next().map(str::to_owned);
+        }
+    }
+}
+
+impl From<Refusal> for JsepError {
+    fn from(refusal: Refusal) -> Self {
+        Self::InvalidAccess(refusal)
+    }
+}

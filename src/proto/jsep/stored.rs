@@ -1,0 +1,137 @@
+//! A description that was applied: its text as it came, its model, and the candidates that came later.
+
+use super::types::{Description, SdpType};
+use crate::proto::sdp::{CANDIDATES_MAX, SessionDescription, TransportAttributes};
+use std::collections::HashSet;
+
+/// A description in one of the four slots (current or pending, local or remote).
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) kind: SdpType,
+    /// As created or received.
+    text: String,
+    /// As parsed, with the candidates that came later.
+    pub(super) sdp: SessionDescription,
+    /// Sections that came without a mid and got one for use inside.
+    pub(super) unnamed: Vec<usize>,
+    /// Attribute lines that came later, each with the index of its section.
+    later: Vec<(usize, String)>,
+}
+
+impl Stored {
+    pub(super) fn new(kind: SdpType, text: String, sdp: SessionDescription) -> Self {
+        Self { kind, text, sdp, unnamed: Vec::new(), later: Vec::new() }
+    }
+
+    /// The text with the candidates that came later at the end of their sections.
+    pub(super) fn description(&self) -> Description {
+        if self.later.is_empty() {
+            return Description { kind: self.kind, sdp: self.text.clone() };
+        }
+        let mut sdp = String::with_capacity(self.text.len() + 128 * self.later.len());
+        let mut next_section = 0;
+        for line in self.text.lines() {
+            if line.starts_with("m=") {
+                self.write_later(&mut sdp, next_section);
+                next_section += 1;
+            }
+            if !line.is_empty() {
+                sdp.push_str(line);
+                sdp.push_str("\r\n");
+            }
+        }
+        self.write_later(&mut sdp, next_section);
+        Description { kind: self.kind, sdp }
+    }
+
+    /// Lines of the section that ends before section `next`.
+    fn write_later(&self, sdp: &mut String, next: usize) {
+        for (_, line) in self.later.iter().filter(|(section, _)| section + 1 == next) {
+            sdp.push_str("a=");
+            sdp.push_str(line);
+            sdp.push_str("\r\n");
+        }
+    }
+
+    /// Adds a candidate to a section. `false` when the section has as many as are kept.
+    pub(super) fn add_candidate(&mut self, section: usize, candidate: &str) -> bool {
+        let Some(media) = self.sdp.media.get_mut(section) else { return false };
+        if media.candidates.iter().any(|known| known == candidate) {
+            return true;
+        }
+        if media.candidates.len() >= CANDIDATES_MAX {
+            return false;
+        }
+        media.candidates.push(candidate.to_owned());
+        self.later.push((section, candidate.to_owned()));
+        true
+    }
+
+    /// Notes that a section gets no more candidates.
+    pub(super) fn end_candidates(&mut self, section: usize) {
+        let Some(media) = self.sdp.media.get_mut(section) else { return };
+        if !media.transport.end_of_candidates {
+            media.transport.end_of_candidates = true;
+            self.later.push((section, "end-of-candidates".to_owned()));
+        }
+    }
+
+    /// The section whose transport the bundle uses: the first of the group that is not rejected, or without a
+    /// group the first section that is not rejected (RFC 9143 7.2.1).
+    pub(super) fn tagged(&self) -> Option<usize> {
+        tagged(&self.sdp)
+    }
+
+    /// ICE user name fragment of a section.
+    pub(super) fn ufrag_of(&self, section: usize) -> Option<String> {
+        effective_transport(&self.sdp, section).ice_ufrag
+    }
+}
+
+/// See [`Stored::tagged`].
+pub(super) fn tagged(sdp: &SessionDescription) -> Option<usize> {
+    let accepted = |&index: &usize| sdp.media.get(index).is_some_and(|section| !section.rejected());
+    let bundled = sdp.bundle().iter().find_map(|mid| sdp.index_of(mid).filter(accepted));
+    bundled.or_else(|| (0..sdp.media.len()).find(accepted))
+}
+
+/// Transport attributes that hold for a section: its own, or those of another section of its bundle. Peers may
+/// write them in the tagged section only (RFC 9143 7.1.3).
+pub(super) fn effective_transport(sdp: &SessionDescription, section: usize) -> TransportAttributes {
+    let Some(media) = sdp.media.get(section) else { return TransportAttributes::default() };
+    let mut merged = sdp.transport_of(media);
+    let complete = |t: &TransportAttributes| {
+        t.ice_ufrag.is_some() && t.ice_pwd.is_some() && !t.fingerprints.is_empty() && t.setup.is_some()
+    };
+    let bundled = media.mid.as_ref().is_some_and(|mid| sdp.bundle().contains(mid));
+    if complete(&merged) || !bundled {
+        return merged;
+    }
+    let group: HashSet<&str> = sdp.bundle().iter().map(String::as_str).collect();
+    let members = sdp.media.iter().filter(|m| m.mid.as_deref().is_some_and(|mid| group.contains(mid)));
+    for other in members {
+        let other = &other.transport;
+        if merged.ice_ufrag.is_none() && merged.ice_pwd.is_none() {
+            merged.ice_ufrag.clone_from(&other.ice_ufrag);
+            merged.ice_pwd.clone_from(&other.ice_pwd);
+        }
+        if merged.fingerprints.is_empty() {
+            merged.fingerprints.clone_from(&other.fingerprints);
+        }
+        merged.setup = merged.setup.or(other.setup);
+        if complete(&merged) {
+            break;
+        }
+    }
+    merged
+}
+
+/// Fingerprints of hashes that are accepted (RFC 8122 5 forbids MD2 and MD5).
+pub(super) fn usable_fingerprints(transport: &TransportAttributes) -> Vec<String> {
+    const USABLE: [&str; 5] = ["sha-1", "sha-224", "sha-256", "sha-384", "sha-512"];
+    let usable = |fingerprint: &&String| {
+        let hash = fingerprint.split(' ').next().unwrap_or_default();
+        USABLE.iter().any(|known| known.eq_ignore_ascii_case(hash))
+    };
+    transport.fingerprints.iter().filter(usable).cloned().collect()
+}

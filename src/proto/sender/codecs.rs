@@ -1,0 +1,65 @@
+//! Codec → payload type of this leg.
+
+use crate::proto::rtp::{CodecFamily, CodecKey, CodecParameters, MediaKind};
+
+/// What the sender needs to know about a negotiated codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Codec {
+    pub(super) key: CodecKey,
+    pub(super) family: CodecFamily,
+    pub(super) payload_type: u8,
+    pub(super) clock_rate: u32,
+    /// RFC 4588: the payload type of its retransmissions.
+    pub(super) rtx_payload_type: Option<u8>,
+    pub(super) nack: bool,
+    /// A receiver can begin with any packet: audio, and video in which key frames cannot be seen.
+    pub(super) starts_anywhere: bool,
+}
+
+/// The negotiated codecs; few, so a scan from the last hit is the fastest lookup.
+#[derive(Debug)]
+pub(super) struct Codecs {
+    codecs: Vec<Codec>,
+    latest: usize,
+}
+
+impl Codecs {
+    pub(super) fn new(parameters: &[CodecParameters], kind: MediaKind) -> Self {
+        let codecs = parameters
+            .iter()
+            .filter(|codec| !codec.is_rtx())
+            .map(|codec| {
+                let family = CodecFamily::of(&codec.name);
+                Codec {
+                    key: codec.key(),
+                    family,
+                    payload_type: codec.payload_type & 0x7f,
+                    clock_rate: codec.clock_rate,
+                    rtx_payload_type: parameters
+                        .iter()
+                        .find(|rtx| rtx.apt() == Some(codec.payload_type))
+                        .map(|rtx| rtx.payload_type & 0x7f),
+                    nack: codec.has_feedback("nack"),
+                    starts_anywhere: kind == MediaKind::Audio
+                        || !family.shows_key_frames() && !codec.is_auxiliary(),
+                }
+            })
+            .collect();
+        Self { codecs, latest: 0 }
+    }
+
+    pub(super) fn find(&mut self, key: CodecKey) -> Option<Codec> {
+        match self.codecs.get(self.latest) {
+            Some(codec) if codec.key == key => Some(*codec),
+            _ => {
+                self.latest = self.codecs.iter().position(|codec| codec.key == key)?;
+                Some(self.codecs[self.latest])
+            }
+        }
+    }
+
+    /// The codec with this payload type.
+    pub(super) fn by_payload_type(&self, payload_type: u8) -> Option<&Codec> {
+        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
+    }
+}

@@ -1,0 +1,164 @@
+//! A call: two connections, one video track in each direction on request.
+
+use std::time::{Duration, Instant};
+
+use actix_rtc::{
+    LocalTrackWriter, MediaKind, MediaStreamTrack, NetworkConfig, RtcConfiguration, RtcEngine,
+    RtcEngineConfig, RtcEvents, RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState,
+    RtcRtpTransceiver, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode, local_track,
+    proto::rtp::{CodecKey, CodecParameters, Extensions, RtpPacket},
+};
+use futures_util::StreamExt;
+
+/// Two engines: a socket tells its peers apart by their addresses, so the two ends of a call can't
+/// share one, and of two calls between the same sockets one would get the other's packets. The far
+/// side is like browsers are: own sockets for every connection.
+pub struct Engines {
+    pub near: RtcEngine,
+    pub far: RtcEngine,
+}
+
+impl Engines {
+    pub async fn start(udp: UdpMode) -> Self {
+        Self { near: engine(udp).await, far: engine(UdpMode::PerConnection).await }
+    }
+
+    pub async fn shutdown(self) {
+        for engine in [self.near, self.far] {
+            engine.shutdown(Duration::from_secs(5)).await.unwrap();
+        }
+    }
+}
+
+async fn engine(udp: UdpMode) -> RtcEngine {
+    let mut config = RtcEngineConfig::default();
+    config.shards.count = 1;
+    config.shards.pin = false;
+    config.udp = udp;
+    let mut network = NetworkConfig::default();
+    network.include_loopback = true;
+    config.network = network;
+    RtcEngine::start(config).await.unwrap()
+}
+
+/// A connected pair: `sender` sends a video track, `packets` is what `receiver` gets.
+pub struct Call {
+    pub sender: RtcPeerConnection,
+    pub receiver: RtcPeerConnection,
+    pub sender_events: RtcEvents,
+    pub receiver_events: RtcEvents,
+    pub transceiver: RtcRtpTransceiver,
+    pub remote_track: MediaStreamTrack,
+    pub packets: TrackPackets,
+}
+
+impl Call {
+    pub async fn start(engines: &Engines, track: &MediaStreamTrack) -> Self {
+        let sender = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)).await.unwrap();
+        let receiver = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
+        let mut init = RtcRtpTransceiverInit::default();
+        init.direction = RtcRtpTransceiverDirection::Sendonly;
+        init.stream_ids = vec!["stream".to_owned()];
+        init.track_id = Some(track.id().to_owned());
+        let transceiver = sender.add_transceiver(MediaKind::Video, Some(track.clone()), init).await.unwrap();
+        let mut sender_events = sender.events().unwrap();
+        let mut receiver_events = receiver.events().unwrap();
+        negotiate(&sender, &receiver).await;
+        let remote_track = loop {
+            if let RtcPeerConnectionEvent::Track(event) = receiver_events.next().await.unwrap() {
+                assert_eq!(event.stream_ids, ["stream"]);
+                break event.track;
+            }
+        };
+        let packets = remote_track.packets();
+        assert!(sender_events.until(RtcPeerConnectionState::Connected).await);
+        assert!(receiver_events.until(RtcPeerConnectionState::Connected).await);
+        Self { sender, receiver, sender_events, receiver_events, transceiver, remote_track, packets }
+    }
+
+    /// The next packet that the receiver's application gets.
+    pub async fn next_packets(&mut self, count: usize) -> Vec<RtpPacket> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.extend(self.packets.next().await.expect("the track has ended").packets.iter().cloned());
+        }
+        taken
+    }
+}
+
+/// One offer and its answer, candidates included.
+pub async fn negotiate(offerer: &RtcPeerConnection, answerer: &RtcPeerConnection) {
+    offerer.set_local_description(None).await.unwrap();
+    offerer.gathering_complete().await.unwrap();
+    answerer.set_remote_description(offerer.local_description().unwrap()).await.unwrap();
+    answerer.set_local_description(None).await.unwrap();
+    answerer.gathering_complete().await.unwrap();
+    offerer.set_remote_description(answerer.local_description().unwrap()).await.unwrap();
+}
+
+/// A camera: a task that writes a small VP8 frame every 5 ms, each with its number inside and with
+/// `mark` to tell cameras apart.
+pub struct Camera {
+    pub track: MediaStreamTrack,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Camera {
+    pub async fn start(engines: &Engines, mark: u8) -> Self {
+        let (track, writer) =
+            local_track(&engines.near, 0, format!("camera-{mark}"), MediaKind::Video).await.unwrap();
+        Self { track, task: tokio::spawn(film(writer, mark)) }
+    }
+}
+
+async fn film(writer: LocalTrackWriter, mark: u8) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let mut key_frame = true;
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                writer.write(frame(number, mark, std::mem::take(&mut key_frame)));
+                number += 1;
+            }
+            () = writer.key_frame_wanted() => key_frame = true,
+        }
+    }
+}
+
+fn frame(number: u64, mark: u8, key_frame: bool) -> RtpPacket {
+    let vp8 = CodecParameters {
+        payload_type: 96,
+        name: "VP8".to_owned(),
+        clock_rate: 90_000,
+        channels: None,
+        parameters: Vec::new(),
+        feedback: Vec::new(),
+    };
+    let mut payload = vec![0x10, u8::from(!key_frame), 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00, mark];
+    payload.extend_from_slice(&number.to_be_bytes());
+    RtpPacket {
+        arrival: Instant::now(),
+        ssrc: 1,
+        rid: None,
+        codec: CodecKey::of(&vp8),
+        payload_type: 96,
+        marker: true,
+        sequence_number: number,
+        timestamp: u32::try_from(number * 450).unwrap(),
+        extensions: Extensions::default(),
+        payload: payload.into(),
+        key_frame,
+    }
+}
+
+/// Which camera filmed a received packet.
+pub fn mark_of(packet: &RtpPacket) -> u8 {
+    packet.payload[11]
+}

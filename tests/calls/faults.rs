@@ -1,0 +1,106 @@
+//! Panics on demand in every actor of a call: the table of DESIGN, row by row. Needs the feature
+//! `fault-injection`, which `cargo xtask test` turns on.
+#![cfg(feature = "fault-injection")]
+
+use actix_rtc::{
+    RtcPeerConnectionState, UdpMode,
+    actors::{
+        fault_injection::{FaultTarget, InjectFault},
+        kit::{ActorKind, all_statistics},
+    },
+};
+
+use crate::{
+    call::{Call, Camera, Engines},
+    run,
+};
+
+fn restarts(kind: ActorKind) -> u64 {
+    all_statistics().iter().map(|statistics| statistics.actors[kind].restarts.get()).sum()
+}
+
+/// What must be true of a call after one of its actors has panicked.
+enum Outcome {
+    /// The actor came back; media flows and no state has changed.
+    Recovers(ActorKind),
+    /// The connection is over, in this state, and its peer is told or notices by itself.
+    Ends(RtcPeerConnectionState),
+}
+
+async fn after_a_panic(target: FaultTarget, on_sender: bool, outcome: Outcome) {
+    let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+    let camera = Camera::start(&engines, 1).await;
+    let mut bystander = Call::start(&engines, &camera.track).await;
+    let mut call = Call::start(&engines, &camera.track).await;
+    call.next_packets(20).await;
+    let victim = if on_sender { call.sender.clone() } else { call.receiver.clone() };
+    let before = match &outcome {
+        Outcome::Recovers(kind) => restarts(*kind),
+        Outcome::Ends(_) => 0,
+    };
+    assert!(victim.address().send(InjectFault(target)).await.unwrap(), "there is no {target:?}");
+    match outcome {
+        Outcome::Recovers(kind) => {
+            let last = call.next_packets(1).await.pop().unwrap().sequence_number;
+            let packets = call.next_packets(100).await;
+            assert!(packets.last().unwrap().sequence_number > last, "media goes on");
+            let mut numbers: Vec<_> = packets.iter().map(|packet| packet.sequence_number).collect();
+            numbers.dedup();
+            assert_eq!(numbers.len(), packets.len(), "no sequence number is used twice");
+            assert_eq!(restarts(kind), before + 1);
+            for connection in [&call.sender, &call.receiver] {
+                assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
+            }
+        }
+        Outcome::Ends(state) => {
+            while victim.connection_state() != state && victim.address().connected() {
+                tokio::task::yield_now().await;
+            }
+            if victim.address().connected() {
+                assert_eq!(victim.connection_state(), state);
+            }
+        }
+    }
+    // Nobody else notices.
+    bystander.next_packets(50).await;
+    assert_eq!(bystander.receiver.connection_state(), RtcPeerConnectionState::Connected);
+    engines.shutdown().await;
+}
+
+#[test]
+fn a_panic_costs_no_more_than_its_row_of_the_table_says() {
+    run(async {
+        let rows = [
+            (FaultTarget::RtpSender, true, Outcome::Recovers(ActorKind::RtpSender)),
+            (FaultTarget::RtpReceiver, false, Outcome::Recovers(ActorKind::RtpReceiver)),
+            (FaultTarget::IceAgent, true, Outcome::Recovers(ActorKind::IceAgent)),
+            (FaultTarget::Dtls, true, Outcome::Ends(RtcPeerConnectionState::Failed)),
+            (FaultTarget::PeerConnection, true, Outcome::Ends(RtcPeerConnectionState::Closed)),
+        ];
+        for (target, on_sender, outcome) in rows {
+            println!("panic in {target:?}");
+            after_a_panic(target, on_sender, outcome).await;
+        }
+    });
+}
+
+#[test]
+fn a_sender_that_keeps_panicking_falls_silent_and_the_connection_stays() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let camera = Camera::start(&engines, 1).await;
+        let mut call = Call::start(&engines, &camera.track).await;
+        call.next_packets(20).await;
+        for _ in 0..6 {
+            assert!(call.sender.address().send(InjectFault(FaultTarget::RtpSender)).await.unwrap());
+        }
+        loop {
+            let events = &mut call.sender_events;
+            let event = futures_util::StreamExt::next(events).await.expect("the connection has ended");
+            if matches!(event, actix_rtc::RtcPeerConnectionEvent::Failure(_)) {
+                break;
+            }
+        }
+        assert_eq!(call.sender.connection_state(), RtcPeerConnectionState::Connected);
+    });
+}

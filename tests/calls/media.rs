@@ -1,0 +1,57 @@
+//! Media from one application to the other.
+
+use actix_rtc::{RtcPeerConnectionState, UdpMode};
+
+use crate::{
+    call::{Call, Camera, Engines, mark_of},
+    run,
+};
+
+async fn media_arrives_and_closing_is_noticed(udp: UdpMode) {
+    let engines = Engines::start(udp).await;
+    let camera = Camera::start(&engines, 1).await;
+    let mut call = Call::start(&engines, &camera.track).await;
+    let packets = call.next_packets(100).await;
+    assert!(packets[0].key_frame, "a viewer starts with a key frame");
+    assert!(packets.windows(2).all(|pair| pair[1].sequence_number == pair[0].sequence_number + 1));
+    call.sender.close().await;
+    assert!(
+        call.receiver_events.until(RtcPeerConnectionState::Closed).await || {
+            call.receiver.connection_state() == RtcPeerConnectionState::Closed
+        }
+    );
+    engines.shutdown().await;
+}
+
+#[test]
+fn media_flows_over_a_shared_socket() {
+    run(media_arrives_and_closing_is_noticed(UdpMode::Shared { port: 0 }));
+}
+
+#[test]
+fn media_flows_over_own_sockets() {
+    run(media_arrives_and_closing_is_noticed(UdpMode::PerConnection));
+}
+
+#[test]
+fn a_track_is_exchanged_without_gap_or_repeat() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
+        let mut call = Call::start(&engines, &first.track).await;
+        let mut packets = call.next_packets(50).await;
+        call.transceiver.replace_track(Some(second.track.clone())).await.unwrap();
+        while packets.last().is_none_or(|packet| mark_of(packet) == 1) {
+            packets.extend(call.next_packets(1).await);
+        }
+        packets.extend(call.next_packets(50).await);
+        let marks: Vec<u8> = packets.iter().map(mark_of).collect();
+        let switch = marks.iter().position(|mark| *mark == 2).unwrap();
+        assert!(marks[switch..].iter().all(|mark| *mark == 2), "the old track is silent after the switch");
+        assert!(packets[switch].key_frame, "the new track takes over with a key frame");
+        for pair in packets.windows(2) {
+            assert_eq!(pair[1].sequence_number, pair[0].sequence_number + 1, "no gap, no repeat");
+            assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) < 1 << 31, "time never runs backwards");
+        }
+    });
+}

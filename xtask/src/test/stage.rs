@@ -1,0 +1,160 @@
+//! Where one test of the served areas runs: skipping, timing, and telling what went wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use serde_json::Value;
+
+use super::{Area, Request};
+use crate::process::{Finished, Job};
+use crate::progress;
+use crate::report::{Outcome, Report};
+use crate::server::{Options, Server};
+use crate::setup::{Found, Tools};
+use crate::workspace::{Profile, Workspace};
+
+/// One run over the areas that start a server.
+pub(crate) struct Stage<'a> {
+    workspace: &'a Workspace,
+    tools: Tools,
+    only: Option<String>,
+    area: String,
+    report: Report,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(workspace: &'a Workspace, request: &Request) -> Self {
+        Self {
+            workspace,
+            tools: request.tools.clone(),
+            only: request.only.clone(),
+            area: String::new(),
+            report: Report::default(),
+        }
+    }
+
+    pub(crate) fn workspace(&self) -> &'a Workspace {
+        self.workspace
+    }
+
+    pub(crate) fn tools(&self) -> Tools {
+        self.tools.clone()
+    }
+
+    pub(crate) fn enter(&mut self, area: Area) {
+        self.area = area.name();
+    }
+
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+
+    /// Runs one test, unless something it needs is missing. `Ok` holds what was seen, for the table.
+    pub(crate) fn case(
+        &mut self,
+        name: &str,
+        needs: &[&Found],
+        body: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            return Ok(());
+        }
+        if let Some(reason) = needs.iter().find_map(|found| found.as_ref().err()) {
+            self.report.skip(&self.area, name, reason);
+            return Ok(());
+        }
+        progress(format!("{}: {name}", self.area));
+        let started = Instant::now();
+        let result = body();
+        let elapsed = started.elapsed();
+        match result {
+            Ok(detail) => self.report.add(&self.area, name, Outcome::Passed, &detail, elapsed),
+            Err(error) => {
+                // The whole chain of causes; a backtrace would say where in here it was noticed.
+                let detail = format!("{error:#}");
+                eprintln!("{detail}");
+                self.report.add(&self.area, name, Outcome::Failed, &detail, elapsed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts a server for one test, runs it, and adds the server's last words to a failure.
+pub(crate) fn with_server(
+    workspace: &Workspace,
+    name: &str,
+    fault_injection: bool,
+    body: impl FnOnce(&mut Server) -> Result<String>,
+) -> Result<String> {
+    let options = Options { profile: Profile::Dev, name, fault_injection, prefix: &[] };
+    watched(Server::start(workspace, &options)?, body)
+}
+
+/// The same with another program that listens where it is told and prints the address of its page.
+pub(crate) fn with_program(
+    workspace: &Workspace,
+    name: &str,
+    program: &Path,
+    body: impl FnOnce(&mut Server) -> Result<String>,
+) -> Result<String> {
+    watched(Server::start_program(workspace, program, &[], name)?, body)
+}
+
+fn watched(mut server: Server, body: impl FnOnce(&mut Server) -> Result<String>) -> Result<String> {
+    let result = body(&mut server);
+    let result = match (result, server.is_running()) {
+        (Ok(_), Ok(false)) => Err(anyhow!("the server ended by itself")),
+        (result, _) => result,
+    };
+    result.inspect_err(|_| eprintln!("{}", server.tail(40)))
+}
+
+/// A browser script with its arguments and the environment it needs.
+pub(crate) fn script(
+    workspace: &Workspace,
+    tools: &Tools,
+    name: &str,
+    server: &Server,
+    deadline: Duration,
+) -> Result<Job> {
+    let needed = |found: &Found| found.clone().map_err(|reason| anyhow!(reason));
+    let (node, chromium) = (needed(&tools.playwright)?, needed(&tools.chromium)?);
+    let path = workspace.browser_scripts().join(name);
+    if !path.is_file() {
+        bail!("interop/browser/{name} is missing");
+    }
+    let out = artifacts(workspace, name.trim_end_matches(".mjs"))?;
+    let mut command = Command::new(node);
+    command.arg(path).args(["--url", &format!("{}/", server.url())]).arg("--out").arg(out);
+    command.env("CHROMIUM", chromium).current_dir(workspace.browser_scripts());
+    let log = workspace.logs().join(format!("{}.script.log", name.trim_end_matches(".mjs")));
+    Ok(Job::new(name, command, deadline).log(log))
+}
+
+/// An empty folder for what a test leaves behind.
+pub(crate) fn artifacts(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let folder = workspace.artifacts().join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// The result a script printed: it must have ended well and have said what it saw.
+pub(crate) fn result_of(finished: &Finished) -> Result<Value> {
+    let json = finished.json();
+    if !finished.succeeded() {
+        eprintln!("{}", finished.tail(40));
+        let said = json.as_ref().and_then(|json| json["error"].as_str().or_else(|| json["reason"].as_str()));
+        bail!("{}{}", said.map(|said| format!("{said}; ")).unwrap_or_default(), finished.ending());
+    }
+    let json = json.ok_or_else(|| anyhow!("{} printed no result", finished.name))?;
+    if json["ok"] == false || json["passed"] == false {
+        bail!("{} says: {json}", finished.name);
+    }
+    Ok(json)
+}
