@@ -86,6 +86,11 @@ impl MediaStreamTrack {
         Self { id: id.into(), kind, requests }
     }
 
+    /// The same media under another identifier: for a forwarder that names tracks itself.
+    pub fn with_id(&self, id: impl Into<Arc<str>>) -> Self {
+        Self { id: id.into(), kind: self.kind, requests: self.requests.clone() }
+    }
+
     /// The identifier, as in the `a=msid` line of its section.
     pub fn id(&self) -> &str {
         &self.id

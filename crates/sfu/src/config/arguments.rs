@@ -1,0 +1,154 @@
+//! The command line and the environment, with the texts of `--help`.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::Parser;
+use serde::Serialize;
+
+/// A WebRTC server: people meet in rooms in their browsers, other peers publish by WHIP and watch by WHEP.
+///
+/// Without any option it serves its page to this machine, at http://127.0.0.1:8080/. Every option can also be
+/// set by an environment variable (shown with each) and, under its long name without the dashes, in a TOML file.
+/// A flag counts more than the environment, that more than the file.
+#[derive(Debug, Clone, Parser, Serialize)]
+#[command(name = "actix-rtc-sfu", version)]
+#[serde(rename_all = "kebab-case")]
+pub struct Arguments {
+    /// TOML file to read settings from, for example `max-participants = 10`
+    #[arg(long, env = "ACTIX_RTC_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Address and port of the page and its signalling; port 0 takes any free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "ACTIX_RTC_LISTEN", value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+
+    /// UDP port for media; each further shard takes the next one. 0 takes any free ones [default: 0]
+    #[arg(long, env = "ACTIX_RTC_UDP_PORT", value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    udp_port: Option<u16>,
+
+    /// Threads that carry media; 0 means one per core [default: 0]
+    #[arg(long, env = "ACTIX_RTC_SHARDS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<usize>,
+
+    /// Addresses to offer for media instead of this machine's own, separated by commas: for a server behind
+    /// address translation, its public ones [default: those of the network interfaces]
+    #[arg(long, env = "ACTIX_RTC_ADVERTISE", value_name = "IP", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advertise: Vec<IpAddr>,
+
+    /// Offer 127.0.0.1 and ::1 for media, so that peers on this machine need no network
+    /// [default: true when listening on loopback]
+    #[arg(long, env = "ACTIX_RTC_INCLUDE_LOOPBACK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_loopback: Option<bool>,
+
+    /// Only answer connectivity checks (RFC 8445 section 2.5): for servers that peers reach at a public address
+    /// [default: false]
+    #[arg(long, env = "ACTIX_RTC_ICE_LITE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ice_lite: Option<bool>,
+
+    /// Certificate chain (PEM) to serve HTTPS with; browsers give cameras only to HTTPS pages and to localhost
+    #[arg(long, env = "ACTIX_RTC_CERTIFICATE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<PathBuf>,
+
+    /// Private key (PEM) of the certificate
+    #[arg(long, env = "ACTIX_RTC_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<PathBuf>,
+
+    /// Rooms at one time [default: 1000]
+    #[arg(long, env = "ACTIX_RTC_MAX_ROOMS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_rooms: Option<usize>,
+
+    /// Participants in one room, WHIP publishers included [default: 50]
+    #[arg(long, env = "ACTIX_RTC_MAX_PARTICIPANTS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_participants: Option<usize>,
+
+    /// WHEP viewers in one room [default: 1000]
+    #[arg(long, env = "ACTIX_RTC_MAX_VIEWERS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_viewers: Option<usize>,
+
+    /// WebSockets, WHIP and WHEP sessions at one time, all together [default: 10000]
+    #[arg(long, env = "ACTIX_RTC_MAX_SESSIONS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sessions: Option<usize>,
+
+    /// WHIP and WHEP sessions that have not connected yet [default: 500]
+    #[arg(long, env = "ACTIX_RTC_MAX_PENDING", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_pending: Option<usize>,
+
+    /// WHIP and WHEP sessions from one address that have not connected yet [default: 100]
+    #[arg(long, env = "ACTIX_RTC_MAX_PENDING_PER_ADDRESS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_pending_per_address: Option<usize>,
+
+    /// Tracks that one participant may publish [default: 16]
+    #[arg(long, env = "ACTIX_RTC_MAX_TRACKS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tracks: Option<usize>,
+
+    /// Media sections in one offer [default: 256]
+    #[arg(long, env = "ACTIX_RTC_MAX_SECTIONS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sections: Option<usize>,
+
+    /// Bytes of one offer [default: 524288]
+    #[arg(long, env = "ACTIX_RTC_MAX_SDP_BYTES", value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sdp_bytes: Option<usize>,
+
+    /// Bytes of one WebSocket message [default: 1048576]
+    #[arg(long, env = "ACTIX_RTC_MAX_MESSAGE_BYTES", value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_message_bytes: Option<usize>,
+
+    /// WebSocket messages that one client may send per second, on average over some seconds [default: 64]
+    #[arg(long, env = "ACTIX_RTC_MAX_MESSAGES_PER_SECOND", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_messages_per_second: Option<u32>,
+
+    /// Time from the opening of a WebSocket to its join message [default: 10]
+    #[arg(long, env = "ACTIX_RTC_JOIN_TIMEOUT", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    join_timeout: Option<f64>,
+
+    /// A WebSocket from which nothing comes for so long, not even the answer to a ping, is closed [default: 45]
+    #[arg(long, env = "ACTIX_RTC_IDLE_TIMEOUT", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout: Option<f64>,
+
+    /// Time for a WHIP or WHEP session to connect, and for any lost media connection to come back [default: 30]
+    #[arg(long, env = "ACTIX_RTC_CONNECT_TIMEOUT", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_timeout: Option<f64>,
+
+    /// Time from SIGTERM or SIGINT to the end of the process, in which calls are ended in order [default: 10]
+    #[arg(long, env = "ACTIX_RTC_SHUTDOWN_DEADLINE", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shutdown_deadline: Option<f64>,
+
+    /// What to log on standard error, for example "debug" or "info,actix_rtc=trace"
+    /// [default: the environment variable RUST_LOG, or info]
+    #[arg(long, env = "ACTIX_RTC_LOG", value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+
+    /// Serve POST /debug/panic, which makes an actor panic: never on a server that others use [default: false]
+    #[cfg(feature = "fault-injection")]
+    #[arg(long, env = "ACTIX_RTC_ENABLE_FAULT_INJECTION", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enable_fault_injection: Option<bool>,
+}

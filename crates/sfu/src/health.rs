@@ -1,0 +1,37 @@
+//! `GET /healthz`: should this process be restarted? `GET /readyz`: should it be given new clients?
+
+use std::time::Duration;
+
+use actix_rtc::actors::kit::{self, ShardLabel};
+use actix_web::{HttpResponse, web::Data};
+use serde_json::json;
+
+use crate::app::App;
+
+/// Shards show themselves four times a second: one that has not for so long is stuck.
+const PROGRESS_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// `GET /healthz`: 200 while every thread that carries media makes progress.
+pub(crate) async fn alive() -> HttpResponse {
+    let now = kit::now();
+    let stuck: Vec<usize> = kit::all_statistics()
+        .iter()
+        .filter(|shard| shard.progress_age(now).is_some_and(|age| age > PROGRESS_AGE_MAX))
+        .filter_map(|shard| match shard.label() {
+            ShardLabel::Shard(number) => Some(number),
+            ShardLabel::Other => None,
+        })
+        .collect();
+    if stuck.is_empty() {
+        return HttpResponse::Ok().json(json!({"status": "ok"}));
+    }
+    HttpResponse::ServiceUnavailable().json(json!({"status": "stuck", "shards": stuck}))
+}
+
+/// `GET /readyz`: 200 while sessions can begin.
+pub(crate) async fn ready(app: Data<App>) -> HttpResponse {
+    if app.lifecycle.is_closing() {
+        return HttpResponse::ServiceUnavailable().json(json!({"status": "shutting-down"}));
+    }
+    HttpResponse::Ok().json(json!({"status": "ready"}))
+}

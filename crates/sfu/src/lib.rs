@@ -1,0 +1,34 @@
+//! The server of actix-rtc: people meet in rooms over a WebSocket, other peers publish and watch by WHIP and WHEP.
+//!
+//! ```text
+//! WebSocket ─ signalling::session ─┐                     ┌─ Room (actor): who is there, who publishes what
+//! POST /whip, /whep ─ http_session ┴─ Participant ───────┤
+//!                                     (one connection)   └─ RtcPeerConnection: the library's actors
+//! ```
+//!
+//! A client is one task that owns its [`Participant`](participant); the tasks of a room meet in its
+//! [`Room`](room) actor, by typed messages one way and a bounded queue of events the other. A room and the
+//! connections of its members live on one shard, so media never changes threads between them. Packets don't
+//! pass through this crate: it only says which track a sender carries.
+//!
+//! The protocol of the WebSocket is described in `SIGNALLING.md`.
+
+mod app;
+pub mod config;
+mod debug;
+mod health;
+mod http;
+mod http_session;
+mod ids;
+mod metrics;
+mod page;
+mod participant;
+mod problem;
+mod room;
+mod rooms;
+pub mod server;
+pub mod shutdown;
+mod signalling;
+mod tls;
+mod whep;
+mod whip;

@@ -1,0 +1,151 @@
+//! What a client is told about its mistake or our failure: the same object on the WebSocket and over HTTP.
+//!
+//! Every module has its own error type with named causes; this is what they become at the border.
+
+use actix_web::http::StatusCode;
+use serde::{Serialize, Serializer};
+
+/// What kind of problem; the names are part of the protocol (SIGNALLING.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    InvalidJson,
+    InvalidMessage,
+    InvalidSdp,
+    InvalidCandidate,
+    NotJoined,
+    AlreadyJoined,
+    RoomFull,
+    TooManyRooms,
+    TooLarge,
+    RateLimited,
+    Overloaded,
+    ShuttingDown,
+    ConnectionFailed,
+    UnsupportedType,
+    NothingPublished,
+    NoPublisher,
+    TooFewSections,
+    NoSuchSession,
+    #[cfg(feature = "fault-injection")]
+    NoSuchActor,
+    NotFound,
+    MethodNotAllowed,
+    TimedOut,
+    Internal,
+}
+
+impl Code {
+    /// As it is written.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid-json",
+            Self::InvalidMessage => "invalid-message",
+            Self::InvalidSdp => "invalid-sdp",
+            Self::InvalidCandidate => "invalid-candidate",
+            Self::NotJoined => "not-joined",
+            Self::AlreadyJoined => "already-joined",
+            Self::RoomFull => "room-full",
+            Self::TooManyRooms => "too-many-rooms",
+            Self::TooLarge => "too-large",
+            Self::RateLimited => "rate-limited",
+            Self::Overloaded => "overloaded",
+            Self::ShuttingDown => "shutting-down",
+            Self::ConnectionFailed => "connection-failed",
+            Self::UnsupportedType => "unsupported-type",
+            Self::NothingPublished => "nothing-published",
+            Self::NoPublisher => "no-publisher",
+            Self::TooFewSections => "too-few-sections",
+            Self::NoSuchSession => "no-such-session",
+            #[cfg(feature = "fault-injection")]
+            Self::NoSuchActor => "no-such-actor",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::TimedOut => "timed-out",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status of an HTTP answer with this problem.
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidJson
+            | Self::InvalidMessage
+            | Self::InvalidSdp
+            | Self::InvalidCandidate
+            | Self::NotJoined
+            | Self::AlreadyJoined => StatusCode::BAD_REQUEST,
+            Self::NoPublisher | Self::NoSuchSession | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            #[cfg(feature = "fault-injection")]
+            Self::NoSuchActor => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NothingPublished | Self::TooFewSections => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RoomFull | Self::TooManyRooms | Self::Overloaded | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::ConnectionFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A problem with the place where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Problem {
+    /// For programs.
+    pub(crate) code: Code,
+    /// A sentence for people.
+    pub(crate) message: String,
+    /// Line of the text that was sent, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+    /// The field of the message that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<&'static str>,
+    /// The offer that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<u64>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), line: None, field: None, id: None }
+    }
+
+    /// In a line of the text that was sent; what concerns the text as a whole is said to be in its first line.
+    pub(crate) fn in_line(mut self, line: usize) -> Self {
+        self.line = Some(line.max(1));
+        self
+    }
+
+    pub(crate) fn in_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    pub(crate) fn with_id(mut self, id: Option<u64>) -> Self {
+        self.id = id;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_is_written() {
+        let problem = Problem::new(Code::InvalidSdp, "no").in_line(0).with_id(Some(3));
+        let expected = r#"{"code":"invalid-sdp","message":"no","line":1,"id":3}"#;
+        assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
+    }
+}

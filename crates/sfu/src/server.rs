@@ -1,0 +1,202 @@
+//! Starting and ending the server: the engine that carries media, and HTTP in front of it.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, RtcError, UdpMode, actors::kit::ShardsConfig};
+use actix_web::{
+    App as HttpApp, HttpResponse, HttpServer,
+    dev::ServerHandle,
+    web::{self, Data, PathConfig, QueryConfig, ServiceConfig},
+};
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::{
+    app::App,
+    config::Config,
+    debug, health, http,
+    http::HttpProblem,
+    http_session::HttpSessions,
+    metrics::{self, Metrics},
+    page,
+    problem::{Code, Problem},
+    rooms::Rooms,
+    shutdown::Lifecycle,
+    signalling,
+    tls::{self, TlsError},
+};
+
+/// HTTP carries no media: two threads serve thousands of clients.
+const HTTP_WORKERS: usize = 2;
+/// From the first byte of a request to the end of its head.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// For the engine's threads to end: at least this much, whatever the sessions took.
+const ENGINE_PATIENCE_MIN: Duration = Duration::from_millis(500);
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No socket for HTTP.
+    #[error(
+        "can't listen on {address}: {reason}; is another server running there? --listen takes another address"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// No threads or no UDP sockets.
+    #[error("the media engine can't be started: {0}; --udp-port takes another port, 0 any free one")]
+    Engine(io::Error),
+    /// The engine does not answer.
+    #[error("the media engine does not answer: {0}")]
+    EngineGone(#[from] RtcError),
+    /// Metrics that contradict each other.
+    #[error("the metrics can't be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// No HTTPS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Why the server did not end in order.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// Something took too long, and was left to itself.
+    #[error("the server could not be shut down in order within the deadline")]
+    DeadlinePassed,
+}
+
+/// A running server. Serves until [`Server::shutdown`].
+pub struct Server {
+    app: Data<App>,
+    engine: RtcEngine,
+    address: SocketAddr,
+    media_ports: Vec<u16>,
+    handle: ServerHandle,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Starts the engine and listens. Call on an actix system.
+    ///
+    /// # Errors
+    /// When a port is taken, a file can't be read, or the system has no more of something.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let engine = start_engine(&config).await?;
+        let media_ports = engine.local_ports().await?;
+        let app = Data::new(App {
+            rooms: Rooms::new(engine.clone(), config.limits),
+            http_sessions: HttpSessions::new(config.limits),
+            lifecycle: Lifecycle::new(config.limits.sessions),
+            metrics: Metrics::new()?,
+            peers: debug::Peers::default(),
+            config,
+        });
+        let (server, address) = listen(&app)?;
+        let handle = server.handle();
+        let serving = actix_web::rt::spawn(server);
+        Ok(Self { app, engine, address, media_ports, handle, serving })
+    }
+
+    /// Where HTTP is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The page's address, for this machine if the server listens on all of its addresses.
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("{}://{address}/", self.app.config.scheme())
+    }
+
+    /// The UDP ports that media goes through.
+    pub fn media_ports(&self) -> &[u16] {
+        &self.media_ports
+    }
+
+    /// Ends calls, connections and threads, in this order, within the configured deadline.
+    ///
+    /// # Errors
+    /// When the deadline passed before all had ended.
+    pub async fn shutdown(self) -> Result<(), ShutdownError> {
+        let deadline = Instant::now() + self.app.config.timeouts.shutdown;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        self.app.lifecycle.close();
+        let sessions = tokio::time::timeout(remaining(), self.app.lifecycle.all_ended()).await;
+        // Without grace: the sessions are over, and idle keep-alive connections may wait for nothing.
+        self.handle.stop(false).await;
+        let served = tokio::time::timeout(remaining(), self.serving).await;
+        let ended = self.engine.shutdown(remaining().max(ENGINE_PATIENCE_MIN)).await;
+        if sessions.is_err() || served.is_err() || ended.is_err() {
+            return Err(ShutdownError::DeadlinePassed);
+        }
+        Ok(())
+    }
+}
+
+async fn start_engine(config: &Config) -> Result<RtcEngine, StartError> {
+    let mut shards = ShardsConfig::default();
+    shards.count = config.shards;
+    let mut network = NetworkConfig::default();
+    network.include_loopback = config.include_loopback;
+    network.advertise.clone_from(&config.advertise);
+    let mut engine = RtcEngineConfig::default();
+    engine.shards = shards;
+    engine.udp = UdpMode::Shared { port: config.udp_port };
+    engine.network = network;
+    RtcEngine::start(engine).await.map_err(StartError::Engine)
+}
+
+fn listen(app: &Data<App>) -> Result<(actix_web::dev::Server, SocketAddr), StartError> {
+    let listen = app.config.listen;
+    let refused = |reason| StartError::Listen { address: listen, reason };
+    let data = app.clone();
+    let server = HttpServer::new(move || {
+        let data = data.clone();
+        HttpApp::new().app_data(data.clone()).configure(move |service| configure(service, &data))
+    })
+    .workers(HTTP_WORKERS)
+    .client_request_timeout(REQUEST_PATIENCE)
+    .keep_alive(KEEP_ALIVE)
+    .disable_signals();
+    let server = match &app.config.https {
+        Some(https) => server.bind_openssl(listen, tls::acceptor(https)?).map_err(refused)?,
+        None => server.bind(listen).map_err(refused)?,
+    };
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    Ok((server.run(), address))
+}
+
+fn configure(service: &mut ServiceConfig, app: &Data<App>) {
+    page::configure(service);
+    http::configure(service);
+    debug::configure(service, &app.config);
+    service
+        .app_data(PathConfig::default().error_handler(|error, _| unusable(error.to_string())))
+        .app_data(QueryConfig::default().error_handler(|error, _| unusable(error.to_string())))
+        .route("/ws", web::get().to(signalling::open))
+        .route("/metrics", web::get().to(metrics::scrape))
+        .route("/healthz", web::get().to(health::alive))
+        .route("/readyz", web::get().to(health::ready))
+        .default_service(web::to(not_found));
+}
+
+/// An address whose parts can't be read.
+fn unusable(reason: String) -> actix_web::Error {
+    HttpProblem(Problem::new(Code::InvalidMessage, format!("the address can't be understood: {reason}")))
+        .into()
+}
+
+async fn not_found() -> Result<HttpResponse, HttpProblem> {
+    Err(HttpProblem(Problem::new(Code::NotFound, "there is nothing at this address")))
+}

@@ -1,0 +1,12 @@
+//! The WebSocket: frames in, typed messages out, one task per client.
+
+mod call;
+mod end;
+mod keepalive;
+mod messages;
+mod outbox;
+mod parse;
+mod rate_limit;
+mod session;
+
+pub(crate) use session::open;

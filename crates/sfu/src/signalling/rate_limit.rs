@@ -1,0 +1,53 @@
+//! A token bucket: so many messages per second on average, more for a moment.
+
+use std::time::Instant;
+
+/// Seconds' worth of messages that may come at once: all candidates of a host with many addresses, say.
+const BURST_SECONDS: u32 = 4;
+
+/// Counts the messages of one client.
+#[derive(Debug)]
+pub(super) struct RateLimit {
+    per_second: f64,
+    capacity: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl RateLimit {
+    pub(super) fn new(now: Instant, per_second: u32) -> Self {
+        let capacity = f64::from(per_second.saturating_mul(BURST_SECONDS));
+        Self { per_second: f64::from(per_second), capacity, tokens: capacity, filled: now }
+    }
+
+    /// Whether one more message is within the limit; if so, it is counted.
+    pub(super) fn allow(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.filled = now;
+        self.tokens = (self.tokens + elapsed * self.per_second).min(self.capacity);
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_a_flood_does_not_and_time_heals() {
+        let start = Instant::now();
+        let mut limit = RateLimit::new(start, 10);
+        assert!((0..40).all(|_| limit.allow(start)));
+        assert!(!limit.allow(start));
+        let later = start + Duration::from_millis(250);
+        assert!(limit.allow(later) && limit.allow(later) && !limit.allow(later));
+        let much_later = start + Duration::from_secs(60);
+        assert_eq!((0..100).filter(|_| limit.allow(much_later)).count(), 40);
+    }
+}

@@ -1,0 +1,296 @@
+//! One WebSocket client: a task that handles what comes, one thing after the other, and owns the client's
+//! place in its room and its connection.
+//!
+//! ```text
+//!  open ── join ──▶ in a room ── first offer ──▶ with a connection ──▶ end: left, gone, or told to go
+//!    └─ nothing else than ping is taken before        └─ `failed`: told, and given time for an ICE restart
+//! ```
+
+use actix_rtc::actors::kit;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
+use futures_util::StreamExt;
+use std::time::{Duration, Instant};
+
+use super::{
+    call::{Call, CallEvent},
+    end::{End, Reason},
+    keepalive::{Due, Keepalive},
+    messages::{ClientMessage, Offer, ServerMessage},
+    outbox::Outbox,
+    parse,
+    rate_limit::RateLimit,
+};
+use crate::{
+    app::App,
+    http::HttpProblem,
+    metrics::Counted,
+    problem::{Code, Problem},
+    shutdown::SessionGuard,
+};
+
+/// After our close frame, for the client's own.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// `GET /ws`.
+pub(crate) async fn open(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    let guard = app.lifecycle.begin().map_err(HttpProblem)?;
+    let (response, session, frames) = actix_ws::handle(&request, payload)?;
+    let most = app.config.limits.message_bytes;
+    let frames = frames.max_frame_size(most).aggregate_continuations().max_continuation_size(most);
+    let outbox = Outbox::start(session);
+    actix_web::rt::spawn(Client::new(app, guard, outbox).run(frames));
+    Ok(response)
+}
+
+/// What a client's task waits for.
+enum Wake {
+    Frame(Option<Result<AggregatedMessage, ProtocolError>>),
+    Call(CallEvent),
+    Timeout,
+    Shutdown,
+}
+
+struct Client {
+    app: Data<App>,
+    guard: SessionGuard,
+    outbox: Outbox,
+    rate: RateLimit,
+    keepalive: Keepalive,
+    join_deadline: Instant,
+    call: Option<Call>,
+    _counted: Counted,
+}
+
+impl Client {
+    fn new(app: Data<App>, guard: SessionGuard, outbox: Outbox) -> Self {
+        let now = kit::now();
+        Self {
+            rate: RateLimit::new(now, app.config.limits.messages_per_second),
+            keepalive: Keepalive::new(now, app.config.timeouts.idle),
+            join_deadline: now + app.config.timeouts.join,
+            call: None,
+            _counted: app.metrics.websocket(),
+            outbox,
+            guard,
+            app,
+        }
+    }
+
+    async fn run(mut self, mut frames: AggregatedMessageStream) {
+        let end = loop {
+            let handled = match self.wake(&mut frames).await {
+                Wake::Frame(frame) => self.frame(frame).await,
+                Wake::Call(event) => self.call_event(event).await,
+                Wake::Timeout => self.timeout(),
+                Wake::Shutdown => Err(Reason::Shutdown.into()),
+            };
+            if let Err(end) = handled {
+                break end;
+            }
+        };
+        self.finish(end, frames).await;
+    }
+
+    async fn wake(&mut self, frames: &mut AggregatedMessageStream) -> Wake {
+        let deadline = self.deadline();
+        tokio::select! {
+            () = self.guard.closing() => Wake::Shutdown,
+            frame = frames.next() => Wake::Frame(frame),
+            event = Call::next_event(&mut self.call) => Wake::Call(event),
+            () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let own = match &self.call {
+            None => Some(self.join_deadline),
+            Some(call) => call.deadline(),
+        };
+        own.map_or(self.keepalive.deadline(), |own| own.min(self.keepalive.deadline()))
+    }
+
+    fn timeout(&mut self) -> Result<(), End> {
+        let now = kit::now();
+        match &self.call {
+            None if now >= self.join_deadline => {
+                self.tell(&Problem::new(Code::TimedOut, "nobody joined within the time for it"))?;
+                return Err(Reason::JoinTimeout.into());
+            }
+            Some(call) if call.deadline().is_some_and(|deadline| now >= deadline) => {
+                return Err(Reason::ConnectionFailed.into());
+            }
+            _ => {}
+        }
+        match self.keepalive.due(now) {
+            Due::Nothing => Ok(()),
+            Due::Ping => Ok(self.outbox.ping()?),
+            Due::Dead => Err(Reason::Idle.into()),
+        }
+    }
+
+    async fn frame(&mut self, frame: Option<Result<AggregatedMessage, ProtocolError>>) -> Result<(), End> {
+        let now = kit::now();
+        self.keepalive.heard(now);
+        let Some(frame) = frame else { return Err(End::Gone) };
+        if !self.rate.allow(now) {
+            self.tell(&Problem::new(Code::RateLimited, "too many messages in too short a time"))?;
+            return Err(Reason::RateLimited.into());
+        }
+        match frame {
+            Ok(AggregatedMessage::Text(text)) => self.text(&text).await,
+            Ok(AggregatedMessage::Binary(_)) => self.tell(&not_text()),
+            Ok(AggregatedMessage::Ping(payload)) => Ok(self.outbox.pong(payload)?),
+            Ok(AggregatedMessage::Pong(_)) => Ok(()),
+            Ok(AggregatedMessage::Close(_)) => Err(End::Gone),
+            Err(error) => self.broken_frame(error),
+        }
+    }
+
+    fn broken_frame(&mut self, error: ProtocolError) -> Result<(), End> {
+        let is_text_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
+        match error {
+            ProtocolError::Io(error) if is_text_broken(&error) => self.tell(&not_text()),
+            // The library has no other name for too many continuations.
+            ProtocolError::Overflow | ProtocolError::Io(_) => {
+                let most = self.app.config.limits.message_bytes;
+                self.tell(&Problem::new(Code::TooLarge, format!("a message has at most {most} bytes")))?;
+                Err(Reason::TooLarge.into())
+            }
+            error => {
+                tracing::debug!(%error, "a client broke the WebSocket protocol");
+                Err(Reason::Protocol.into())
+            }
+        }
+    }
+
+    async fn text(&mut self, text: &str) -> Result<(), End> {
+        match parse::client_message(text, self.app.config.limits.sdp_bytes) {
+            Ok(message) => self.message(message).await,
+            Err(problem) => self.tell(&problem),
+        }
+    }
+
+    async fn message(&mut self, message: ClientMessage) -> Result<(), End> {
+        match (message, &mut self.call) {
+            (ClientMessage::Ping, _) => self.say(&ServerMessage::Pong),
+            (ClientMessage::Join { room, name }, None) => self.join(&room, name).await,
+            (ClientMessage::Join { .. }, Some(_)) => {
+                self.tell(&Problem::new(Code::AlreadyJoined, "this WebSocket has joined a room already"))
+            }
+            (_, None) => self.tell(&Problem::new(Code::NotJoined, "the first message must be join")),
+            (ClientMessage::Offer(offer), Some(_)) => self.offer(offer).await,
+            (ClientMessage::Candidate(candidate), Some(call)) => match call.add_candidate(candidate).await {
+                Ok(()) => Ok(()),
+                Err(problem) => self.tell(&problem),
+            },
+            (ClientMessage::State { audio, video }, Some(call)) => {
+                call.set_state(audio, video);
+                Ok(())
+            }
+            (ClientMessage::Leave, Some(_)) => Err(Reason::Left.into()),
+        }
+    }
+
+    async fn join(&mut self, room: &str, name: String) -> Result<(), End> {
+        match Call::join(&self.app, room, name).await {
+            Ok((call, participants)) => {
+                tracing::info!(participant = %call.participant(), ?room, "joined");
+                let joined = ServerMessage::Joined {
+                    room,
+                    participant: call.participant(),
+                    ice_servers: [],
+                    participants: participants.iter().map(AsRef::as_ref).collect(),
+                };
+                self.say(&joined)?;
+                self.call = Some(call);
+                Ok(())
+            }
+            Err(problem) => {
+                self.tell(&problem)?;
+                Err(Reason::Refused.into())
+            }
+        }
+    }
+
+    async fn offer(&mut self, offer: Offer) -> Result<(), End> {
+        let Some(call) = &mut self.call else { return Ok(()) };
+        let id = offer.id;
+        let answered = call.negotiate(&self.app, offer).await;
+        self.app.metrics.offer(answered.is_ok());
+        match answered {
+            Ok(sdp) => {
+                call.publish();
+                self.say(&ServerMessage::Answer { id, sdp: &sdp })
+            }
+            Err(problem) => self.tell(&problem.with_id(Some(id))),
+        }
+    }
+
+    async fn call_event(&mut self, event: CallEvent) -> Result<(), End> {
+        let Some(call) = &mut self.call else { return Ok(()) };
+        match event {
+            CallEvent::Room(Some(event)) => {
+                let said = call.room_event(event).await;
+                said.map_or(Ok(()), |text| Ok(self.outbox.text(text)?))
+            }
+            CallEvent::Room(None) => Err(Reason::Slow.into()),
+            CallEvent::Peer(Some(event)) => {
+                let timeout = self.app.config.timeouts.connect;
+                match call.peer_event(event, timeout) {
+                    Ok(said) => said.map_or(Ok(()), |text| Ok(self.outbox.text(text)?)),
+                    Err(failed) => {
+                        let end = failed.end;
+                        self.tell(&failed.problem)?;
+                        end.map_or(Ok(()), |reason| Err(reason.into()))
+                    }
+                }
+            }
+            CallEvent::Peer(None) => {
+                self.tell(&Problem::new(Code::Internal, "the connection was lost by a fault of the server"))?;
+                Err(Reason::Internal.into())
+            }
+        }
+    }
+
+    fn say(&self, message: &ServerMessage<'_>) -> Result<(), End> {
+        Ok(self.outbox.text(message.to_json())?)
+    }
+
+    fn tell(&self, problem: &Problem) -> Result<(), End> {
+        self.app.metrics.problem(problem.code);
+        self.say(&ServerMessage::Error(problem))
+    }
+
+    /// The others learn of it first, then the peer, then the WebSocket is closed.
+    async fn finish(mut self, end: End, mut frames: AggregatedMessageStream) {
+        let reason = match end {
+            End::Gone => Reason::Left,
+            End::Told(reason) => reason,
+        };
+        if reason.is_announced() {
+            // A client that is too slow for this will see the close frame, or nothing.
+            let _ = self.say(&ServerMessage::Closing { reason: reason.as_str() });
+        }
+        if let Some(call) = self.call.take() {
+            tracing::info!(participant = %call.participant(), reason = reason.as_str(), "left");
+            call.end().await;
+        }
+        self.outbox.close(reason.close_reason()).await;
+        let drain = async { while let Some(Ok(_)) = frames.next().await {} };
+        // Until the client has answered the close frame, so that it is not lost with unread data.
+        let _ = tokio::time::timeout(DRAIN_PATIENCE, drain).await;
+        drop(self.guard);
+    }
+}
+
+fn not_text() -> Problem {
+    Problem::new(Code::InvalidJson, "a message must be text in UTF-8").in_line(1)
+}
