@@ -13,17 +13,17 @@ use futures_util::StreamExt;
 /// Two engines: a socket tells its peers apart by their addresses, so the two ends of a call can't
 /// share one, and of two calls between the same sockets one would get the other's packets. The far
 /// side is like browsers are: own sockets for every connection.
-pub struct Engines {
-    pub near: RtcEngine,
-    pub far: RtcEngine,
+pub(crate) struct Engines {
+    pub(crate) near: RtcEngine,
+    pub(crate) far: RtcEngine,
 }
 
 impl Engines {
-    pub async fn start(udp: UdpMode) -> Self {
+    pub(crate) async fn start(udp: UdpMode) -> Self {
         Self { near: engine(udp).await, far: engine(UdpMode::PerConnection).await }
     }
 
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         for engine in [self.near, self.far] {
             engine.shutdown(Duration::from_secs(5)).await.unwrap();
         }
@@ -42,18 +42,17 @@ async fn engine(udp: UdpMode) -> RtcEngine {
 }
 
 /// A connected pair: `sender` sends a video track, `packets` is what `receiver` gets.
-pub struct Call {
-    pub sender: RtcPeerConnection,
-    pub receiver: RtcPeerConnection,
-    pub sender_events: RtcEvents,
-    pub receiver_events: RtcEvents,
-    pub transceiver: RtcRtpTransceiver,
-    pub remote_track: MediaStreamTrack,
-    pub packets: TrackPackets,
+pub(crate) struct Call {
+    pub(crate) sender: RtcPeerConnection,
+    pub(crate) receiver: RtcPeerConnection,
+    pub(crate) sender_events: RtcEvents,
+    pub(crate) receiver_events: RtcEvents,
+    pub(crate) transceiver: RtcRtpTransceiver,
+    pub(crate) packets: TrackPackets,
 }
 
 impl Call {
-    pub async fn start(engines: &Engines, track: &MediaStreamTrack) -> Self {
+    pub(crate) async fn start(engines: &Engines, track: &MediaStreamTrack) -> Self {
         let sender = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)).await.unwrap();
         let receiver = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
         let mut init = RtcRtpTransceiverInit::default();
@@ -73,11 +72,11 @@ impl Call {
         let packets = remote_track.packets();
         assert!(sender_events.until(RtcPeerConnectionState::Connected).await);
         assert!(receiver_events.until(RtcPeerConnectionState::Connected).await);
-        Self { sender, receiver, sender_events, receiver_events, transceiver, remote_track, packets }
+        Self { sender, receiver, sender_events, receiver_events, transceiver, packets }
     }
 
     /// The next packet that the receiver's application gets.
-    pub async fn next_packets(&mut self, count: usize) -> Vec<RtpPacket> {
+    pub(crate) async fn next_packets(&mut self, count: usize) -> Vec<RtpPacket> {
         let mut taken = Vec::new();
         while taken.len() < count {
             taken.extend(self.packets.next().await.expect("the track has ended").packets.iter().cloned());
@@ -87,7 +86,7 @@ impl Call {
 }
 
 /// One offer and its answer, candidates included.
-pub async fn negotiate(offerer: &RtcPeerConnection, answerer: &RtcPeerConnection) {
+pub(crate) async fn negotiate(offerer: &RtcPeerConnection, answerer: &RtcPeerConnection) {
     offerer.set_local_description(None).await.unwrap();
     offerer.gathering_complete().await.unwrap();
     answerer.set_remote_description(offerer.local_description().unwrap()).await.unwrap();
@@ -98,8 +97,8 @@ pub async fn negotiate(offerer: &RtcPeerConnection, answerer: &RtcPeerConnection
 
 /// A camera: a task that writes a small VP8 frame every 5 ms, each with its number inside and with
 /// `mark` to tell cameras apart.
-pub struct Camera {
-    pub track: MediaStreamTrack,
+pub(crate) struct Camera {
+    pub(crate) track: MediaStreamTrack,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -110,7 +109,7 @@ impl Drop for Camera {
 }
 
 impl Camera {
-    pub async fn start(engines: &Engines, mark: u8) -> Self {
+    pub(crate) async fn start(engines: &Engines, mark: u8) -> Self {
         let (track, writer) =
             local_track(&engines.near, 0, format!("camera-{mark}"), MediaKind::Video).await.unwrap();
         Self { track, task: tokio::spawn(film(writer, mark)) }
@@ -160,6 +159,6 @@ fn frame(number: u64, mark: u8, key_frame: bool) -> RtpPacket {
 }
 
 /// Which camera filmed a received packet.
-pub fn mark_of(packet: &RtpPacket) -> u8 {
+pub(crate) fn mark_of(packet: &RtpPacket) -> u8 {
     packet.payload[11]
 }

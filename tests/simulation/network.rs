@@ -12,23 +12,23 @@ use rand::{Rng, rngs::StdRng};
 
 /// How bad the network is.
 #[derive(Debug, Clone, Copy)]
-pub struct Conditions {
+pub(crate) struct Conditions {
     /// Share of datagrams that vanish, 0–1.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// Share of datagrams that arrive twice, 0–1.
-    pub duplication: f64,
+    pub(crate) duplication: f64,
     /// Shortest way, in milliseconds.
-    pub delay_ms_min: u64,
+    pub(crate) delay_ms_min: u64,
     /// Longest way, in milliseconds: what lies between reorders.
-    pub delay_ms_max: u64,
+    pub(crate) delay_ms_max: u64,
 }
 
 /// A datagram that has arrived.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Delivery {
-    pub from: SocketAddr,
-    pub to: SocketAddr,
-    pub payload: Vec<u8>,
+pub(crate) struct Delivery {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) payload: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -51,20 +51,20 @@ impl PartialOrd for Flying {
 }
 
 /// Everything that is under way.
-pub struct Network {
+pub(crate) struct Network {
     conditions: Conditions,
     random: StdRng,
     flying: BinaryHeap<Reverse<Flying>>,
     sent: u64,
-    pub lost: u64,
+    pub(crate) lost: u64,
 }
 
 impl Network {
-    pub fn new(conditions: Conditions, random: StdRng) -> Self {
+    pub(crate) fn new(conditions: Conditions, random: StdRng) -> Self {
         Self { conditions, random, flying: BinaryHeap::new(), sent: 0, lost: 0 }
     }
 
-    pub fn send(&mut self, now: Instant, transmit: &Transmit) {
+    pub(crate) fn send(&mut self, now: Instant, transmit: &Transmit) {
         let copies = 1 + u64::from(self.random.random_bool(self.conditions.duplication));
         for _ in 0..copies {
             if self.random.random_bool(self.conditions.loss) {
@@ -86,11 +86,11 @@ impl Network {
         }
     }
 
-    pub fn next_arrival(&self) -> Option<Instant> {
+    pub(crate) fn next_arrival(&self) -> Option<Instant> {
         self.flying.peek().map(|Reverse(flying)| flying.arrival)
     }
 
-    pub fn arrived(&mut self, now: Instant) -> Option<Delivery> {
+    pub(crate) fn arrived(&mut self, now: Instant) -> Option<Delivery> {
         if self.next_arrival()? > now {
             return None;
         }

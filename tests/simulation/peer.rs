@@ -35,8 +35,8 @@ struct Media {
     number: u64,
 }
 
-pub struct Peer {
-    pub session: jsep::Session,
+pub(crate) struct Peer {
+    pub(crate) session: jsep::Session,
     agent: ice::Agent,
     dtls: Option<dtls::Session>,
     certificate: Certificate,
@@ -45,13 +45,13 @@ pub struct Peer {
     media: Option<Box<Media>>,
     outgoing: Vec<Transmit>,
     /// Payloads as the application got them.
-    pub received: Vec<Bytes>,
-    pub failure: Option<String>,
-    pub retransmissions_received: u64,
+    pub(crate) received: Vec<Bytes>,
+    pub(crate) failure: Option<String>,
+    pub(crate) retransmissions_received: u64,
 }
 
 impl Peer {
-    pub fn new(
+    pub(crate) fn new(
         now: Instant,
         address: SocketAddr,
         offerer: bool,
@@ -94,7 +94,7 @@ impl Peer {
     }
 
     /// Applies what was negotiated.
-    pub fn start(&mut self, now: Instant) {
+    pub(crate) fn start(&mut self, now: Instant) {
         let remote = self.session.transport().unwrap();
         let credentials = ice::Credentials { ufrag: remote.ufrag, password: remote.password };
         self.agent.set_remote_credentials(now, credentials).unwrap();
@@ -117,7 +117,7 @@ impl Peer {
         self.pump(now);
     }
 
-    pub fn handle(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, payload: &[u8]) {
+    pub(crate) fn handle(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, payload: &[u8]) {
         match classify(payload) {
             // A refused check (late, duplicated) is part of the game.
             PacketKind::Stun => drop(self.agent.handle_packet(now, local, remote, payload)),
@@ -167,7 +167,7 @@ impl Peer {
         }
     }
 
-    pub fn next_timeout(&self) -> Option<Instant> {
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let media = self
             .media
             .as_ref()
@@ -178,7 +178,7 @@ impl Peer {
         [self.agent.poll_timeout(), dtls, media.flatten(), packet].into_iter().flatten().min()
     }
 
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.agent.handle_timeout(now);
         if let Some(dtls) = self.dtls.as_mut().filter(|_| self.selected.is_some()) {
             dtls.handle_timeout(now);
@@ -218,7 +218,7 @@ impl Peer {
         self.outgoing.push(Transmit { local: pair.local, remote: pair.remote, payload: buffer.into() });
     }
 
-    pub fn take_outgoing(&mut self) -> Vec<Transmit> {
+    pub(crate) fn take_outgoing(&mut self) -> Vec<Transmit> {
         std::mem::take(&mut self.outgoing)
     }
 
