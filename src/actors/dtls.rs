@@ -9,7 +9,10 @@ use actix::prelude::*;
 
 use crate::{
     actors::{
-        kit::{self, ActorKind, Driven, DropReason, LaneReceiver, Metered, MeteredContext, Policy},
+        kit::{
+            self, ActorKind, Driven, DropReason, DtlsLabel, Gauge, LaneReceiver, Metered, MeteredContext,
+            Policy, TrackedGauge,
+        },
         lanes::RtcpCompound,
         network::{Egress, Inbound, Route, SocketSet},
         sections::Sections,
@@ -73,6 +76,7 @@ pub struct DtlsActor {
     environment: DtlsEnvironment,
     phase: Phase,
     keys: Option<Keys>,
+    gauge: TrackedGauge,
     route: Option<Route>,
     sections: Sections,
     inbox: Vec<Inbound>,
@@ -87,6 +91,7 @@ impl DtlsActor {
             environment,
             phase: Phase::New,
             keys: None,
+            gauge: kit::statistics().track(Gauge::DtlsState(DtlsLabel::New)),
             route: None,
             sections: Sections::default(),
             inbox: Vec::new(),
@@ -110,15 +115,24 @@ impl DtlsActor {
             srtp_profiles: srtp::Profile::PREFERENCE.to_vec(),
         };
         match Session::new(now, config) {
-            Ok(session) => self.phase = Phase::Running(Box::new(session)),
+            Ok(session) => {
+                self.phase = Phase::Running(Box::new(session));
+                self.gauge.set(Gauge::DtlsState(DtlsLabel::Connecting));
+            }
             Err(error) => self.fail(error.to_string()),
         }
     }
 
     fn fail(&mut self, reason: String) {
+        self.end(DtlsLabel::Failed);
+        self.environment.parent.do_send(DtlsEvent::Failed(reason));
+    }
+
+    /// Nothing is decrypted, encrypted or sent any more.
+    fn end(&mut self, state: DtlsLabel) {
         self.phase = Phase::Closed;
         self.keys = None;
-        self.environment.parent.do_send(DtlsEvent::Failed(reason));
+        self.gauge.set(Gauge::DtlsState(state));
     }
 
     fn take_dtls(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
@@ -237,6 +251,8 @@ impl DtlsActor {
     }
 
     fn take_events(&mut self) {
+        // An alert that explains the end must leave before the session goes.
+        self.send_records();
         while let Phase::Running(session) = &mut self.phase {
             let Some(event) = session.poll_event() else { return };
             match event {
@@ -244,8 +260,7 @@ impl DtlsActor {
                 // Data channels have their own issue: until then nothing takes application data.
                 Event::ApplicationData(_) => kit::statistics().drop(DropReason::DtlsUnexpected, 1),
                 Event::Closed => {
-                    self.phase = Phase::Closed;
-                    self.keys = None;
+                    self.end(DtlsLabel::Closed);
                     self.environment.parent.do_send(DtlsEvent::Closed);
                 }
                 Event::Failed(error) => self.fail(error.to_string()),
@@ -266,6 +281,7 @@ impl DtlsActor {
                 Err(error) => return self.fail(error.to_string()),
             }
         }
+        self.gauge.set(Gauge::DtlsState(DtlsLabel::Connected));
         self.environment.parent.do_send(DtlsEvent::Connected { profile });
     }
 }
@@ -386,8 +402,7 @@ impl Handler<CloseDtls> for DtlsActor {
             session.close();
         }
         self.send_records();
-        self.phase = Phase::Closed;
-        self.keys = None;
+        self.end(DtlsLabel::Closed);
         ctx.stop();
     }
 }
