@@ -17,6 +17,8 @@ pub(super) enum End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     Left,
+    /// Only for the log: nobody hears it.
+    Gone,
     Shutdown,
     Slow,
     Idle,
@@ -34,6 +36,7 @@ impl Reason {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Left => "left",
+            Self::Gone => "gone",
             Self::Shutdown => "shutdown",
             Self::Slow => "slow",
             Self::Idle => "idle",
@@ -55,7 +58,7 @@ impl Reason {
     /// RFC 6455 §7.4.1.
     pub(super) fn close_reason(self) -> CloseReason {
         let code = match self {
-            Self::Left => CloseCode::Normal,
+            Self::Left | Self::Gone => CloseCode::Normal,
             Self::Shutdown => CloseCode::Away,
             Self::TooLarge => CloseCode::Size,
             Self::Protocol => CloseCode::Protocol,

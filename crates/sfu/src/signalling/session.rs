@@ -9,6 +9,7 @@
 use actix_rtc::actors::kit;
 use actix_web::{
     HttpRequest, HttpResponse,
+    error::PayloadError,
     web::{Data, Payload},
 };
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
@@ -156,7 +157,10 @@ impl Client {
 
     fn broken_frame(&mut self, error: ProtocolError) -> Result<(), End> {
         let is_text_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
+        // The connection broke in the middle of a frame, or between frames without a farewell.
+        let is_lost = |error: &std::io::Error| error.get_ref().is_some_and(|cause| cause.is::<PayloadError>());
         match error {
+            ProtocolError::Io(error) if is_lost(&error) => Err(End::Gone),
             ProtocolError::Io(error) if is_text_broken(&error) => self.tell(&not_text()),
             // The library has no other name for too many continuations.
             ProtocolError::Overflow | ProtocolError::Io(_) => {
@@ -272,7 +276,7 @@ impl Client {
     /// The others learn of it first, then the peer, then the WebSocket is closed.
     async fn finish(mut self, end: End, mut frames: AggregatedMessageStream) {
         let reason = match end {
-            End::Gone => Reason::Left,
+            End::Gone => Reason::Gone,
             End::Told(reason) => reason,
         };
         if reason.is_announced() {
