@@ -4,14 +4,12 @@
 //! here, so that its error path is never taken.
 
 use bytes::Bytes;
-use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
-use rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use webrtc_util::marshal::Marshal;
 
@@ -19,6 +17,12 @@ use super::NtpTime;
 
 /// RFC 3550 §6.4.1: the count has five bits.
 pub const REPORT_BLOCKS_MAX: usize = 31;
+
+/// RFC 3550 §12.1.
+const SDES: u8 = 202;
+const BYE: u8 = 203;
+/// RFC 3550 §12.2.
+const CNAME: u8 = 1;
 
 /// RFC 3550 §6.5: the length of an item has eight bits.
 const CNAME_LENGTH_MAX: usize = 255;
@@ -109,17 +113,28 @@ impl CompoundBuilder {
         self.add(&ReceiverReport { ssrc, reports, ..ReceiverReport::default() })
     }
 
-    /// Adds an SDES with a CNAME, cut to 255 bytes.
+    /// Adds an SDES with a CNAME, cut to 255 bytes. By hand: the crate ends a chunk with a count of the bytes that
+    /// fill it up, where RFC 3550 §6.5 has null octets only; aiortc discards the whole compound for that.
     pub fn cname(&mut self, ssrc: u32, cname: &str) -> &mut Self {
-        let text = Bytes::copy_from_slice(&cname.as_bytes()[..cname.len().min(CNAME_LENGTH_MAX)]);
-        let items = vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text }];
-        self.add(&SourceDescription { chunks: vec![SourceDescriptionChunk { source: ssrc, items }] })
+        let text = &cname.as_bytes()[..cname.len().min(CNAME_LENGTH_MAX)];
+        // At least one null octet ends the list of items.
+        let chunk_words = (4 + 2 + text.len() + 1).div_ceil(4);
+        let start = self.bytes.len();
+        self.header(1, SDES, chunk_words);
+        self.bytes.extend_from_slice(&ssrc.to_be_bytes());
+        self.bytes.extend_from_slice(&[CNAME, text.len() as u8]);
+        self.bytes.extend_from_slice(text);
+        self.bytes.resize(start + 4 * (1 + chunk_words), 0);
+        self
     }
 
-    /// Adds a BYE for at most 31 sources.
+    /// Adds a BYE for at most 31 sources. By hand: the crate adds an empty reason and marks what fills it up as
+    /// padding, of a length that RFC 3550 §6.4.1 does not allow.
     pub fn goodbye(&mut self, ssrcs: impl IntoIterator<Item = u32>) -> &mut Self {
-        let sources = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
-        self.add(&Goodbye { sources, reason: Bytes::new() })
+        let sources: Vec<u32> = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
+        self.header(sources.len() as u8, BYE, sources.len());
+        self.bytes.extend(sources.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
+        self
     }
 
     /// Adds a NACK for sequence numbers in ascending order (modulo 2^16); what does not fit is left for the next
@@ -180,6 +195,12 @@ impl CompoundBuilder {
     pub fn build(&mut self) -> Option<Bytes> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then(|| bytes.into())
+    }
+
+    /// RFC 3550 §6.4.1: version 2, no padding, a count, a type, and the length in words without this one.
+    fn header(&mut self, count: u8, packet_type: u8, words: usize) {
+        self.bytes.extend_from_slice(&[0x80 | count, packet_type]);
+        self.bytes.extend_from_slice(&(words as u16).to_be_bytes());
     }
 
     fn add(&mut self, packet: &impl Marshal) -> &mut Self {

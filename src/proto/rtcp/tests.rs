@@ -75,6 +75,15 @@ fn bounds_of_the_formats_are_kept() {
 }
 
 #[test]
+fn descriptions_and_farewells_are_filled_up_with_null_octets_only() {
+    let cname = |name: &str| CompoundBuilder::new().cname(1, name).build().unwrap().to_vec();
+    assert_eq!(cname("ab"), [0x81, 202, 0, 3, 0, 0, 0, 1, 1, 2, b'a', b'b', 0, 0, 0, 0]);
+    assert_eq!(cname("a"), [0x81, 202, 0, 2, 0, 0, 0, 1, 1, 1, b'a', 0]);
+    let goodbye = CompoundBuilder::new().goodbye([1, 2]).build().unwrap();
+    assert_eq!(goodbye[..], [0x82, 203, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
+}
+
+#[test]
 fn nack_arithmetic_wraps() {
     let missing = [65530, 65531, 65535, 0, 10, 11, 27, 28];
     let bytes = CompoundBuilder::new().nack(1, 2, missing).build().expect("bytes");
