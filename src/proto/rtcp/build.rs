@@ -1,4 +1,4 @@
-//! Writing compounds, on the types of the `rtcp` crate.
+//! Writing compounds, on the types of the `rtcp` crate (SDES excepted).
 //!
 //! That crate writes what it is given; the bounds of the formats (31 blocks, 24 bits, 255 bytes of CNAME) are kept
 //! here, so that its error path is never taken.
@@ -11,7 +11,6 @@ use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimat
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
-use rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use webrtc_util::marshal::Marshal;
 
@@ -111,9 +110,21 @@ impl CompoundBuilder {
 
     /// Adds an SDES with a CNAME, cut to 255 bytes.
     pub fn cname(&mut self, ssrc: u32, cname: &str) -> &mut Self {
-        let text = Bytes::copy_from_slice(&cname.as_bytes()[..cname.len().min(CNAME_LENGTH_MAX)]);
-        let items = vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text }];
-        self.add(&SourceDescription { chunks: vec![SourceDescriptionChunk { source: ssrc, items }] })
+        // Not by the `rtcp` crate: it ends a chunk with a padding count where RFC 3550 §6.5 wants null
+        // octets, and strict peers (aiortc) then drop the whole compound.
+        const VERSION_AND_ONE_CHUNK: u8 = 0x81;
+        const SDES: u8 = 202;
+        const CNAME: u8 = 1;
+        let text = &cname.as_bytes()[..cname.len().min(CNAME_LENGTH_MAX)];
+        // SSRC, type and length, text, and at least one null octet.
+        let chunk_words = (4 + 2 + text.len() + 1).div_ceil(4);
+        let end = self.bytes.len() + 4 + 4 * chunk_words;
+        self.bytes.extend_from_slice(&[VERSION_AND_ONE_CHUNK, SDES, 0, chunk_words as u8]);
+        self.bytes.extend_from_slice(&ssrc.to_be_bytes());
+        self.bytes.extend_from_slice(&[CNAME, text.len() as u8]);
+        self.bytes.extend_from_slice(text);
+        self.bytes.resize(end, 0);
+        self
     }
 
     /// Adds a BYE for at most 31 sources.

@@ -75,6 +75,18 @@ fn bounds_of_the_formats_are_kept() {
 }
 
 #[test]
+fn a_description_ends_in_null_octets_whatever_the_length_of_the_name() {
+    for length in 0..=255 {
+        let name = "n".repeat(length);
+        let sdes = CompoundBuilder::new().cname(7, &name).build().unwrap();
+        assert_eq!(sdes.len() % 4, 0);
+        assert_eq!(usize::from(u16::from_be_bytes([sdes[2], sdes[3]])), sdes.len() / 4 - 1);
+        let padding = &sdes[10 + length..];
+        assert!((1..=4).contains(&padding.len()) && padding.iter().all(|byte| *byte == 0), "{length}");
+    }
+}
+
+#[test]
 fn nack_arithmetic_wraps() {
     let missing = [65530, 65531, 65535, 0, 10, 11, 27, 28];
     let bytes = CompoundBuilder::new().nack(1, 2, missing).build().expect("bytes");
