@@ -1,3 +1,5 @@
+//! Tests of RTCP: what is written is read back, hostile bytes are answered in bounded work.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use rtcp::extended_report::ExtendedReport;
