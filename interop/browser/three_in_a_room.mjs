@@ -140,8 +140,9 @@ async function compareWithMetrics(stage, people) {
     figures.rtpOut >= before.received,
     `the server sent ${figures.rtpOut} RTP packets, the pages got ${before.received}`,
   );
+  // Chromium's figures are up to 50 ms old, and probes with padding alone are not in them.
   check(
-    figures.rtpIn <= after.sent,
+    figures.rtpIn <= after.sent * 1.02 + 20,
     `the server got ${figures.rtpIn} RTP packets, the pages sent ${after.sent}`,
   );
   // On one machine next to nothing is lost: the server must have counted nearly all of it.

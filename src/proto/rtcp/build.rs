@@ -1,9 +1,10 @@
-//! Writing compounds, on the types of the `rtcp` crate.
+//! Writing compounds, on the types of the `rtcp` crate (SDES excepted).
 //!
 //! That crate writes what it is given; the bounds of the formats (31 blocks, 24 bits, 255 bytes of CNAME) are kept
 //! here, so that its error path is never taken.
 
 use bytes::Bytes;
+use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
@@ -17,12 +18,6 @@ use super::NtpTime;
 
 /// RFC 3550 §6.4.1: the count has five bits.
 pub const REPORT_BLOCKS_MAX: usize = 31;
-
-/// RFC 3550 §12.1.
-const SDES: u8 = 202;
-const BYE: u8 = 203;
-/// RFC 3550 §12.2.
-const CNAME: u8 = 1;
 
 /// RFC 3550 §6.5: the length of an item has eight bits.
 const CNAME_LENGTH_MAX: usize = 255;
@@ -113,28 +108,29 @@ impl CompoundBuilder {
         self.add(&ReceiverReport { ssrc, reports, ..ReceiverReport::default() })
     }
 
-    /// Adds an SDES with a CNAME, cut to 255 bytes. By hand: the crate ends a chunk with a count of the bytes that
-    /// fill it up, where RFC 3550 §6.5 has null octets only; aiortc discards the whole compound for that.
+    /// Adds an SDES with a CNAME, cut to 255 bytes.
     pub fn cname(&mut self, ssrc: u32, cname: &str) -> &mut Self {
+        // Not by the `rtcp` crate: it ends a chunk with a padding count where RFC 3550 §6.5 wants null
+        // octets, and strict peers (aiortc) then drop the whole compound.
+        const VERSION_AND_ONE_CHUNK: u8 = 0x81;
+        const SDES: u8 = 202;
+        const CNAME: u8 = 1;
         let text = &cname.as_bytes()[..cname.len().min(CNAME_LENGTH_MAX)];
-        // At least one null octet ends the list of items.
+        // SSRC, type and length, text, and at least one null octet.
         let chunk_words = (4 + 2 + text.len() + 1).div_ceil(4);
-        let start = self.bytes.len();
-        self.header(1, SDES, chunk_words);
+        let end = self.bytes.len() + 4 + 4 * chunk_words;
+        self.bytes.extend_from_slice(&[VERSION_AND_ONE_CHUNK, SDES, 0, chunk_words as u8]);
         self.bytes.extend_from_slice(&ssrc.to_be_bytes());
         self.bytes.extend_from_slice(&[CNAME, text.len() as u8]);
         self.bytes.extend_from_slice(text);
-        self.bytes.resize(start + 4 * (1 + chunk_words), 0);
+        self.bytes.resize(end, 0);
         self
     }
 
-    /// Adds a BYE for at most 31 sources. By hand: the crate adds an empty reason and marks what fills it up as
-    /// padding, of a length that RFC 3550 §6.4.1 does not allow.
+    /// Adds a BYE for at most 31 sources.
     pub fn goodbye(&mut self, ssrcs: impl IntoIterator<Item = u32>) -> &mut Self {
-        let sources: Vec<u32> = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
-        self.header(sources.len() as u8, BYE, sources.len());
-        self.bytes.extend(sources.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
-        self
+        let sources = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
+        self.add(&Goodbye { sources, reason: Bytes::new() })
     }
 
     /// Adds a NACK for sequence numbers in ascending order (modulo 2^16); what does not fit is left for the next
@@ -195,12 +191,6 @@ impl CompoundBuilder {
     pub fn build(&mut self) -> Option<Bytes> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then(|| bytes.into())
-    }
-
-    /// RFC 3550 §6.4.1: version 2, no padding, a count, a type, and the length in words without this one.
-    fn header(&mut self, count: u8, packet_type: u8, words: usize) {
-        self.bytes.extend_from_slice(&[0x80 | count, packet_type]);
-        self.bytes.extend_from_slice(&(words as u16).to_be_bytes());
     }
 
     fn add(&mut self, packet: &impl Marshal) -> &mut Self {

@@ -1,3 +1,5 @@
+//! Tests of a room: who sees whom, and its limits.
+
 use actix_rtc::{actors::kit::ask, messages::track::TrackRequest};
 use tokio::sync::mpsc::Receiver;
 

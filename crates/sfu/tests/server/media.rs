@@ -175,6 +175,35 @@ fn people_see_each_other_over_the_websocket() {
 }
 
 #[test]
+fn media_goes_on_over_an_ice_restart() {
+    let server = TestServer::start();
+    run(async {
+        let engine = engine().await;
+        let video = Source::start(&engine, MediaKind::Video, VIDEO_MARK).await;
+        let mut publisher = Peer::new(&engine).await;
+        publisher.add(MediaKind::Video, Some(&video.track)).await;
+        assert_eq!(publisher.call(server.address, "/whip/demo").await.status, 201);
+        publisher.connected().await;
+        let (mut ann, joined) = Socket::join(server.address, "demo", "Ann");
+        let track_id = &joined["participants"][0]["tracks"][0]["id"];
+        let mut receiver = Peer::new(&engine).await;
+        receiver.add(MediaKind::Video, None).await;
+        let before = receiver.negotiate(&mut ann, 1, json!({"0": track_id})).await;
+        let (track, _) = receiver.track().await;
+        marks(&track, 50).await;
+
+        receiver.connection.restart_ice().await.unwrap();
+        let sdp = receiver.offer().await;
+        ann.send(&json!({"type": "offer", "id": 2, "sdp": sdp, "subscriptions": {"0": track_id}}));
+        let answer = ann.expect("answer")["sdp"].as_str().unwrap().to_owned();
+        let ufrag = |sdp: &str| sdp.lines().find(|line| line.starts_with("a=ice-ufrag:")).unwrap().to_owned();
+        assert_ne!(ufrag(&before), ufrag(&answer), "the server restarts as well");
+        receiver.accept(&answer).await;
+        marks(&track, 50).await;
+    });
+}
+
+#[test]
 fn a_subscription_to_what_is_not_there_is_answered_inactive() {
     let server = TestServer::start();
     run(async {

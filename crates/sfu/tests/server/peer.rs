@@ -56,8 +56,8 @@ impl Peer {
 
     /// One more section; returns nothing because its mid is known only after the next offer.
     pub(crate) async fn add(&self, kind: MediaKind, track: Option<&MediaStreamTrack>) {
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = if track.is_some() { Direction::Sendonly } else { Direction::Recvonly };
+        let direction = if track.is_some() { Direction::Sendonly } else { Direction::Recvonly };
+        let init = RtcRtpTransceiverInit { direction, ..RtcRtpTransceiverInit::default() };
         self.connection.add_transceiver(kind, track.cloned(), init).await.unwrap();
     }
 
