@@ -89,6 +89,12 @@ fn a_description_ends_in_null_octets_whatever_the_length_of_the_name() {
 }
 
 #[test]
+fn farewells_have_neither_reason_nor_padding() {
+    let goodbye = CompoundBuilder::new().goodbye([1, 2]).build().unwrap();
+    assert_eq!(goodbye[..], [0x82, 203, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
+}
+
+#[test]
 fn nack_arithmetic_wraps() {
     let missing = [65530, 65531, 65535, 0, 10, 11, 27, 28];
     let bytes = CompoundBuilder::new().nack(1, 2, missing).build().expect("bytes");

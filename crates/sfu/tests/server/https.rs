@@ -12,14 +12,16 @@ use crate::server::TestServer;
 
 /// Files that live as long as the process: a server reads them at its start only.
 fn pem_files() -> [&'static str; 2] {
-    let (certificate, key) = RtcCertificate::generate(KeyType::EcdsaP256).unwrap().to_pem().unwrap();
+    let pem = RtcCertificate::generate(KeyType::EcdsaP256).unwrap().to_pem().unwrap();
     let folder = std::env::temp_dir().join(format!("actix-rtc-sfu-https-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    [("certificate.pem", certificate), ("key.pem", key)].map(|(name, text)| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).unwrap();
-        &*Box::leak(path.display().to_string().into_boxed_str())
-    })
+    [("certificate.pem", pem.certificate.as_str()), ("key.pem", pem.private_key.as_str())].map(
+        |(name, text)| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            &*Box::leak(path.display().to_string().into_boxed_str())
+        },
+    )
 }
 
 #[test]
