@@ -271,6 +271,7 @@ impl Settings {
         if let Some(unreachable) = self.advertise.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
             return Err(ConfigError::Unreachable(*unreachable));
         }
+        let is_local = self.listen.ip().is_loopback();
         let limits = self.limits()?;
         let timeouts = self.timeouts()?;
         let log = self.log.unwrap_or_else(default_log);
@@ -280,7 +281,7 @@ impl Settings {
             udp_port: self.udp_port,
             shards,
             advertise: self.advertise,
-            include_loopback: self.include_loopback.unwrap_or(self.listen.ip().is_loopback()),
+            include_loopback: self.include_loopback.unwrap_or(is_local),
             ice_lite: self.ice_lite,
             https: https(self.certificate, self.key)?,
             limits,

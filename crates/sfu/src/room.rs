@@ -130,9 +130,10 @@ impl Room {
         if self.participants.len() >= self.limits.participants {
             return Err(JoinError::Full(self.limits.participants));
         }
-        let others = self.participants.iter().map(|member| Arc::clone(&member.info)).collect();
         let info = Arc::new(ParticipantInfo { tracks: infos(&join.tracks), ..join.info });
+        // First: who does not take this event is put out, and must not be among the others.
         self.tell_all(RoomEvent::ParticipantJoined(Arc::clone(&info)));
+        let others = self.participants.iter().map(|member| Arc::clone(&member.info)).collect();
         self.participants.push(Member { info, tracks: join.tracks, events: join.events });
         Ok(others)
     }

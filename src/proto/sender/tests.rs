@@ -1,3 +1,5 @@
+//! Tests of the sender: continuity, history, retransmission, reports.
+
 mod chain;
 mod corpora;
 mod properties;

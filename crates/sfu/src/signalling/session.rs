@@ -115,7 +115,8 @@ impl Client {
             None => Some(self.join_deadline),
             Some(call) => call.deadline(),
         };
-        own.map_or(self.keepalive.deadline(), |own| own.min(self.keepalive.deadline()))
+        let keepalive = self.keepalive.deadline();
+        own.map_or(keepalive, |own| own.min(keepalive))
     }
 
     fn timeout(&mut self) -> Result<(), End> {
@@ -158,7 +159,8 @@ impl Client {
     fn broken_frame(&mut self, error: ProtocolError) -> Result<(), End> {
         let is_text_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
         // The connection broke in the middle of a frame, or between frames without a farewell.
-        let is_lost = |error: &std::io::Error| error.get_ref().is_some_and(|cause| cause.is::<PayloadError>());
+        let is_lost =
+            |error: &std::io::Error| error.get_ref().is_some_and(|cause| cause.is::<PayloadError>());
         match error {
             ProtocolError::Io(error) if is_lost(&error) => Err(End::Gone),
             ProtocolError::Io(error) if is_text_broken(&error) => self.tell(&not_text()),
