@@ -1,4 +1,4 @@
-//! Writing compounds, on the types of the `rtcp` crate (SDES excepted).
+//! Writing compounds, on the types of the `rtcp` crate (SDES and BYE excepted).
 //!
 //! That crate writes what it is given; the bounds of the formats (31 blocks, 24 bits, 255 bytes of CNAME) are kept
 //! here, so that its error path is never taken.
