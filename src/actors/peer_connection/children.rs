@@ -77,13 +77,12 @@ impl Children {
         environment: &PeerEnvironment,
         credentials: Credentials,
     ) -> Self {
-        let parent = ctx.address();
-        let weak = parent.downgrade();
+        let parent = ctx.address().downgrade();
         let (stun, stun_receiver) = control_lane(LaneKind::Stun);
         let (dtls, dtls_receiver) = control_lane(LaneKind::Dtls);
         let (media, media_receiver) = patient_media_lane(LaneKind::Media);
         let (outbound_rtp, outbound_rtp_receiver) = patient_media_lane(LaneKind::Outbound);
-        let (outbound_rtcp, outbound_rtcp_receiver) = control_lane(LaneKind::Outbound);
+        let (outbound_rtcp, outbound_rtcp_receiver) = control_lane(LaneKind::OutboundRtcp);
         let sockets = environment.attachment.sockets.clone();
 
         let actor = DtlsActor::new(DtlsEnvironment {
@@ -96,7 +95,7 @@ impl Children {
             outbound_rtp: outbound_rtp_receiver,
             outbound_rtcp: outbound_rtcp_receiver,
         });
-        let dtls_actor = kit::start(DTLS_POLICY, report_to(&weak, Child::Dtls), |_| actor);
+        let dtls_actor = kit::start(DTLS_POLICY, report_to(&parent, Child::Dtls), |_| actor);
 
         let local_ufrag = credentials.ufrag.clone();
         let mut agent_config = AgentConfig::new(Role::Controlled, credentials);
@@ -111,11 +110,11 @@ impl Children {
                 egress: Rc::clone(&environment.egress),
                 lanes: PeerLanes { stun, dtls, media },
                 network: environment.network.clone(),
-                parent: parent.recipient(),
+                parent: parent.clone().recipient(),
                 route: dtls_actor.clone().recipient(),
             },
         );
-        let ice = kit::start(ICE_AGENT_POLICY, report_to(&weak, Child::IceAgent), |_| agent);
+        let ice = kit::start(ICE_AGENT_POLICY, report_to(&parent, Child::IceAgent), |_| agent);
         Self {
             ice,
             dtls: dtls_actor,

@@ -106,6 +106,8 @@ pub struct PeerConnection {
     snapshot: SharedSnapshot,
     events: LaneSender<RtcPeerConnectionEvent>,
     negotiation_needed: bool,
+    /// [`Close`](crate::messages::peer_connection::Close) has told the children to end.
+    closing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +166,7 @@ impl PeerConnection {
                     snapshot: shared,
                     events,
                     negotiation_needed: false,
+                    closing: false,
                 };
                 connection.publish();
                 connection
@@ -270,6 +273,9 @@ impl Actor for PeerConnection {
     type Context = MeteredContext<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        if !self.closing {
+            self.abandon();
+        }
         self.snapshot.lock().ended = true;
         self.snapshot.notify();
     }

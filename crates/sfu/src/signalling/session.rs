@@ -158,7 +158,8 @@ impl Client {
     fn broken_frame(&mut self, error: ProtocolError) -> Result<(), End> {
         let is_text_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
         // The connection broke in the middle of a frame, or between frames without a farewell.
-        let is_lost = |error: &std::io::Error| error.get_ref().is_some_and(|cause| cause.is::<PayloadError>());
+        let is_lost =
+            |error: &std::io::Error| error.get_ref().is_some_and(|cause| cause.is::<PayloadError>());
         match error {
             ProtocolError::Io(error) if is_lost(&error) => Err(End::Gone),
             ProtocolError::Io(error) if is_text_broken(&error) => self.tell(&not_text()),
