@@ -224,6 +224,7 @@ impl DtlsActor {
             }
         }
         if packets > 0 {
+            statistics.lot_out(packets);
             statistics.packets_out(PacketKind::Rtp, packets, bytes);
         }
         for RtcpCompound(compound) in self.outgoing_rtcp.drain(..) {
