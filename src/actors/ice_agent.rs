@@ -30,7 +30,7 @@ use crate::{
     },
     proto::{
         Transmit,
-        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Role, State},
+        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, State},
     },
 };
 
@@ -196,12 +196,14 @@ impl Driven for IceAgent {
         let more = self.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
             match self.agent.handle_packet(now, inbound.local, inbound.remote, &inbound.payload) {
+                // An indication proves nothing: anyone can send one.
+                Ok(()) if is_indication(&inbound.payload) => {}
                 Ok(()) => {
                     self.environment.router.borrow_mut().authenticate(self.environment.key, inbound.remote)
                 }
                 Err(rejected) => {
                     tracing::trace!(?rejected, "connectivity check refused");
-                    kit::statistics().drop(DropReason::IceRejected, 1);
+                    kit::statistics().drop(drop_reason(rejected), 1);
                 }
             }
         }
@@ -299,6 +301,23 @@ impl Handler<CloseIce> for IceAgent {
         // The security context has ended before (see `close`), and its route with it.
         self.selected = None;
         ctx.stop();
+    }
+}
+
+/// RFC 8489 §5: the class bits of the message type say 0b01.
+fn is_indication(datagram: &[u8]) -> bool {
+    matches!(datagram, [high, low, ..] if high & 0x01 == 0 && low & 0x10 != 0)
+}
+
+fn drop_reason(rejected: Rejected) -> DropReason {
+    match rejected {
+        Rejected::Malformed | Rejected::MissingAttribute => DropReason::MalformedStun,
+        Rejected::MissingCredentials | Rejected::UnknownUfrag | Rejected::BadIntegrity => {
+            DropReason::StunUnauthenticated
+        }
+        Rejected::TableFull => DropReason::RateLimited,
+        Rejected::NotRunning => DropReason::Closed,
+        _ => DropReason::IceRejected,
     }
 }
 
