@@ -13,7 +13,7 @@ use crate::{
         lanes::{RtcpCompound, control_lane, patient_media_lane},
         network::PeerLanes,
     },
-    messages::peer_connection::RtcPeerConnectionEvent,
+    messages::peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
     proto::{
         ice::{self, AgentConfig, Credentials, Role},
         jsep::TransceiverId,
@@ -131,12 +131,16 @@ impl Children {
 impl Handler<ChildDown> for PeerConnection {
     type Result = ();
 
-    fn handle(&mut self, message: ChildDown, _: &mut Self::Context) {
+    fn handle(&mut self, message: ChildDown, ctx: &mut Self::Context) {
         if matches!(message.reason, DownReason::Stopped) {
             return;
         }
         match message.child {
-            Child::IceAgent => self.ice_state = ice::State::Failed,
+            Child::IceAgent => {
+                self.ice_state = ice::State::Failed;
+                // Nobody waits for candidates that will not come.
+                self.set_gathering(RtcIceGatheringState::Complete);
+            }
             Child::Dtls => self.dtls_state = DtlsState::Failed,
             // The m-line stays; only this stream falls silent.
             Child::Receiver(id) | Child::Sender(id) => {
@@ -145,7 +149,7 @@ impl Handler<ChildDown> for PeerConnection {
         }
         let sentence = format!("{:?} is lost: {:?}", message.child, message.reason);
         self.emit(RtcPeerConnectionEvent::Failure(sentence));
-        self.publish();
+        self.reconcile(ctx);
     }
 }
 

@@ -231,12 +231,13 @@ impl PeerConnection {
             return RtcPeerConnectionState::Closed;
         }
         match (self.ice_state, self.dtls_state) {
+            // The peer has said goodbye: what ICE makes of its silence afterwards is no news.
+            (_, DtlsState::Closed) | (ice::State::Closed, _) => RtcPeerConnectionState::Closed,
             (ice::State::Failed, _) | (_, DtlsState::Failed) => RtcPeerConnectionState::Failed,
             (ice::State::Disconnected, _) => RtcPeerConnectionState::Disconnected,
             (ice::State::Connected | ice::State::Completed, DtlsState::Connected) => {
                 RtcPeerConnectionState::Connected
             }
-            (_, DtlsState::Closed) | (ice::State::Closed, _) => RtcPeerConnectionState::Closed,
             (ice::State::New, DtlsState::New) => RtcPeerConnectionState::New,
             _ => RtcPeerConnectionState::Connecting,
         }
