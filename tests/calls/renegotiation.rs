@@ -107,6 +107,7 @@ fn the_answerer_adds_a_track_and_offers_it() {
         let mut call = Call::start(&engines, &first.track).await;
         call.next_packets(20).await;
         call.receiver.add_track(&second.track, vec!["back".to_owned()]).await.unwrap();
+        call.transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv).await.unwrap();
         negotiate(&call.receiver, &call.sender).await;
         let mut packets = next_track(&mut call.sender_events).await;
         assert!(marks(&mut packets, 20).await.iter().all(|mark| *mark == 2));
