@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, rc::Rc, task::Context as TaskContext, time::Instant};
 
-use actix::prelude::*;
+use actix::{WeakRecipient, prelude::*};
 
 use crate::{
     actors::{
@@ -43,8 +43,8 @@ pub struct DtlsEnvironment {
     pub egress: Rc<RefCell<Egress>>,
     /// Sockets a route may name.
     pub sockets: SocketSet,
-    /// Hears about the handshake.
-    pub parent: Recipient<DtlsEvent>,
+    /// Hears about the handshake. Weak: a child does not keep its parent alive.
+    pub parent: WeakRecipient<DtlsEvent>,
     /// Handshake and data records.
     pub dtls: LaneReceiver<Inbound>,
     /// Protected RTP and RTCP of the peer.
@@ -125,13 +125,25 @@ impl DtlsActor {
 
     fn fail(&mut self, reason: String) {
         self.end(DtlsLabel::Failed);
-        self.environment.parent.do_send(DtlsEvent::Failed(reason));
+        self.report(DtlsEvent::Failed(reason));
+    }
+
+    /// A parent that is gone has told its children to end: nobody needs to know.
+    fn report(&self, event: DtlsEvent) {
+        if let Some(parent) = self.environment.parent.upgrade() {
+            parent.do_send(event);
+        }
     }
 
     /// Nothing is decrypted, encrypted or sent any more.
     fn end(&mut self, state: DtlsLabel) {
         self.phase = Phase::Closed;
         self.keys = None;
+        // What waits for keys that never come, and what still comes, is dropped and counted now.
+        self.environment.dtls.close();
+        self.environment.media.close();
+        self.environment.outbound_rtp.close();
+        self.environment.outbound_rtcp.close();
         self.gauge.set(Gauge::DtlsState(state));
     }
 
@@ -212,6 +224,7 @@ impl DtlsActor {
             }
         }
         if packets > 0 {
+            statistics.lot_out(packets);
             statistics.packets_out(PacketKind::Rtp, packets, bytes);
         }
         for RtcpCompound(compound) in self.outgoing_rtcp.drain(..) {
@@ -261,7 +274,7 @@ impl DtlsActor {
                 Event::ApplicationData(_) => kit::statistics().drop(DropReason::DtlsUnexpected, 1),
                 Event::Closed => {
                     self.end(DtlsLabel::Closed);
-                    self.environment.parent.do_send(DtlsEvent::Closed);
+                    self.report(DtlsEvent::Closed);
                 }
                 Event::Failed(error) => self.fail(error.to_string()),
             }
@@ -282,7 +295,7 @@ impl DtlsActor {
             }
         }
         self.gauge.set(Gauge::DtlsState(DtlsLabel::Connected));
-        self.environment.parent.do_send(DtlsEvent::Connected { profile });
+        self.report(DtlsEvent::Connected { profile });
     }
 }
 

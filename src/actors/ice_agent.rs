@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::prelude::*;
+use actix::{WeakRecipient, prelude::*};
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     },
     proto::{
         Transmit,
-        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Role, State},
+        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, State},
     },
 };
 
@@ -54,8 +54,8 @@ pub struct IceEnvironment {
     pub lanes: PeerLanes,
     /// Which addresses are offered.
     pub network: NetworkConfig,
-    /// Hears about candidates and states.
-    pub parent: Recipient<IceEvent>,
+    /// Hears about candidates and states. Weak: a child does not keep its parent alive.
+    pub parent: WeakRecipient<IceEvent>,
     /// Hears about the selected pair.
     pub route: Recipient<RouteChanged>,
 }
@@ -99,14 +99,21 @@ impl IceAgent {
                     let candidate = Candidate::host(address, local_preference(index));
                     // A candidate that the agent refuses (a duplicate, one too many) is not signalled.
                     if let Ok(candidate) = self.agent.add_local_candidate(now, candidate) {
-                        environment.parent.do_send(IceEvent::LocalCandidate(candidate));
+                        self.report(IceEvent::LocalCandidate(candidate));
                     }
                 }
             }
             Err(error) => tracing::warn!(%error, "the host's addresses can't be listed"),
         }
         self.agent.end_of_local_candidates();
-        self.environment.parent.do_send(IceEvent::GatheringComplete);
+        self.report(IceEvent::GatheringComplete);
+    }
+
+    /// A parent that is gone has told its children to end: nobody needs to know.
+    fn report(&self, event: IceEvent) {
+        if let Some(parent) = self.environment.parent.upgrade() {
+            parent.do_send(event);
+        }
     }
 
     fn register(&self) {
@@ -158,6 +165,10 @@ impl Actor for IceAgent {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        if self.selected.is_some() {
+            // RFC 7675 §5.1: without an agent there is no consent, whatever ended it.
+            self.environment.route.do_send(RouteChanged(None));
+        }
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
     }
 }
@@ -173,7 +184,7 @@ impl Supervised for IceAgent {
         self.inbox.clear();
         self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
-        self.environment.parent.do_send(IceEvent::RestartNeeded(credentials));
+        self.report(IceEvent::RestartNeeded(credentials));
         if self.gathered {
             self.gather(now);
         }
@@ -185,12 +196,14 @@ impl Driven for IceAgent {
         let more = self.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
             match self.agent.handle_packet(now, inbound.local, inbound.remote, &inbound.payload) {
+                // An indication proves nothing: anyone can send one.
+                Ok(()) if is_indication(&inbound.payload) => {}
                 Ok(()) => {
                     self.environment.router.borrow_mut().authenticate(self.environment.key, inbound.remote)
                 }
                 Err(rejected) => {
                     tracing::trace!(?rejected, "connectivity check refused");
-                    kit::statistics().drop(DropReason::IceRejected, 1);
+                    kit::statistics().drop(drop_reason(rejected), 1);
                 }
             }
         }
@@ -205,7 +218,7 @@ impl Driven for IceAgent {
             match event {
                 Event::StateChanged(state) => {
                     self.gauge.set(Gauge::IceState(label(state)));
-                    self.environment.parent.do_send(IceEvent::StateChanged(state));
+                    self.report(IceEvent::StateChanged(state));
                 }
                 Event::SelectedPairChanged(pair) => {
                     self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
@@ -285,8 +298,26 @@ impl Handler<CloseIce> for IceAgent {
 
     fn handle(&mut self, _: CloseIce, ctx: &mut Self::Context) {
         self.agent.close();
-        self.select(None);
+        // The security context has ended before (see `close`), and its route with it.
+        self.selected = None;
         ctx.stop();
+    }
+}
+
+/// RFC 8489 §5: the class bits of the message type say 0b01.
+fn is_indication(datagram: &[u8]) -> bool {
+    matches!(datagram, [high, low, ..] if high & 0x01 == 0 && low & 0x10 != 0)
+}
+
+fn drop_reason(rejected: Rejected) -> DropReason {
+    match rejected {
+        Rejected::Malformed | Rejected::MissingAttribute => DropReason::MalformedStun,
+        Rejected::MissingCredentials | Rejected::UnknownUfrag | Rejected::BadIntegrity => {
+            DropReason::StunUnauthenticated
+        }
+        Rejected::TableFull => DropReason::RateLimited,
+        Rejected::NotRunning => DropReason::Closed,
+        _ => DropReason::IceRejected,
     }
 }
 

@@ -15,7 +15,10 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     actors::{
-        kit::{self, ActorKind, Driven, LaneKind, LaneReceiver, LaneSender, Metered, MeteredContext, Policy},
+        kit::{
+            self, ActorKind, Driven, DropReason, LaneKind, LaneReceiver, LaneSender, Metered, MeteredContext,
+            Policy,
+        },
         lanes::{RtcpCompound, SharedLot, media_lane},
     },
     messages::{
@@ -24,12 +27,15 @@ use crate::{
     },
     proto::{
         rtcp::Compound,
-        sender::{OutgoingPacket, Sender, SenderParameters, SenderState},
+        sender::{OutboundStatistics, OutgoingPacket, Sender, SenderParameters, SenderState},
     },
 };
 
 /// How often a sender may be rebuilt after a panic.
 pub const RTP_SENDER_POLICY: Policy = Policy::restarts(5, Duration::from_secs(10));
+
+/// Packets the outbox has room for between bursts: two full lots.
+const OUTBOX_KEPT: usize = 2 * kit::INPUT_BUDGET;
 
 /// A track this sender takes media from.
 struct Source {
@@ -106,6 +112,21 @@ impl RtpSender {
         }
     }
 
+    /// Counts what the sender refused since `before`, by reason.
+    fn count_refused(before: &OutboundStatistics, after: &OutboundStatistics) {
+        let refused = after.packets_dropped - before.packets_dropped;
+        if refused == 0 {
+            return;
+        }
+        let without_codec = after.packets_without_codec - before.packets_without_codec;
+        let replaced = after.packets_of_replaced_source - before.packets_of_replaced_source;
+        let statistics = kit::statistics();
+        statistics.drop(DropReason::NoCodec, without_codec);
+        statistics.drop(DropReason::StaleGeneration, replaced);
+        // The rest waits for a key frame, or came too late to be placed before one.
+        statistics.drop(DropReason::AwaitingKeyFrame, refused - without_codec - replaced);
+    }
+
     fn take_media(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let mut more = false;
         for is_next in [false, true] {
@@ -116,8 +137,11 @@ impl RtpSender {
             if source.lane.take_dropped() > 0 && !is_next {
                 sender.mark_gap();
             }
+            if self.inbox.is_empty() {
+                continue;
+            }
             let generation = source.generation;
-            let before = self.outbox.len();
+            let (before, counted) = (self.outbox.len(), sender.statistics());
             for SharedLot(lot) in self.inbox.drain(..) {
                 if lot.gap && !is_next {
                     sender.mark_gap();
@@ -126,6 +150,7 @@ impl RtpSender {
                     self.outbox.extend(sender.forward(now, packet, generation));
                 }
             }
+            Self::count_refused(&counted, &sender.statistics());
             if is_next && self.outbox.len() > before {
                 // The new track has taken over: the old one is told by its drop.
                 self.current = self.next.take();
@@ -151,6 +176,8 @@ impl RtpSender {
         if !self.outbox.is_empty() {
             self.saved = Some((sender.parameters().ssrc, sender.state()));
             self.outbound_rtp.push_all(now, self.outbox.drain(..));
+            // A burst of retransmissions must not keep its memory.
+            self.outbox.shrink_to(OUTBOX_KEPT);
         }
         if sender.wants_key_frame()
             && let Some(source) = self.next.as_ref().or(self.current.as_ref())

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use crate::{
     actors::{
         kit::{self, ActorKind, Driven, DropReason, Metered, MeteredContext, Policy},
-        network::{Egress, NetworkConfig, PeerKey, Router, SocketSet},
+        network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, SocketSet},
         peer_connection::{PeerConfig, PeerConnection, PeerEnvironment, PeerHandle},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
@@ -178,6 +178,20 @@ impl Handler<LocalPorts> for Shard {
             self.shared.iter().flat_map(|shared| shared.sockets.iter()).map(|s| s.local().port()).collect();
         ports.dedup();
         ports
+    }
+}
+
+/// Engine → `Shard`, control: how much the shared sockets know about peers.
+#[derive(Debug, Message)]
+#[rtype(result = "RouterSize")]
+pub struct RouterSizeRequest;
+
+impl Handler<RouterSizeRequest> for Shard {
+    type Result = MessageResult<RouterSizeRequest>;
+
+    fn handle(&mut self, _: RouterSizeRequest, _: &mut Self::Context) -> Self::Result {
+        let size = self.shared.as_ref().map(|shared| shared.router.borrow().size());
+        MessageResult(size.unwrap_or_default())
     }
 }
 

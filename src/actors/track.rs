@@ -50,11 +50,15 @@ impl Actor for LocalTrack {
 impl Supervised for LocalTrack {}
 
 impl Driven for LocalTrack {
-    fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
+    fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, ctx: &mut Self::Context) -> bool {
         let more = self.packets.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         let gap = self.packets.take_dropped() > 0;
         if !self.inbox.is_empty() {
             self.fan_out.push(now, MediaLot { packets: std::mem::take(&mut self.inbox), gap });
+        }
+        if !more && self.packets.is_abandoned() {
+            // Nothing can come any more: those who take the track are told by its end.
+            ctx.stop();
         }
         more
     }

@@ -101,6 +101,11 @@ impl UdpSocket {
     }
 }
 
+/// How many datagrams one receive call brought: the kernel may have put several into a buffer.
+fn datagrams(meta: &[RecvMeta]) -> u64 {
+    meta.iter().map(|meta| meta.len.div_ceil(meta.stride.max(1)) as u64).sum()
+}
+
 impl Metered for UdpSocket {
     const KIND: ActorKind = ActorKind::UdpSocket;
 }
@@ -130,6 +135,7 @@ impl Driven for UdpSocket {
             match received {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(count)) => {
+                    kit::statistics().receive_call(datagrams(&meta[..count]));
                     for (meta, buffer) in meta.iter().zip(buffers.iter()).take(count) {
                         self.distribute(now, slab, meta, buffer);
                     }

@@ -11,8 +11,8 @@ use actix::Addr;
 use crate::{
     actors::{
         kit::{self, ShardError, Shards, ShardsConfig},
-        network::NetworkConfig,
-        shard::{Flush, LocalPorts, Shard, ShardConfig, UdpMode},
+        network::{NetworkConfig, RouterSize},
+        shard::{Flush, LocalPorts, RouterSizeRequest, Shard, ShardConfig, UdpMode},
     },
     messages::error::RtcError,
     proto::{
@@ -130,6 +130,18 @@ impl RtcEngine {
             ports.extend(ask(actor, LocalPorts).await?);
         }
         Ok(ports)
+    }
+
+    /// How much the shared sockets of each shard know about peers; zeros when every connection has its own.
+    ///
+    /// # Errors
+    /// When a shard does not answer.
+    pub async fn router_sizes(&self) -> Result<Vec<RouterSize>, RtcError> {
+        let mut sizes = Vec::new();
+        for actor in &self.inner.actors {
+            sizes.push(ask(actor, RouterSizeRequest).await?);
+        }
+        Ok(sizes)
     }
 
     /// Hands everything that is queued to the kernel, then ends the threads. Close connections first

@@ -23,7 +23,8 @@ use crate::{
     proto::rtp::{MediaKind, RtpPacket},
 };
 
-/// Feeds a track with RTP packets. The track ends when its writer and all handles are gone.
+/// Feeds a track with RTP packets. The track ends with its last writer, and when no handle is left that
+/// could take from it ([`Self::is_closed`]).
 #[derive(Debug, Clone)]
 pub struct LocalTrackWriter {
     lane: LaneSender<RtpPacket>,
@@ -41,6 +42,11 @@ impl LocalTrackWriter {
     /// Hands several packets over at once.
     pub fn write_all(&self, packets: impl Iterator<Item = RtpPacket>) {
         self.lane.push_all(kit::now(), packets);
+    }
+
+    /// Whether the track has ended: what is written now goes nowhere.
+    pub fn is_closed(&self) -> bool {
+        self.lane.is_closed()
     }
 
     /// Completes when a consumer needs a key frame. Cancel-safe.

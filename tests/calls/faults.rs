@@ -6,7 +6,7 @@ use actix_rtc::{
     RtcPeerConnectionState, UdpMode,
     actors::{
         fault_injection::{FaultTarget, InjectFault},
-        kit::{ActorKind, all_statistics},
+        kit::ActorKind,
     },
 };
 
@@ -15,8 +15,10 @@ use crate::{
     run,
 };
 
-fn restarts(kind: ActorKind) -> u64 {
-    all_statistics().iter().map(|statistics| statistics.actors[kind].restarts.get()).sum()
+/// Of this test's own threads: other tests run at the same time.
+fn restarts(engines: &Engines, kind: ActorKind) -> u64 {
+    let shards = [&engines.near, &engines.far].into_iter().flat_map(|engine| engine.shards().statistics());
+    shards.map(|statistics| statistics.actors[kind].restarts.get()).sum()
 }
 
 /// What must be true of a call after one of its actors has panicked.
@@ -35,7 +37,7 @@ async fn after_a_panic(target: FaultTarget, on_sender: bool, outcome: Outcome) {
     call.next_packets(20).await;
     let victim = if on_sender { call.sender.clone() } else { call.receiver.clone() };
     let before = match &outcome {
-        Outcome::Recovers(kind) => restarts(*kind),
+        Outcome::Recovers(kind) => restarts(&engines, *kind),
         Outcome::Ends(_) => 0,
     };
     assert!(victim.address().send(InjectFault(target)).await.unwrap(), "there is no {target:?}");
@@ -47,7 +49,7 @@ async fn after_a_panic(target: FaultTarget, on_sender: bool, outcome: Outcome) {
             let mut numbers: Vec<_> = packets.iter().map(|packet| packet.sequence_number).collect();
             numbers.dedup();
             assert_eq!(numbers.len(), packets.len(), "no sequence number is used twice");
-            assert_eq!(restarts(kind), before + 1);
+            assert_eq!(restarts(&engines, kind), before + 1);
             for connection in [&call.sender, &call.receiver] {
                 assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
             }

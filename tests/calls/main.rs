@@ -3,16 +3,18 @@
 #[cfg(test)]
 mod call;
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod media;
+#[cfg(test)]
+mod renegotiation;
+#[cfg(test)]
+mod restart;
 
 #[cfg(test)]
-/// Runs a test on a plain tokio runtime, as an application would, with a limit that only a bug
-/// reaches.
-fn run<F: Future<Output = ()>>(test: F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("the test hangs");
-    });
-}
+mod runner;
+
+#[cfg(test)]
+use runner::{run, run_within};

@@ -12,5 +12,5 @@ mod socket;
 pub use egress::{Egress, FlushOutcome, Route};
 pub use interfaces::{NetworkConfig, host_addresses};
 pub(crate) use interfaces::{local_address, local_preference};
-pub use router::{Inbound, PeerKey, PeerLanes, Router};
+pub use router::{Inbound, PeerKey, PeerLanes, Router, RouterSize};
 pub use socket::{Socket, SocketSet};

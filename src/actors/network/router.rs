@@ -73,7 +73,30 @@ pub struct Router {
     by_expected: HashMap<SocketAddr, SmallVec<[PeerKey; 1]>>,
 }
 
+/// How much a router knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouterSize {
+    /// Peers.
+    pub peers: usize,
+    /// Username fragments that lead to one.
+    pub ufrags: usize,
+    /// Authenticated addresses.
+    pub addresses: usize,
+    /// Addresses from which responses are expected.
+    pub expected: usize,
+}
+
 impl Router {
+    /// How much it knows.
+    pub fn size(&self) -> RouterSize {
+        RouterSize {
+            peers: self.peers.len(),
+            ufrags: self.by_ufrag.len(),
+            addresses: self.by_address.len(),
+            expected: self.by_expected.len(),
+        }
+    }
+
     /// Adds a peer: connectivity checks for `ufrag` reach it from now on.
     pub fn add_peer(&mut self, key: PeerKey, ufrag: &str, lanes: PeerLanes) {
         self.peers.entry(key).or_default().lanes = Some(lanes);
@@ -97,8 +120,13 @@ impl Router {
     /// A check was sent to `remote`: its response may come from there.
     pub fn expect_response(&mut self, key: PeerKey, remote: SocketAddr) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if peer.expected.contains(&remote) || peer.expected.len() >= MAX_EXPECTED_PER_PEER {
+        if peer.expected.contains(&remote) {
             return;
+        }
+        if peer.expected.len() >= MAX_EXPECTED_PER_PEER {
+            // The oldest is of a generation before a restart, or has not answered for long.
+            let oldest = peer.expected.remove(0);
+            Self::forget_expected(&mut self.by_expected, key, oldest);
         }
         let waiting = self.by_expected.entry(remote).or_default();
         if waiting.len() < MAX_PEERS_PER_EXPECTED {
@@ -137,11 +165,19 @@ impl Router {
             }
         }
         for address in &peer.expected {
-            if let Some(waiting) = self.by_expected.get_mut(address) {
-                waiting.retain(|waiting| *waiting != key);
-                if waiting.is_empty() {
-                    self.by_expected.remove(address);
-                }
+            Self::forget_expected(&mut self.by_expected, key, *address);
+        }
+    }
+
+    fn forget_expected(
+        by_expected: &mut HashMap<SocketAddr, SmallVec<[PeerKey; 1]>>,
+        key: PeerKey,
+        address: SocketAddr,
+    ) {
+        if let Some(waiting) = by_expected.get_mut(&address) {
+            waiting.retain(|waiting| *waiting != key);
+            if waiting.is_empty() {
+                by_expected.remove(&address);
             }
         }
     }
@@ -181,5 +217,60 @@ impl Router {
             keys.push(*key);
         }
         Ok(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::{kit::LaneKind, lanes::control_lane};
+
+    fn address(n: usize) -> SocketAddr {
+        SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 1000))
+    }
+
+    fn lanes() -> PeerLanes {
+        let lane = || control_lane(LaneKind::Stun).0;
+        PeerLanes { stun: lane(), dtls: lane(), media: lane() }
+    }
+
+    const RESPONSE: [u8; 20] = [1; 20];
+
+    #[test]
+    fn responses_to_new_checks_arrive_however_many_checks_there_were_before() {
+        let mut router = Router::default();
+        let key = PeerKey(1);
+        router.add_peer(key, "abcd", lanes());
+        for n in 0..3 * MAX_EXPECTED_PER_PEER {
+            router.expect_response(key, address(n));
+            assert!(router.route(PacketKind::Stun, address(n), &RESPONSE).is_ok());
+        }
+        assert_eq!(router.size().expected, MAX_EXPECTED_PER_PEER);
+        assert!(router.route(PacketKind::Stun, address(0), &RESPONSE).is_err());
+    }
+
+    #[test]
+    fn tables_are_bounded_and_empty_once_the_peers_are_gone() {
+        let mut router = Router::default();
+        for key in [PeerKey(1), PeerKey(2)] {
+            router.add_peer(key, &format!("first{}", key.0), lanes());
+            for n in 0..2 * MAX_ADDRESSES_PER_PEER {
+                router.add_ufrag(key, &format!("{}-{n}", key.0));
+                // The same addresses for both: each takes over from the other.
+                router.authenticate(key, address(n));
+                router.expect_response(key, address(n));
+            }
+        }
+        let size = router.size();
+        assert_eq!((size.peers, size.ufrags), (2, 4));
+        assert!(size.addresses <= 2 * MAX_ADDRESSES_PER_PEER);
+        router.remove_peer(PeerKey(1));
+        assert_eq!(
+            router.size().addresses,
+            MAX_ADDRESSES_PER_PEER,
+            "the second peer keeps what it took over"
+        );
+        router.remove_peer(PeerKey(2));
+        assert_eq!(router.size(), RouterSize::default());
     }
 }

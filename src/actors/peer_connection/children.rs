@@ -13,7 +13,7 @@ use crate::{
         lanes::{RtcpCompound, control_lane, patient_media_lane},
         network::PeerLanes,
     },
-    messages::peer_connection::RtcPeerConnectionEvent,
+    messages::peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
     proto::{
         ice::{self, AgentConfig, Credentials, Role},
         jsep::TransceiverId,
@@ -77,13 +77,12 @@ impl Children {
         environment: &PeerEnvironment,
         credentials: Credentials,
     ) -> Self {
-        let parent = ctx.address();
-        let weak = parent.downgrade();
+        let parent = ctx.address().downgrade();
         let (stun, stun_receiver) = control_lane(LaneKind::Stun);
         let (dtls, dtls_receiver) = control_lane(LaneKind::Dtls);
         let (media, media_receiver) = patient_media_lane(LaneKind::Media);
         let (outbound_rtp, outbound_rtp_receiver) = patient_media_lane(LaneKind::Outbound);
-        let (outbound_rtcp, outbound_rtcp_receiver) = control_lane(LaneKind::Outbound);
+        let (outbound_rtcp, outbound_rtcp_receiver) = control_lane(LaneKind::OutboundRtcp);
         let sockets = environment.attachment.sockets.clone();
 
         let actor = DtlsActor::new(DtlsEnvironment {
@@ -96,7 +95,7 @@ impl Children {
             outbound_rtp: outbound_rtp_receiver,
             outbound_rtcp: outbound_rtcp_receiver,
         });
-        let dtls_actor = kit::start(DTLS_POLICY, report_to(&weak, Child::Dtls), |_| actor);
+        let dtls_actor = kit::start(DTLS_POLICY, report_to(&parent, Child::Dtls), |_| actor);
 
         let local_ufrag = credentials.ufrag.clone();
         let mut agent_config = AgentConfig::new(Role::Controlled, credentials);
@@ -111,11 +110,11 @@ impl Children {
                 egress: Rc::clone(&environment.egress),
                 lanes: PeerLanes { stun, dtls, media },
                 network: environment.network.clone(),
-                parent: parent.recipient(),
+                parent: parent.clone().recipient(),
                 route: dtls_actor.clone().recipient(),
             },
         );
-        let ice = kit::start(ICE_AGENT_POLICY, report_to(&weak, Child::IceAgent), |_| agent);
+        let ice = kit::start(ICE_AGENT_POLICY, report_to(&parent, Child::IceAgent), |_| agent);
         Self {
             ice,
             dtls: dtls_actor,
@@ -132,12 +131,16 @@ impl Children {
 impl Handler<ChildDown> for PeerConnection {
     type Result = ();
 
-    fn handle(&mut self, message: ChildDown, _: &mut Self::Context) {
+    fn handle(&mut self, message: ChildDown, ctx: &mut Self::Context) {
         if matches!(message.reason, DownReason::Stopped) {
             return;
         }
         match message.child {
-            Child::IceAgent => self.ice_state = ice::State::Failed,
+            Child::IceAgent => {
+                self.ice_state = ice::State::Failed;
+                // Nobody waits for candidates that will not come.
+                self.set_gathering(RtcIceGatheringState::Complete);
+            }
             Child::Dtls => self.dtls_state = DtlsState::Failed,
             // The m-line stays; only this stream falls silent.
             Child::Receiver(id) | Child::Sender(id) => {
@@ -146,7 +149,7 @@ impl Handler<ChildDown> for PeerConnection {
         }
         let sentence = format!("{:?} is lost: {:?}", message.child, message.reason);
         self.emit(RtcPeerConnectionEvent::Failure(sentence));
-        self.publish();
+        self.reconcile(ctx);
     }
 }
 

@@ -6,7 +6,7 @@ use super::PeerConnection;
 use crate::messages::{
     dtls::CloseDtls,
     ice::CloseIce,
-    peer_connection::Close,
+    peer_connection::{Close, RtcPeerConnectionEvent, RtcPeerConnectionState},
     rtp::{StopReceiver, StopSender},
 };
 
@@ -14,6 +14,7 @@ impl Handler<Close> for PeerConnection {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) -> Self::Result {
+        self.closing = true;
         self.session.close();
         let senders: Vec<_> = self
             .transceivers
@@ -36,5 +37,26 @@ impl Handler<Close> for PeerConnection {
             let _ = dtls.send(CloseDtls).await;
             let _ = ice.send(CloseIce).await;
         })
+    }
+}
+
+impl PeerConnection {
+    /// The end without [`Close`]: after a panic, or when nobody holds a handle any more. Tracks may be
+    /// held by others, so that every child has to be told; in the order of a close, as far as their
+    /// turns allow. Runs while the actor stops: nothing here can fail.
+    pub(super) fn abandon(&mut self) {
+        for actors in &self.transceivers {
+            if let Some(receiving) = &actors.receiver {
+                receiving.actor.do_send(StopReceiver);
+            }
+            if let Some(sending) = &actors.sender {
+                sending.actor.do_send(StopSender);
+            }
+        }
+        self.children.dtls.do_send(CloseDtls);
+        self.children.ice.do_send(CloseIce);
+        self.snapshot.lock().connection_state = RtcPeerConnectionState::Failed;
+        self.emit(RtcPeerConnectionEvent::Failure("the connection has ended by itself".to_owned()));
+        self.emit(RtcPeerConnectionEvent::ConnectionStateChange(RtcPeerConnectionState::Failed));
     }
 }

@@ -106,6 +106,8 @@ pub struct PeerConnection {
     snapshot: SharedSnapshot,
     events: LaneSender<RtcPeerConnectionEvent>,
     negotiation_needed: bool,
+    /// [`Close`](crate::messages::peer_connection::Close) has told the children to end.
+    closing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +166,7 @@ impl PeerConnection {
                     snapshot: shared,
                     events,
                     negotiation_needed: false,
+                    closing: false,
                 };
                 connection.publish();
                 connection
@@ -228,12 +231,13 @@ impl PeerConnection {
             return RtcPeerConnectionState::Closed;
         }
         match (self.ice_state, self.dtls_state) {
+            // The peer has said goodbye: what ICE makes of its silence afterwards is no news.
+            (_, DtlsState::Closed) | (ice::State::Closed, _) => RtcPeerConnectionState::Closed,
             (ice::State::Failed, _) | (_, DtlsState::Failed) => RtcPeerConnectionState::Failed,
             (ice::State::Disconnected, _) => RtcPeerConnectionState::Disconnected,
             (ice::State::Connected | ice::State::Completed, DtlsState::Connected) => {
                 RtcPeerConnectionState::Connected
             }
-            (_, DtlsState::Closed) | (ice::State::Closed, _) => RtcPeerConnectionState::Closed,
             (ice::State::New, DtlsState::New) => RtcPeerConnectionState::New,
             _ => RtcPeerConnectionState::Connecting,
         }
@@ -270,6 +274,9 @@ impl Actor for PeerConnection {
     type Context = MeteredContext<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        if !self.closing {
+            self.abandon();
+        }
         self.snapshot.lock().ended = true;
         self.snapshot.notify();
     }

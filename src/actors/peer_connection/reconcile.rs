@@ -13,7 +13,7 @@ use crate::{
     messages::{
         dtls::{DetachReceiver, DetachSender, StartDtls},
         ice::{AddRemoteCandidate, EndOfRemoteCandidates, RestartIce, SetRemoteIce},
-        peer_connection::{RtcPeerConnectionEvent, RtcTrackEvent},
+        peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent, RtcTrackEvent},
         rtp::{SetReceiveParameters, SetSendParameters, StopReceiver, StopSender, SwapTrack},
     },
     proto::{
@@ -52,6 +52,8 @@ impl PeerConnection {
         }
         self.children.local_ufrag = ice.ufrag.clone();
         let credentials = ice::Credentials { ufrag: ice.ufrag.clone(), password: ice.password.clone() };
+        // W3C webrtc-pc §4.3.2: candidates of the new credentials are gathered from now on.
+        self.set_gathering(RtcIceGatheringState::Gathering);
         self.children.ice.do_send(RestartIce(credentials));
     }
 
@@ -69,16 +71,17 @@ impl PeerConnection {
                 role: role_for(offerer, lite, remote.lite),
             });
         }
-        for line in remote.candidates {
-            if self.children.remote_candidates.contains(&line) {
+        for line in &remote.candidates {
+            if self.children.remote_candidates.contains(line) {
                 continue;
             }
             // RFC 8839 §5.1: a candidate that can't be understood is skipped, not fatal.
             if let Ok(candidate) = line.parse() {
                 self.children.ice.do_send(AddRemoteCandidate(candidate));
             }
-            self.children.remote_candidates.push(line);
         }
+        // Replaced, not added to: what a peer drops from its descriptions must not pile up here.
+        self.children.remote_candidates = remote.candidates;
         if remote.end_of_candidates && !std::mem::replace(&mut self.children.remote_ended, true) {
             self.children.ice.do_send(EndOfRemoteCandidates);
         }
@@ -140,6 +143,9 @@ impl PeerConnection {
             let converted = receiver_parameters(transceiver, parameters, &self.session.config().cname);
             if actors.receive_parameters.as_ref() != Some(parameters) {
                 actors.receive_parameters = Some(parameters.clone());
+                if let Some(mid) = actors.receiving_mid.take().filter(|mid| *mid != parameters.mid) {
+                    self.children.dtls.do_send(DetachReceiver { mid });
+                }
                 receiving.actor.do_send(SetReceiveParameters(converted));
                 self.children.dtls.do_send(receiving.attach_message(parameters));
                 actors.receiving_mid = Some(parameters.mid.clone());

@@ -57,7 +57,6 @@ impl Handler<DtlsEvent> for PeerConnection {
             DtlsEvent::Connected { profile } => {
                 self.dtls_state = DtlsState::Connected;
                 tracing::debug!(?profile, "DTLS connected");
-                return self.reconcile(ctx);
             }
             DtlsEvent::Failed(reason) => {
                 self.dtls_state = DtlsState::Failed;
@@ -65,7 +64,8 @@ impl Handler<DtlsEvent> for PeerConnection {
             }
             DtlsEvent::Closed => self.dtls_state = DtlsState::Closed,
         }
-        self.publish();
+        // Without keys the senders must not take media any more.
+        self.reconcile(ctx);
     }
 }
 

@@ -99,11 +99,10 @@ impl Handler<SetLocalDescription> for PeerConnection {
         let kind = description.kind;
         self.session.set_local_description(description)?;
         match kind {
+            // RFC 8445 §6.1.1: who offers controls. It matters when ICE starts and when it restarts; in
+            // between the agent keeps its role, whoever offers.
             SdpType::Offer => self.offerer = Some(true),
-            SdpType::Answer | SdpType::Pranswer => {
-                self.offerer.get_or_insert(false);
-            }
-            SdpType::Rollback => {}
+            SdpType::Answer | SdpType::Pranswer | SdpType::Rollback => {}
         }
         if kind != SdpType::Rollback {
             self.reconcile_local_ice();
@@ -121,8 +120,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
         let kind = message.0.kind;
         self.session.set_remote_description(message.0)?;
         if kind == SdpType::Offer {
-            // RFC 8445 §6.1.1: the roles of the first exchange stay, unless ICE restarts.
-            self.offerer.get_or_insert(false);
+            self.offerer = Some(false);
         }
         self.reconcile(ctx);
         Ok(())

@@ -165,7 +165,7 @@ impl Sender {
     /// Turns a source's packet into this stream's, or drops it (`None`).
     pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
         let Some((codec, index, placement)) = self.decide(now, packet, generation) else {
-            self.statistics.packets_dropped += 1;
+            self.count_dropped(packet, generation);
             return None;
         };
         if placement.starts {
@@ -174,6 +174,18 @@ impl Sender {
             return Some(first);
         }
         Some(self.emit(now, packet, codec, index, &placement))
+    }
+
+    #[cold]
+    fn count_dropped(&mut self, packet: &RtpPacket, generation: u32) {
+        self.statistics.packets_dropped += 1;
+        if self.codecs.find(packet.codec).is_none() {
+            self.statistics.packets_without_codec += 1;
+        } else if self.state.asked.is_some_and(|asked| asked != generation)
+            && self.state.source.is_none_or(|source| source.generation != generation)
+        {
+            self.statistics.packets_of_replaced_source += 1;
+        }
     }
 
     /// The counters.

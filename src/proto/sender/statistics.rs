@@ -19,6 +19,10 @@ pub struct OutboundStatistics {
     pub retransmitted_bytes_sent: u64,
     /// Packets of a source that were not sent: no key frame yet, older generation, unknown codec.
     pub packets_dropped: u64,
+    /// Those among them whose codec the peer has not negotiated.
+    pub packets_without_codec: u64,
+    /// Those among them of a source that another has replaced.
+    pub packets_of_replaced_source: u64,
     /// NACK messages received.
     pub nack_count: u64,
     /// PLI messages received.

@@ -1,0 +1,117 @@
+//! New exchanges while media runs.
+
+use actix_rtc::{
+    MediaKind, RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection,
+    RtcRtpTransceiverInit, TrackPackets, UdpMode,
+};
+use futures_util::StreamExt;
+
+use crate::{
+    call::{Call, Camera, Engines, mark_of, negotiate},
+    run,
+};
+
+/// Times a track is taken away and put back.
+const ROUNDS: usize = 10;
+
+async fn next_track(events: &mut RtcEvents) -> TrackPackets {
+    loop {
+        if let RtcPeerConnectionEvent::Track(event) = events.next().await.unwrap() {
+            return event.track.packets();
+        }
+    }
+}
+
+async fn marks(packets: &mut TrackPackets, count: usize) -> Vec<u8> {
+    let mut marks = Vec::new();
+    while marks.len() < count {
+        marks.extend(packets.next().await.expect("the track has ended").packets.iter().map(mark_of));
+    }
+    marks
+}
+
+#[test]
+fn tracks_come_and_go_without_a_gap_in_the_others() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
+        let mut call = Call::start(&engines, &first.track).await;
+        let mut number = call.next_packets(20).await.pop().unwrap().sequence_number;
+
+        let mut init = RtcRtpTransceiverInit::default();
+        init.direction = RtcRtpTransceiverDirection::Sendonly;
+        init.track_id = Some("second".to_owned());
+        let added =
+            call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init).await.unwrap();
+        for round in 0..ROUNDS {
+            println!("round {round}");
+            added.set_direction(RtcRtpTransceiverDirection::Sendonly).await.unwrap();
+            negotiate(&call.sender, &call.receiver).await;
+            let mut packets = next_track(&mut call.receiver_events).await;
+            assert!(marks(&mut packets, 10).await.iter().all(|mark| *mark == 2));
+
+            added.set_direction(RtcRtpTransceiverDirection::Inactive).await.unwrap();
+            negotiate(&call.sender, &call.receiver).await;
+            while packets.next().await.is_some() {}
+
+            for packet in call.next_packets(10).await {
+                assert_eq!(mark_of(&packet), 1);
+                assert_eq!(packet.sequence_number, number + 1, "the first track never stops");
+                number = packet.sequence_number;
+            }
+        }
+        assert_eq!(call.sender.transceivers().len(), 2, "a direction that changes makes no new section");
+        assert_eq!(call.receiver.transceivers().len(), 2);
+        for connection in [&call.sender, &call.receiver] {
+            assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
+        }
+        engines.shutdown().await;
+    });
+}
+
+#[test]
+fn stopped_transceivers_make_room_for_new_ones() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
+        let mut call = Call::start(&engines, &first.track).await;
+        for round in 0..ROUNDS {
+            println!("round {round}");
+            let mut init = RtcRtpTransceiverInit::default();
+            init.direction = RtcRtpTransceiverDirection::Sendonly;
+            let added = call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init);
+            let added = added.await.unwrap();
+            negotiate(&call.sender, &call.receiver).await;
+            let mut packets = next_track(&mut call.receiver_events).await;
+            assert!(marks(&mut packets, 5).await.iter().all(|mark| *mark == 2));
+            added.stop().await.unwrap();
+            negotiate(&call.sender, &call.receiver).await;
+            while packets.next().await.is_some() {}
+        }
+        for connection in [&call.sender, &call.receiver] {
+            assert_eq!(connection.transceivers().len(), 1, "stopped ones are gone");
+            let description = connection.local_description().unwrap();
+            assert_eq!(description.sdp.matches("\nm=").count(), 2, "their section is used again");
+        }
+        call.next_packets(20).await;
+        engines.shutdown().await;
+    });
+}
+
+/// Who answers may send as well, and who offered first need not offer again.
+#[test]
+fn the_answerer_adds_a_track_and_offers_it() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
+        let mut call = Call::start(&engines, &first.track).await;
+        call.next_packets(20).await;
+        call.receiver.add_track(&second.track, vec!["back".to_owned()]).await.unwrap();
+        call.transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv).await.unwrap();
+        negotiate(&call.receiver, &call.sender).await;
+        let mut packets = next_track(&mut call.sender_events).await;
+        assert!(marks(&mut packets, 20).await.iter().all(|mark| *mark == 2));
+        call.next_packets(20).await;
+        engines.shutdown().await;
+    });
+}

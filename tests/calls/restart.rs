@@ -1,0 +1,110 @@
+//! ICE restarts while media runs: asked for by either side, and after the loss of an agent.
+
+use actix_rtc::{RtcPeerConnection, RtcPeerConnectionState, UdpMode};
+
+use crate::{
+    call::{Call, Camera, Engines, negotiate},
+    run,
+};
+
+/// The `a=ice-ufrag` of the local description.
+fn ufrag(connection: &RtcPeerConnection) -> String {
+    let description = connection.local_description().unwrap();
+    let line = description.sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+    line.unwrap().to_owned()
+}
+
+/// One exchange that restarts ICE, and what must hold during and after it.
+async fn restart(call: &mut Call, by_sender: bool) {
+    let before = (ufrag(&call.sender), ufrag(&call.receiver));
+    let (offerer, answerer) = match by_sender {
+        true => (call.sender.clone(), call.receiver.clone()),
+        false => (call.receiver.clone(), call.sender.clone()),
+    };
+    offerer.restart_ice().await.unwrap();
+    let number = call.next_packets(1).await[0].sequence_number;
+    negotiate(&offerer, &answerer).await;
+    assert_ne!(ufrag(&call.sender), before.0, "both sides have new credentials");
+    assert_ne!(ufrag(&call.receiver), before.1, "both sides have new credentials");
+    for connection in [&call.sender, &call.receiver] {
+        let description = connection.local_description().unwrap();
+        assert!(description.sdp.contains("a=candidate:"), "a restart gathers anew: {}", description.sdp);
+    }
+    // The pair of before carries media until the new one is nominated, which is on the way meanwhile.
+    let packets = call.next_packets(200).await;
+    assert_eq!(packets[0].sequence_number, number + 1);
+    for pair in packets.windows(2) {
+        assert_eq!(pair[1].sequence_number, pair[0].sequence_number + 1, "media never stops");
+    }
+    for connection in [&call.sender, &call.receiver] {
+        assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
+    }
+}
+
+async fn media_survives_restarts(udp: UdpMode) {
+    let engines = Engines::start(udp).await;
+    let camera = Camera::start(&engines, 1).await;
+    let mut call = Call::start(&engines, &camera.track).await;
+    call.next_packets(20).await;
+    for by_sender in [true, false, false, true] {
+        println!("restart by the sender: {by_sender}");
+        restart(&mut call, by_sender).await;
+    }
+    engines.shutdown().await;
+}
+
+#[test]
+fn media_survives_restarts_by_either_side_over_a_shared_socket() {
+    run(media_survives_restarts(UdpMode::Shared { port: 0 }));
+}
+
+#[test]
+fn media_survives_restarts_by_either_side_over_own_sockets() {
+    run(media_survives_restarts(UdpMode::PerConnection));
+}
+
+/// The loss of an agent costs a negotiation, nothing else.
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_connection_whose_agent_panicked_connects_again_without_a_gap() {
+    use actix_rtc::{
+        RtcPeerConnectionEvent,
+        actors::fault_injection::{FaultTarget, InjectFault},
+        proto::ice,
+    };
+    use futures_util::StreamExt;
+
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let camera = Camera::start(&engines, 1).await;
+        for on_sender in [true, false] {
+            println!("panic on the sender's side: {on_sender}");
+            let mut call = Call::start(&engines, &camera.track).await;
+            let mut number = call.next_packets(20).await.pop().unwrap().sequence_number;
+            let victim = if on_sender { call.sender.clone() } else { call.receiver.clone() };
+            let before = ufrag(&victim);
+            assert!(victim.address().send(InjectFault(FaultTarget::IceAgent)).await.unwrap());
+            let events = if on_sender { &mut call.sender_events } else { &mut call.receiver_events };
+            while !matches!(events.next().await.unwrap(), RtcPeerConnectionEvent::NegotiationNeeded) {}
+            // The offer comes from the same side in both cases: it is enough that the victim answers.
+            negotiate(&call.sender, &call.receiver).await;
+            assert_ne!(ufrag(&victim), before);
+            let mut connected = false;
+            while !connected {
+                let states = [&call.sender, &call.receiver]
+                    .map(|connection| (connection.connection_state(), connection.ice_connection_state()));
+                connected = states.iter().all(|(connection, ice)| {
+                    *connection == RtcPeerConnectionState::Connected
+                        && matches!(ice, ice::State::Connected | ice::State::Completed)
+                });
+                for packet in call.next_packets(20).await {
+                    assert_eq!(packet.sequence_number, number + 1, "media never stops");
+                    number = packet.sequence_number;
+                }
+            }
+            call.sender.close().await;
+            call.receiver.close().await;
+        }
+        engines.shutdown().await;
+    });
+}
