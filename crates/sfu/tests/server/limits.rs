@@ -85,3 +85,26 @@ fn an_offer_with_too_many_sections_is_refused() {
     let error = socket.refused(&json!({"type": "offer", "id": 1, "sdp": sdp}).to_string());
     assert_eq!((error["code"].as_str(), error["field"].as_str()), (Some("invalid-sdp"), Some("sdp")));
 }
+
+#[test]
+fn a_client_that_does_not_read_is_put_out_and_holds_nobody_up() {
+    let server = TestServer::with(&["--max-messages-per-second", "100000"]);
+    let (mut witness, _) = Socket::join(server.address, "demo", "Witness");
+    let (mut deaf, joined) = Socket::join(server.address, "demo", "Deaf");
+    witness.expect("participant-joined");
+    // Each is answered with an error that repeats this; the kernel takes some megabytes of them.
+    let wrong = json!({"type": "x".repeat(60)}).to_string();
+    for _ in 0..200 {
+        for _ in 0..1_000 {
+            deaf.send_text(&wrong);
+        }
+        if let [left] = &witness.settle()[..] {
+            assert_eq!(
+                (&left["type"], &left["participant"]),
+                (&json!("participant-left"), &joined["participant"])
+            );
+            return;
+        }
+    }
+    panic!("somebody who does not read is still there");
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+#[cfg(feature = "fault-injection")]
+mod faults;
 mod http;
 mod https;
 mod limits;
