@@ -41,14 +41,6 @@ pub struct SetReceiveParameters(pub ReceiverParameters);
 #[rtype(result = "()")]
 pub struct StopReceiver;
 
-/// `RtpReceiver` → `PeerConnection`, control.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct StreamEnded {
-    /// Section whose peer said BYE.
-    pub mid: String,
-}
-
 /// `PeerConnection` → `RtpSender`, control: the outcome of a negotiation. `None`: nothing is sent
 /// until the next one.
 #[derive(Message)]
