@@ -1,6 +1,6 @@
 //! The conversations of `RtpReceiver` and `RtpSender` with `DtlsActor` and `PeerConnection`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::Message;
 use bytes::Bytes;
@@ -41,13 +41,10 @@ pub struct SetReceiveParameters(pub ReceiverParameters);
 #[rtype(result = "()")]
 pub struct StopReceiver;
 
-/// `RtpReceiver` → `PeerConnection`, control.
-#[derive(Debug, Clone, Message)]
+/// `PeerConnection` → `RtpReceiver`, control: the round trip to the peer, for the pace of NACKs.
+#[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct StreamEnded {
-    /// Section whose peer said BYE.
-    pub mid: String,
-}
+pub struct SetRoundTripTime(pub Duration);
 
 /// `PeerConnection` → `RtpSender`, control: the outcome of a negotiation. `None`: nothing is sent
 /// until the next one.

@@ -6,6 +6,7 @@ mod faults;
 mod media;
 mod renegotiation;
 mod restart;
+mod security;
 
 /// Runs a test on a plain tokio runtime, as an application would, with a limit that only a bug
 /// reaches.
