@@ -33,6 +33,9 @@ use crate::{
 /// How often a receiver may be rebuilt after a panic.
 pub const RTP_RECEIVER_POLICY: Policy = Policy::restarts(5, Duration::from_secs(10));
 
+/// A simulcast encoding that was silent for so long has been switched off by its publisher.
+const ENCODING_SILENCE: Duration = Duration::from_millis(500);
+
 /// One media section's receiving half.
 pub struct RtpReceiver {
     receiver: Receiver,
@@ -44,8 +47,8 @@ pub struct RtpReceiver {
     inbox: Vec<ReceivedRtp>,
     inbox_rtcp: Vec<RtcpCompound>,
     lot: Vec<RtpPacket>,
-    /// Of several simulcast encodings, the one that is handed out: the first that arrived.
-    encoding: Option<Rid>,
+    /// Of several simulcast encodings, the one that is handed out, and when it was heard last.
+    encoding: Option<(Rid, Instant)>,
     /// Survives a restart, unlike what the receiver knows of its streams.
     round_trip_time: Option<Duration>,
 }
@@ -91,19 +94,27 @@ impl RtpReceiver {
             }
         }
         if !self.lot.is_empty() {
-            self.keep_one_encoding();
+            self.keep_one_encoding(now);
             let packets = std::mem::take(&mut self.lot);
-            self.fan_out.push(now, MediaLot { packets, gap });
+            if !packets.is_empty() {
+                self.fan_out.push(now, MediaLot { packets, gap });
+            }
         }
         more
     }
 
-    fn keep_one_encoding(&mut self) {
-        let first = self.lot.iter().find_map(|packet| packet.rid);
-        if let Some(encoding) = self.encoding.or(first) {
-            self.encoding = Some(encoding);
-            self.lot.retain(|packet| packet.rid.is_none_or(|rid| rid == encoding));
+    /// Of several encodings the first that arrived is handed out, until it falls silent.
+    fn keep_one_encoding(&mut self, now: Instant) {
+        let Some(arrived) = self.lot.iter().find_map(|packet| packet.rid) else { return };
+        let (rid, heard) = self.encoding.get_or_insert((arrived, now));
+        if self.lot.iter().any(|packet| packet.rid == Some(*rid)) {
+            *heard = now;
+        } else if now.saturating_duration_since(*heard) > ENCODING_SILENCE {
+            (*rid, *heard) = (arrived, now);
+            self.receiver.request_key_frame(now, None);
         }
+        let rid = *rid;
+        self.lot.retain(|packet| packet.rid.is_none_or(|arrived| arrived == rid));
     }
 
     fn take_rtcp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {

@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use actix::Addr;
@@ -77,7 +77,7 @@ impl RtcEngine {
             Some(certificate) => certificate,
             None => Certificate::generate(KeyType::EcdsaP256).map_err(io::Error::other)?,
         };
-        let clock = ClockAnchor { instant: kit::now(), ntp: NtpTime::from(SystemTime::now()) };
+        let clock = ClockAnchor { instant: kit::now(), ntp: NtpTime::from(kit::wall_clock()) };
         let mut actors = Vec::with_capacity(shards.len());
         for index in 0..shards.len() {
             let udp = match config.udp {

@@ -55,10 +55,11 @@ impl Call {
     pub(crate) async fn start(engines: &Engines, track: &MediaStreamTrack) -> Self {
         let sender = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)).await.unwrap();
         let receiver = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = RtcRtpTransceiverDirection::Sendonly;
-        init.stream_ids = vec!["stream".to_owned()];
-        init.track_id = Some(track.id().to_owned());
+        let init = RtcRtpTransceiverInit {
+            direction: RtcRtpTransceiverDirection::Sendonly,
+            stream_ids: vec!["stream".to_owned()],
+            track_id: Some(track.id().to_owned()),
+        };
         let transceiver = sender.add_transceiver(MediaKind::Video, Some(track.clone()), init).await.unwrap();
         let mut sender_events = sender.events().unwrap();
         let mut receiver_events = receiver.events().unwrap();

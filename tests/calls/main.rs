@@ -1,23 +1,22 @@
 //! Calls between two connections of this library over real sockets on loopback, actors and all.
 
+#[cfg(test)]
 mod call;
+#[cfg(test)]
 mod churn;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
 mod renegotiation;
+#[cfg(test)]
 mod restart;
+#[cfg(test)]
 mod security;
 
-/// Runs a test on a plain tokio runtime, as an application would, with a limit that only a bug
-/// reaches.
-fn run<F: Future<Output = ()>>(test: F) {
-    run_within(std::time::Duration::from_secs(60), test);
-}
+#[cfg(test)]
+mod runner;
 
-/// The same for tests of many calls.
-fn run_within<F: Future<Output = ()>>(limit: std::time::Duration, test: F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(limit, test).await.expect("the test hangs");
-    });
-}
+#[cfg(test)]
+use runner::{run, run_within};

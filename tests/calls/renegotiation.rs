@@ -38,9 +38,11 @@ fn tracks_come_and_go_without_a_gap_in_the_others() {
         let mut call = Call::start(&engines, &first.track).await;
         let mut number = call.next_packets(20).await.pop().unwrap().sequence_number;
 
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = RtcRtpTransceiverDirection::Sendonly;
-        init.track_id = Some("second".to_owned());
+        let init = RtcRtpTransceiverInit {
+            direction: RtcRtpTransceiverDirection::Sendonly,
+            track_id: Some("second".to_owned()),
+            ..RtcRtpTransceiverInit::default()
+        };
         let added =
             call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init).await.unwrap();
         for round in 0..ROUNDS {
@@ -77,8 +79,10 @@ fn stopped_transceivers_make_room_for_new_ones() {
         let mut call = Call::start(&engines, &first.track).await;
         for round in 0..ROUNDS {
             println!("round {round}");
-            let mut init = RtcRtpTransceiverInit::default();
-            init.direction = RtcRtpTransceiverDirection::Sendonly;
+            let init = RtcRtpTransceiverInit {
+                direction: RtcRtpTransceiverDirection::Sendonly,
+                ..RtcRtpTransceiverInit::default()
+            };
             let added = call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init);
             let added = added.await.unwrap();
             negotiate(&call.sender, &call.receiver).await;

@@ -143,10 +143,11 @@ async fn publish(
 ) -> anyhow::Result<RtcPeerConnection> {
     let connection = RtcPeerConnection::on(engine, RtcConfiguration::on_shard(0)).await?;
     let (track, writer) = local_track(engine, 0, format!("video-{number}"), MediaKind::Video).await?;
-    let mut init = RtcRtpTransceiverInit::default();
-    init.direction = RtcRtpTransceiverDirection::Sendonly;
-    init.track_id = Some(track.id().to_owned());
-    init.stream_ids = vec![format!("publisher-{number}")];
+    let init = RtcRtpTransceiverInit {
+        direction: RtcRtpTransceiverDirection::Sendonly,
+        stream_ids: vec![format!("publisher-{number}")],
+        track_id: Some(track.id().to_owned()),
+    };
     connection.add_transceiver(MediaKind::Video, Some(track), init).await?;
     signalling::call(&connection, &format!("{}/whip/{}", options.url, options.room)).await?;
     wait_connected(&connection).await.with_context(|| format!("publisher {number}"))?;
@@ -178,8 +179,10 @@ async fn subscribe(
 ) -> anyhow::Result<(RtcPeerConnection, Rc<RefCell<Tally>>)> {
     let connection = RtcPeerConnection::on(engine, RtcConfiguration::on_shard(0)).await?;
     for _ in 0..options.publishers {
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = RtcRtpTransceiverDirection::Recvonly;
+        let init = RtcRtpTransceiverInit {
+            direction: RtcRtpTransceiverDirection::Recvonly,
+            ..RtcRtpTransceiverInit::default()
+        };
         connection.add_transceiver(MediaKind::Video, None, init).await?;
     }
     let mut events = connection.events().context("events were taken")?;

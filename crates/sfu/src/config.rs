@@ -123,8 +123,8 @@ impl Default for Settings {
             max_participants: 50,
             max_viewers: 1_000,
             max_sessions: 10_000,
-            max_pending: 500,
-            max_pending_per_address: 100,
+            max_pending: 1_000,
+            max_pending_per_address: 500,
             max_tracks: 16,
             max_sections: 256,
             max_sdp_bytes: 512 * 1024,
@@ -271,6 +271,7 @@ impl Settings {
         if let Some(unreachable) = self.advertise.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
             return Err(ConfigError::Unreachable(*unreachable));
         }
+        let is_local = self.listen.ip().is_loopback();
         let limits = self.limits()?;
         let timeouts = self.timeouts()?;
         let log = self.log.unwrap_or_else(default_log);
@@ -280,7 +281,7 @@ impl Settings {
             udp_port: self.udp_port,
             shards,
             advertise: self.advertise,
-            include_loopback: self.include_loopback.unwrap_or(self.listen.ip().is_loopback()),
+            include_loopback: self.include_loopback.unwrap_or(is_local),
             ice_lite: self.ice_lite,
             https: https(self.certificate, self.key)?,
             limits,

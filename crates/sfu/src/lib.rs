@@ -6,8 +6,8 @@
 //!                                     (one connection)   └─ RtcPeerConnection: the library's actors
 //! ```
 //!
-//! A client is one task that owns its [`Participant`](participant); the tasks of a room meet in its
-//! [`Room`](room) actor, by typed messages one way and a bounded queue of events the other. A room and the
+//! A client is one task that owns its `Participant`; the tasks of a room meet in its
+//! `Room` actor, by typed messages one way and a bounded queue of events the other. A room and the
 //! connections of its members live on one shard, so media never changes threads between them. Packets don't
 //! pass through this crate: it only says which track a sender carries.
 //!

@@ -103,7 +103,7 @@ pub(crate) struct Room {
     limits: RoomLimits,
     /// In the order of coming.
     participants: Vec<Member>,
-    /// WHEP viewers: they see, and are not seen.
+    /// WHEP viewers: they are not seen, and told only of the end of tracks.
     viewers: Vec<(ParticipantId, EventSender)>,
     _counted: TrackedGauge,
 }
@@ -130,9 +130,10 @@ impl Room {
         if self.participants.len() >= self.limits.participants {
             return Err(JoinError::Full(self.limits.participants));
         }
-        let others = self.participants.iter().map(|member| Arc::clone(&member.info)).collect();
         let info = Arc::new(ParticipantInfo { tracks: infos(&join.tracks), ..join.info });
-        self.tell_all(RoomEvent::ParticipantJoined(Arc::clone(&info)));
+        // First: who does not take this event is put out, and must not be among the others.
+        self.tell_participants(None, RoomEvent::ParticipantJoined(Arc::clone(&info)));
+        let others = self.participants.iter().map(|member| Arc::clone(&member.info)).collect();
         self.participants.push(Member { info, tracks: join.tracks, events: join.events });
         Ok(others)
     }
@@ -192,13 +193,11 @@ impl Room {
     }
 
     fn tell_ended(&mut self, ended: Arc<[TrackId]>) {
-        if !ended.is_empty() {
-            self.tell_all(RoomEvent::TracksEnded(ended));
+        if ended.is_empty() {
+            return;
         }
-    }
-
-    /// Participants and viewers; a viewer that does not listen is put out like a participant.
-    fn tell_all(&mut self, event: RoomEvent) {
+        let event = RoomEvent::TracksEnded(ended);
+        // A viewer that does not listen is put out like a participant.
         self.viewers.retain(|(_, events)| events.try_send(event.clone()).is_ok());
         self.tell_participants(None, event);
     }

@@ -107,8 +107,8 @@ impl Rooms {
                 None if count >= self.limits.rooms => return Err(RoomsError::TooManyRooms(count)),
                 None => {
                     let shard = self.engine.shards().least_loaded();
-                    let entry = Entry { shard, room: OnceCell::new(), members: Mutex::new(0) };
-                    table.entry(name.to_owned()).or_insert(Arc::new(entry))
+                    let new = || Arc::new(Entry { shard, room: OnceCell::new(), members: Mutex::new(0) });
+                    table.entry(name.to_owned()).or_insert_with(new)
                 }
             };
             Membership::new(self, name, entry)

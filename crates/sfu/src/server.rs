@@ -97,6 +97,7 @@ impl Server {
             config,
         });
         let (server, address) = listen(&app)?;
+        log_start(&app.config, address, &media_ports);
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         Ok(Self { app, engine, address, media_ports, handle, serving })
@@ -141,6 +142,16 @@ impl Server {
             return Err(ShutdownError::DeadlinePassed);
         }
         Ok(())
+    }
+}
+
+fn log_start(config: &Config, address: SocketAddr, media_ports: &[u16]) {
+    tracing::info!(%address, scheme = config.scheme(), shards = config.shards, ?media_ports, "serving");
+    if config.https.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "browsers give cameras and microphones only to HTTPS pages and to localhost: for people on other \
+             machines set --certificate and --key, or put a proxy with HTTPS in front"
+        );
     }
 }
 

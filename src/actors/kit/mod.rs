@@ -32,7 +32,7 @@ mod turn;
 pub use self::{
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
     cell::{Counter, DURATION_BOUNDS, GaugeCell, Histogram, PerLabel},
-    clock::now,
+    clock::{now, wall_clock},
     driver::{Driven, INPUT_BUDGET, drive},
     guard::start,
     kind::{ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind},

@@ -2,7 +2,7 @@
 //! size for one destination, and handed to the kernel once per run.
 //!
 //! Invariants: a run never mixes destinations or sockets; within a run every datagram but the last
-//! has the same size (what UDP segmentation needs); the slab never grows past [`MAX_QUEUED_BYTES`].
+//! has the same size (what UDP segmentation needs); the slab never grows past `MAX_QUEUED_BYTES`.
 
 use std::{
     io,
@@ -78,7 +78,7 @@ impl Egress {
     /// Returns the length written, or `None` when it was taken back or the queue is full (`Err`).
     ///
     /// # Errors
-    /// [`Full`] when [`MAX_QUEUED_BYTES`] wait already.
+    /// `Full` when as many bytes wait already as the queue may hold.
     pub fn write(
         &mut self,
         route: &Route,

@@ -2,7 +2,7 @@
 //! packets.
 //!
 //! It decides nothing about packets: descriptions go into `proto::jsep`, and after each one the
-//! children are brought into line with what was negotiated ([`reconcile`]). When a child is lost for
+//! children are brought into line with what was negotiated (`reconcile`). When a child is lost for
 //! good, the connection becomes `failed` or the affected part falls silent; nothing else notices.
 
 mod children;

@@ -128,7 +128,7 @@ pub(super) fn effective_transport(sdp: &SessionDescription, section: usize) -> T
 
 /// Fingerprints of hashes that are accepted (RFC 8122 5 forbids MD2 and MD5).
 pub(super) fn usable_fingerprints(transport: &TransportAttributes) -> Vec<String> {
-    const USABLE: [&str; 5] = ["sha-1", "sha-224", "sha-256", "sha-384", "sha-512"];
+    const USABLE: [&str; 4] = ["sha-1", "sha-256", "sha-384", "sha-512"];
     let usable = |fingerprint: &&String| {
         let hash = fingerprint.split(' ').next().unwrap_or_default();
         USABLE.iter().any(|known| known.eq_ignore_ascii_case(hash))

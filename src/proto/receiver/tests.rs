@@ -1,3 +1,5 @@
+//! Tests of the receiver: sequence, loss, retransmission, reports, key frame requests.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -1,10 +1,9 @@
-//! Writing compounds, on the types of the `rtcp` crate (SDES excepted).
+//! Writing compounds, on the types of the `rtcp` crate (SDES and BYE excepted).
 //!
 //! That crate writes what it is given; the bounds of the formats (31 blocks, 24 bits, 255 bytes of CNAME) are kept
 //! here, so that its error path is never taken.
 
 use bytes::Bytes;
-use rtcp::goodbye::Goodbye;
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
@@ -129,8 +128,15 @@ impl CompoundBuilder {
 
     /// Adds a BYE for at most 31 sources.
     pub fn goodbye(&mut self, ssrcs: impl IntoIterator<Item = u32>) -> &mut Self {
-        let sources = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
-        self.add(&Goodbye { sources, reason: Bytes::new() })
+        // Not by the `rtcp` crate either: it adds an empty reason and marks three octets after it as padding, a
+        // length that RFC 3550 §6.4.1 does not allow.
+        const VERSION: u8 = 0x80;
+        const BYE: u8 = 203;
+        let sources: Vec<u32> = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
+        let count = sources.len() as u8;
+        self.bytes.extend_from_slice(&[VERSION | count, BYE, 0, count]);
+        self.bytes.extend(sources.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
+        self
     }
 
     /// Adds a NACK for sequence numbers in ascending order (modulo 2^16); what does not fit is left for the next

@@ -1,3 +1,5 @@
+//! Tests of RTCP: what is written is read back, hostile bytes are answered in bounded work.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use rtcp::extended_report::ExtendedReport;
@@ -84,6 +86,12 @@ fn a_description_ends_in_null_octets_whatever_the_length_of_the_name() {
         let padding = &sdes[10 + length..];
         assert!((1..=4).contains(&padding.len()) && padding.iter().all(|byte| *byte == 0), "{length}");
     }
+}
+
+#[test]
+fn farewells_have_neither_reason_nor_padding() {
+    let goodbye = CompoundBuilder::new().goodbye([1, 2]).build().unwrap();
+    assert_eq!(goodbye[..], [0x82, 203, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
 }
 
 #[test]

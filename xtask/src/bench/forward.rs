@@ -21,6 +21,8 @@ use crate::workspace::{Profile, Workspace};
 const LOAD_GENERATOR: &str = "actix-rtc-loadgen";
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
+/// Send calls and the datagrams they took.
+const SENDS: [&str; 2] = ["actix_rtc_socket_call_datagrams_total", "actix_rtc_socket_calls_total"];
 /// What left the server: packets divided by lots is the mean size of a lot.
 const LOTS: [&str; 2] = ["actix_rtc_lots_total", "actix_rtc_lot_packets_total"];
 
@@ -83,6 +85,7 @@ struct Round {
     packets_per_second: f64,
     cores_used: f64,
     lot_size: Option<f64>,
+    send_calls_per_packet: Option<f64>,
     lost_percent: f64,
     latency_ms_p50: Option<f64>,
     latency_ms_p99: Option<f64>,
@@ -119,15 +122,16 @@ fn cases(name: &str, rounds: &[Round], floors: &[Floor]) -> Vec<Case> {
         Case::new(name, "floor", metric, unit, floors.iter().map(value).collect())
     };
     let all = [
-        server("cpu_per_forwarded_packet", "us", |round| Some(round.cpu_us_per_packet)),
-        floor("cpu_per_forwarded_packet", "us", |floor| floor.cpu_us_per_packet),
+        server("cpu_us_per_packet", "us", |round| Some(round.cpu_us_per_packet)),
+        floor("cpu_us_per_packet", "us", |floor| floor.cpu_us_per_packet),
         server("packets_per_second", "1/s", |round| Some(round.packets_per_second)),
         floor("packets_per_second", "1/s", |floor| floor.packets_per_second),
         server("cores_used", "cores", |round| Some(round.cores_used)),
         server("lot_size_mean", "packets", |round| round.lot_size),
+        server("send_calls_per_packet", "calls", |round| round.send_calls_per_packet),
         server("lost", "percent", |round| Some(round.lost_percent)),
-        server("latency_p50", "ms", |round| round.latency_ms_p50),
-        server("latency_p99", "ms", |round| round.latency_ms_p99),
+        server("latency_p50_ms", "ms", |round| round.latency_ms_p50),
+        server("latency_p99_ms", "ms", |round| round.latency_ms_p99),
     ];
     all.into_iter().flatten().collect()
 }
@@ -170,7 +174,8 @@ fn window(server: &Server, load: &mut Running, plan: &Plan) -> Result<Round> {
         cpu_us_per_packet: cpu_us / received,
         packets_per_second: received / elapsed,
         cores_used: cpu_us / 1e6 / elapsed,
-        lot_size: lot_size(&before, &after),
+        lot_size: outgoing_ratio(&before, &after, LOTS),
+        send_calls_per_packet: outgoing_ratio(&before, &after, SENDS),
         lost_percent: 100.0 * lost / (received + lost),
         latency_ms_p50: number("latency_ms_p50"),
         latency_ms_p99: number("latency_ms_p99"),
@@ -185,11 +190,12 @@ fn event(load: &mut Running, patience: Duration, name: &str) -> Result<Value> {
     })
 }
 
-fn lot_size(before: &Scrape, after: &Scrape) -> Option<f64> {
+/// The growth of the second counter for each one of the first, towards the network.
+fn outgoing_ratio(before: &Scrape, after: &Scrape, names: [&str; 2]) -> Option<f64> {
     let out = [("direction", "out")];
     let growth = |name: &str| after.sum(name, &out) - before.sum(name, &out);
-    let [lots, packets] = LOTS.map(growth);
-    (lots > 0.0).then(|| packets / lots)
+    let [ones, others] = names.map(growth);
+    (ones > 0.0).then(|| others / ones)
 }
 
 fn floor(workspace: &Workspace, plan: &Plan) -> Result<Floor> {

@@ -23,7 +23,7 @@ pub struct Arguments {
     pub(super) config: Option<PathBuf>,
 
     /// Address and port of the page and its signalling; port 0 takes any free one [default: 127.0.0.1:8080]
-    #[arg(long, env = "ACTIX_RTC_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "ACTIX_RTC_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket_address)]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
 
@@ -85,12 +85,12 @@ pub struct Arguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_sessions: Option<usize>,
 
-    /// WHIP and WHEP sessions that have not connected yet [default: 500]
+    /// WHIP and WHEP sessions that have not connected yet [default: 1000]
     #[arg(long, env = "ACTIX_RTC_MAX_PENDING", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_pending: Option<usize>,
 
-    /// WHIP and WHEP sessions from one address that have not connected yet [default: 100]
+    /// WHIP and WHEP sessions from one address that have not connected yet [default: 500]
     #[arg(long, env = "ACTIX_RTC_MAX_PENDING_PER_ADDRESS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_pending_per_address: Option<usize>,
@@ -151,4 +151,9 @@ pub struct Arguments {
     #[arg(long, env = "ACTIX_RTC_ENABLE_FAULT_INJECTION", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     enable_fault_injection: Option<bool>,
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let hint = "write an IP address and a port, such as 0.0.0.0:8080 for all addresses, or [::1]:8080";
+    text.parse().map_err(|_| hint.to_owned())
 }

@@ -1,3 +1,5 @@
+//! Tests of the configuration: precedence, and errors that say what to do.
+
 use super::*;
 
 /// Through the layers without the environment's say: none of its variables is set in tests.

@@ -115,7 +115,8 @@ impl Client {
             None => Some(self.join_deadline),
             Some(call) => call.deadline(),
         };
-        own.map_or(self.keepalive.deadline(), |own| own.min(self.keepalive.deadline()))
+        let keepalive = self.keepalive.deadline();
+        own.map_or(keepalive, |own| own.min(keepalive))
     }
 
     fn timeout(&mut self) -> Result<(), End> {

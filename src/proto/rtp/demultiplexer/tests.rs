@@ -1,3 +1,5 @@
+//! Tests of demultiplexing by MID, RID, SSRC and payload type.
+
 use super::*;
 
 fn mid(value: &str) -> Mid {

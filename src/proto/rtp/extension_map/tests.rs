@@ -1,3 +1,5 @@
+//! Tests of header extensions by negotiated ids.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of the RTP header view, with the `rtp` crate as judge.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use webrtc_util::marshal::Unmarshal;

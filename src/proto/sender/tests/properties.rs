@@ -1,3 +1,5 @@
+//! Properties of a sender: no number twice, no gap of its own making.
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
