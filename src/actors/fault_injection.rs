@@ -23,6 +23,8 @@ pub enum FaultTarget {
     RtpReceiver,
     /// Its first `RtpSender` that sends something.
     RtpSender,
+    /// The `UdpSocket`s it receives through, which other peers may share.
+    UdpSocket,
 }
 
 /// Anyone → `PeerConnection`, control: make one of your actors panic. Answers whether there is one.

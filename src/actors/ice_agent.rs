@@ -70,6 +70,8 @@ pub struct IceAgent {
     /// Set after a restart by panic: when the old pair's consent has surely ended.
     inherited_until: Option<Instant>,
     gathered: bool,
+    /// What was told last.
+    round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
 }
 
@@ -85,6 +87,7 @@ impl IceAgent {
             selected: None,
             inherited_until: None,
             gathered: false,
+            round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
     }
@@ -113,6 +116,18 @@ impl IceAgent {
     fn report(&self, event: IceEvent) {
         if let Some(parent) = self.environment.parent.upgrade() {
             parent.do_send(event);
+        }
+    }
+
+    /// Tells the round trip over the selected pair when it differs by more than a quarter.
+    fn report_round_trip(&mut self) {
+        let Some(selected) = self.agent.selected_pair() else { return };
+        let pair = self.agent.pairs().find(|pair| pair.id == selected.id);
+        let Some(measured) = pair.and_then(|pair| pair.counters.current_round_trip) else { return };
+        let is_news = self.round_trip_time.is_none_or(|told| told.abs_diff(measured) > told / 4);
+        if is_news {
+            self.round_trip_time = Some(measured);
+            self.report(IceEvent::RoundTripTime(measured));
         }
     }
 
@@ -165,7 +180,7 @@ impl Actor for IceAgent {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if self.selected.is_some() {
+        if self.selected.is_some() && self.environment.route.connected() {
             // RFC 7675 §5.1: without an agent there is no consent, whatever ended it.
             self.environment.route.do_send(RouteChanged(None));
         }
@@ -194,6 +209,7 @@ impl Supervised for IceAgent {
 impl Driven for IceAgent {
     fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
         let more = self.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
+        let heard = !self.inbox.is_empty();
         for inbound in self.inbox.drain(..) {
             match self.agent.handle_packet(now, inbound.local, inbound.remote, &inbound.payload) {
                 // An indication proves nothing: anyone can send one.
@@ -206,6 +222,9 @@ impl Driven for IceAgent {
                     kit::statistics().drop(drop_reason(rejected), 1);
                 }
             }
+        }
+        if heard {
+            self.report_round_trip();
         }
         more
     }
@@ -298,8 +317,6 @@ impl Handler<CloseIce> for IceAgent {
 
     fn handle(&mut self, _: CloseIce, ctx: &mut Self::Context) {
         self.agent.close();
-        // The security context has ended before (see `close`), and its route with it.
-        self.selected = None;
         ctx.stop();
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         lanes::RtcpCompound,
     },
     messages::{
-        rtp::{ReceivedRtp, SetReceiveParameters, StopReceiver},
+        rtp::{ReceivedRtp, SetReceiveParameters, SetRoundTripTime, StopReceiver},
         track::{MediaLot, TrackRequest},
     },
     proto::{
@@ -49,6 +49,8 @@ pub struct RtpReceiver {
     lot: Vec<RtpPacket>,
     /// Of several simulcast encodings, the one that is handed out, and when it was heard last.
     encoding: Option<(Rid, Instant)>,
+    /// Survives a restart, unlike what the receiver knows of its streams.
+    round_trip_time: Option<Duration>,
 }
 
 impl RtpReceiver {
@@ -70,6 +72,7 @@ impl RtpReceiver {
             inbox_rtcp: Vec::new(),
             lot: Vec::new(),
             encoding: None,
+            round_trip_time: None,
         }
     }
 
@@ -150,6 +153,9 @@ impl Supervised for RtpReceiver {
     fn restarting(&mut self, _: &mut Self::Context) {
         let now = kit::now();
         self.receiver = Receiver::new(now, self.parameters.clone(), StdRng::from_os_rng());
+        if let Some(round_trip_time) = self.round_trip_time {
+            self.receiver.set_round_trip_time(round_trip_time);
+        }
         self.inbox.clear();
         self.inbox_rtcp.clear();
         self.lot.clear();
@@ -200,6 +206,15 @@ impl Handler<SetReceiveParameters> for RtpReceiver {
     fn handle(&mut self, message: SetReceiveParameters, _: &mut Self::Context) {
         self.parameters = message.0.clone();
         self.receiver.set_parameters(message.0);
+    }
+}
+
+impl Handler<SetRoundTripTime> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, message: SetRoundTripTime, _: &mut Self::Context) {
+        self.round_trip_time = Some(message.0);
+        self.receiver.set_round_trip_time(message.0);
     }
 }
 

@@ -1,14 +1,17 @@
 //! `Shard`: one thread's share of the peers. It owns the sockets that its peers share and the queue
 //! of datagrams that leave, and it makes the `PeerConnection` actors of its thread.
 
-use std::{cell::RefCell, io, rc::Rc, task::Context as TaskContext, time::Instant};
+use std::{
+    cell::RefCell, collections::HashMap, io, net::SocketAddr, rc::Rc, task::Context as TaskContext,
+    time::Instant,
+};
 
-use actix::prelude::*;
+use actix::{WeakRecipient, prelude::*};
 
 use crate::{
     actors::{
-        kit::{self, ActorKind, Driven, DropReason, Metered, MeteredContext, Policy},
-        network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, SocketSet},
+        kit::{self, ActorKind, DownReason, Driven, DropReason, Metered, MeteredContext, Policy},
+        network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, Socket, SocketSet},
         peer_connection::{PeerConfig, PeerConnection, PeerEnvironment, PeerHandle},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
@@ -42,27 +45,80 @@ pub struct Attachment {
     pub sockets: SocketSet,
     /// To be found in.
     pub router: Rc<RefCell<Router>>,
-    receiving: Vec<Addr<UdpSocket>>,
+    buffers: Rc<RefCell<ReceiveBuffers>>,
+    /// One per socket, in the order of `sockets`.
+    receiving: RefCell<Vec<Addr<UdpSocket>>>,
+    /// The peers that receive through these sockets, to be told when one is lost.
+    peers: Rc<RefCell<HashMap<PeerKey, WeakRecipient<SocketLost>>>>,
 }
 
 impl Attachment {
     fn bind(port: u16, network: &NetworkConfig, buffers: &Rc<RefCell<ReceiveBuffers>>) -> io::Result<Self> {
-        let sockets = SocketSet::bind(port, network.ipv4, network.ipv6)?;
-        let router = Rc::default();
-        let receiving = sockets
-            .iter()
-            .map(|socket| {
-                let actor = UdpSocket::new(Rc::clone(socket), Rc::clone(&router), Rc::clone(buffers));
-                kit::start(UDP_SOCKET_POLICY, |_| {}, |_| actor)
-            })
-            .collect();
-        Ok(Self { sockets, router, receiving })
+        let attachment = Self {
+            sockets: SocketSet::bind(port, network.ipv4, network.ipv6)?,
+            router: Rc::default(),
+            buffers: Rc::clone(buffers),
+            receiving: RefCell::default(),
+            peers: Rc::default(),
+        };
+        let receiving = attachment.sockets.iter().map(|socket| attachment.receive(socket)).collect();
+        attachment.receiving.replace(receiving);
+        Ok(attachment)
+    }
+
+    /// Starts to receive from a socket. When its actor is lost, so are the peers that rely on it.
+    fn receive(&self, socket: &Rc<Socket>) -> Addr<UdpSocket> {
+        let actor = UdpSocket::new(Rc::clone(socket), Rc::clone(&self.router), Rc::clone(&self.buffers));
+        let (peers, local) = (Rc::clone(&self.peers), socket.local());
+        let down = move |reason: DownReason| {
+            if reason == DownReason::Stopped {
+                return;
+            }
+            let lost: Vec<_> = peers.borrow().values().filter_map(WeakRecipient::upgrade).collect();
+            tracing::error!(%local, ?reason, peers = lost.len(), "a socket's actor is lost");
+            for peer in lost {
+                peer.do_send(SocketLost(local));
+            }
+        };
+        kit::start(UDP_SOCKET_POLICY, down, |_| actor)
+    }
+
+    /// Starts the actors of sockets whose actor was lost anew: the sockets themselves, and their ports,
+    /// have survived. For peers to come; those that were told stay failed.
+    fn revive(&self) {
+        for (socket, actor) in self.sockets.iter().zip(self.receiving.borrow_mut().iter_mut()) {
+            if !actor.connected() {
+                *actor = self.receive(socket);
+            }
+        }
+    }
+
+    /// Tells `peer` when a socket is lost, until [`Self::leave`].
+    pub(super) fn join(&self, key: PeerKey, peer: WeakRecipient<SocketLost>) {
+        self.peers.borrow_mut().insert(key, peer);
+    }
+
+    /// The peer no longer needs the sockets.
+    pub(super) fn leave(&self, key: PeerKey) {
+        self.peers.borrow_mut().remove(&key);
+    }
+
+    #[cfg(feature = "fault-injection")]
+    pub(super) fn boom(&self) {
+        for socket in self.receiving.borrow().iter() {
+            socket.do_send(crate::actors::fault_injection::Boom);
+        }
     }
 }
 
+/// Attachment → `PeerConnection`, control: nothing is received from this local address any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct SocketLost(pub SocketAddr);
+
 impl Drop for Attachment {
     fn drop(&mut self) {
-        for socket in &self.receiving {
+        for socket in self.receiving.borrow().iter() {
             socket.do_send(CloseSocket);
         }
     }
@@ -90,12 +146,20 @@ impl Shard {
         };
         let shard = Self { config, egress: Rc::default(), buffers, shared, next_peer: 1 };
         // A shard that panics has lost its egress queue at most: everything it owns survives.
-        Ok(kit::start(Policy::restarts(3, std::time::Duration::from_secs(10)), |_| {}, |_| shard))
+        let down = |reason: DownReason| {
+            if reason != DownReason::Stopped {
+                tracing::error!(?reason, "a shard is lost: the process is unhealthy");
+            }
+        };
+        Ok(kit::start(Policy::restarts(3, std::time::Duration::from_secs(10)), down, |_| shard))
     }
 
     fn attachment(&self) -> io::Result<Rc<Attachment>> {
         match &self.shared {
-            Some(shared) => Ok(Rc::clone(shared)),
+            Some(shared) => {
+                shared.revive();
+                Ok(Rc::clone(shared))
+            }
             None => Attachment::bind(0, &self.config.network, &self.buffers).map(Rc::new),
         }
     }
@@ -207,3 +271,6 @@ impl Handler<Flush> for Shard {
         self.flush_egress(&mut TaskContext::from_waker(std::task::Waker::noop()));
     }
 }
+
+#[cfg(feature = "fault-injection")]
+crate::actors::fault_injection::impl_boom!(Shard);

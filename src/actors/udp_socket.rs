@@ -168,3 +168,6 @@ impl Handler<CloseSocket> for UdpSocket {
         ctx.stop();
     }
 }
+
+#[cfg(feature = "fault-injection")]
+crate::actors::fault_injection::impl_boom!(UdpSocket);

@@ -1,6 +1,6 @@
 //! The conversation around `IceAgent`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use actix::Message;
 
@@ -55,6 +55,8 @@ pub enum IceEvent {
     GatheringComplete,
     /// The agent's state changed.
     StateChanged(State),
+    /// The round trip over the selected pair, measured by its checks; told when it has changed.
+    RoundTripTime(Duration),
     /// A panic cost the agent its state: it runs with these new credentials and needs an ICE restart.
     RestartNeeded(Credentials),
 }

@@ -1,6 +1,6 @@
 //! The conversations of `RtpReceiver` and `RtpSender` with `DtlsActor` and `PeerConnection`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::Message;
 use bytes::Bytes;
@@ -40,6 +40,11 @@ pub struct SetReceiveParameters(pub ReceiverParameters);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopReceiver;
+
+/// `PeerConnection` → `RtpReceiver`, control: the round trip to the peer, for the pace of NACKs.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetRoundTripTime(pub Duration);
 
 /// `PeerConnection` → `RtpSender`, control: the outcome of a negotiation. `None`: nothing is sent
 /// until the next one.

@@ -3,11 +3,12 @@
 #![cfg(feature = "fault-injection")]
 
 use actix_rtc::{
-    RtcPeerConnectionState, UdpMode,
+    RtcEvents, RtcPeerConnection, RtcPeerConnectionState, UdpMode,
     actors::{
         fault_injection::{FaultTarget, InjectFault},
-        kit::ActorKind,
+        kit::{ActorKind, DropReason},
     },
+    proto::demux::PacketKind,
 };
 
 use crate::{
@@ -105,4 +106,62 @@ fn a_sender_that_keeps_panicking_falls_silent_and_the_connection_stays() {
         }
         assert_eq!(call.sender.connection_state(), RtcPeerConnectionState::Connected);
     });
+}
+
+#[test]
+fn an_agent_that_keeps_panicking_fails_its_connection_and_nothing_more_is_sent() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let camera = Camera::start(&engines, 1).await;
+        let mut call = Call::start(&engines, &camera.track).await;
+        call.next_packets(20).await;
+        for _ in 0..2 {
+            assert!(call.sender.address().send(InjectFault(FaultTarget::IceAgent)).await.unwrap());
+        }
+        wait_for_failure(&call.sender, &mut call.sender_events).await;
+        let unsent = || -> u64 {
+            engines.near.shards().statistics().iter().map(|s| s.drops[DropReason::NoRoute].get()).sum()
+        };
+        let (before, sent_before) = (unsent(), sent(&engines));
+        while unsent() < before + 20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sent(&engines), sent_before, "without an agent there is no consent");
+        engines.shutdown().await;
+    });
+}
+
+#[test]
+fn a_socket_that_keeps_panicking_fails_its_peers_and_serves_those_who_come_after() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let camera = Camera::start(&engines, 1).await;
+        let mut call = Call::start(&engines, &camera.track).await;
+        let mut other = Call::start(&engines, &camera.track).await;
+        // Three times it comes back, and nobody notices.
+        for _ in 0..3 {
+            assert!(call.sender.address().send(InjectFault(FaultTarget::UdpSocket)).await.unwrap());
+            call.next_packets(20).await;
+        }
+        assert_eq!(call.sender.connection_state(), RtcPeerConnectionState::Connected);
+        assert!(call.sender.address().send(InjectFault(FaultTarget::UdpSocket)).await.unwrap());
+        wait_for_failure(&call.sender, &mut call.sender_events).await;
+        wait_for_failure(&other.sender, &mut other.sender_events).await;
+        assert_eq!(call.receiver.connection_state(), RtcPeerConnectionState::Connected, "another socket");
+        let mut next = Call::start(&engines, &camera.track).await;
+        next.next_packets(20).await;
+        engines.shutdown().await;
+    });
+}
+
+async fn wait_for_failure(connection: &RtcPeerConnection, events: &mut RtcEvents) {
+    while connection.connection_state() != RtcPeerConnectionState::Failed {
+        futures_util::StreamExt::next(events).await.expect("the connection has ended");
+    }
+}
+
+/// Media packets handed to the network by the near side.
+fn sent(engines: &Engines) -> u64 {
+    let shards = engines.near.shards().statistics();
+    shards.iter().map(|s| s.traffic_out[PacketKind::Rtp].packets.get()).sum()
 }

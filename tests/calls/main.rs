@@ -12,6 +12,8 @@ mod media;
 mod renegotiation;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod security;
 
 #[cfg(test)]
 mod runner;

@@ -1,11 +1,34 @@
 //! Media from one application to the other.
 
-use actix_rtc::{RtcPeerConnectionState, UdpMode};
+use std::sync::Arc;
+
+use actix_rtc::{
+    RtcPeerConnectionState, UdpMode,
+    actors::kit::{Direction, Label, ShardStatistics},
+    proto::demux::PacketKind,
+};
 
 use crate::{
     call::{Call, Camera, Engines, mark_of},
     run,
 };
+
+/// Every station of the packet path has counted: calls into the kernel, lots, packets.
+fn the_path_is_counted(near: &[Arc<ShardStatistics>], far: &[Arc<ShardStatistics>]) {
+    let of = |shards: &[Arc<ShardStatistics>], count: &dyn Fn(&ShardStatistics) -> u64| -> u64 {
+        shards.iter().map(|statistics| count(statistics)).sum()
+    };
+    assert!(of(near, &|s| s.lots[Direction::Out].batches.get()) > 0);
+    let lots = of(near, &|s| s.lots[Direction::Out].packets.get());
+    assert_eq!(lots, of(near, &|s| s.traffic_out[PacketKind::Rtp].packets.get()));
+    for engine in [near, far] {
+        let received: u64 =
+            PacketKind::ALL.iter().map(|kind| of(engine, &|s| s.traffic_in[*kind].packets.get())).sum();
+        assert_eq!(of(engine, &|s| s.calls[Direction::In].packets.get()), received);
+        assert!(of(engine, &|s| s.calls[Direction::Out].packets.get()) > 0);
+    }
+    assert!(of(far, &|s| s.lots[Direction::In].packets.get()) >= 100);
+}
 
 async fn media_arrives_and_closing_is_noticed(udp: UdpMode) {
     let engines = Engines::start(udp).await;
@@ -20,7 +43,10 @@ async fn media_arrives_and_closing_is_noticed(udp: UdpMode) {
             call.receiver.connection_state() == RtcPeerConnectionState::Closed
         }
     );
+    let shards = [&engines.near, &engines.far].map(|engine| engine.shards().statistics());
+    // When the threads have ended, all numbers belong together.
     engines.shutdown().await;
+    the_path_is_counted(&shards[0], &shards[1]);
 }
 
 #[test]

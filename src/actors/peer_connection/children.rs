@@ -12,8 +12,12 @@ use crate::{
         kit::{self, DownReason, LaneKind, LaneSender, MeteredContext},
         lanes::{RtcpCompound, control_lane, patient_media_lane},
         network::PeerLanes,
+        shard::SocketLost,
     },
-    messages::peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
+    messages::{
+        ice::CloseIce,
+        peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
+    },
     proto::{
         ice::{self, AgentConfig, Credentials, Role},
         jsep::TransceiverId,
@@ -153,6 +157,21 @@ impl Handler<ChildDown> for PeerConnection {
     }
 }
 
+impl Handler<SocketLost> for PeerConnection {
+    type Result = ();
+
+    /// The peer is unreachable: whatever it sends is read by nobody. As with a lost agent, nothing more
+    /// may be sent.
+    fn handle(&mut self, message: SocketLost, _: &mut Self::Context) {
+        self.children.ice.do_send(CloseIce);
+        self.ice_state = ice::State::Failed;
+        self.set_gathering(RtcIceGatheringState::Complete);
+        let sentence = format!("the socket at {} is lost", message.0);
+        self.emit(RtcPeerConnectionEvent::Failure(sentence));
+        self.publish();
+    }
+}
+
 #[cfg(feature = "fault-injection")]
 impl PeerConnection {
     /// Makes a child panic; false when there is none of that kind.
@@ -176,6 +195,7 @@ impl PeerConnection {
                 let Some(sending) = sending else { return false };
                 sending.actor.do_send(Boom);
             }
+            FaultTarget::UdpSocket => self.attachment.boom(),
             FaultTarget::PeerConnection => return false,
         }
         true

@@ -12,7 +12,7 @@ mod reports;
 mod requests;
 mod transceivers;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
@@ -93,12 +93,14 @@ pub struct PeerConnection {
     session: Session,
     children: Children,
     transceivers: Vec<TransceiverActors>,
+    key: PeerKey,
     /// Keeps the sockets for as long as the peer lives.
-    _attachment: Rc<Attachment>,
+    attachment: Rc<Attachment>,
     clock: ClockAnchor,
     offerer: Option<bool>,
     ice_state: ice::State,
     dtls_state: DtlsState,
+    round_trip_time: Option<Duration>,
     gathering: RtcIceGatheringState,
     state: RtcPeerConnectionState,
     gauge: TrackedGauge,
@@ -150,15 +152,18 @@ impl PeerConnection {
             |reason| tracing::debug!(?reason, "peer connection ended"),
             move |ctx| {
                 let children = Children::start(ctx, &config, &environment, credentials);
+                environment.attachment.join(environment.key, ctx.address().downgrade().recipient());
                 let mut connection = Self {
                     session,
                     children,
                     transceivers: Vec::new(),
-                    _attachment: environment.attachment,
+                    key: environment.key,
+                    attachment: environment.attachment,
                     clock: config.clock,
                     offerer: None,
                     ice_state: ice::State::New,
                     dtls_state: DtlsState::New,
+                    round_trip_time: None,
                     gathering: RtcIceGatheringState::New,
                     state: RtcPeerConnectionState::New,
                     gauge: statistics.track(Gauge::ConnectionState(ConnectionLabel::New)),
@@ -232,8 +237,10 @@ impl PeerConnection {
         }
         match (self.ice_state, self.dtls_state) {
             // The peer has said goodbye: what ICE makes of its silence afterwards is no news.
-            (_, DtlsState::Closed) | (ice::State::Closed, _) => RtcPeerConnectionState::Closed,
-            (ice::State::Failed, _) | (_, DtlsState::Failed) => RtcPeerConnectionState::Failed,
+            (_, DtlsState::Closed) => RtcPeerConnectionState::Closed,
+            (ice::State::Failed | ice::State::Closed, _) | (_, DtlsState::Failed) => {
+                RtcPeerConnectionState::Failed
+            }
             (ice::State::Disconnected, _) => RtcPeerConnectionState::Disconnected,
             (ice::State::Connected | ice::State::Completed, DtlsState::Connected) => {
                 RtcPeerConnectionState::Connected
@@ -277,6 +284,7 @@ impl Actor for PeerConnection {
         if !self.closing {
             self.abandon();
         }
+        self.attachment.leave(self.key);
         self.snapshot.lock().ended = true;
         self.snapshot.notify();
     }

@@ -14,7 +14,9 @@ use crate::{
         dtls::{DetachReceiver, DetachSender, StartDtls},
         ice::{AddRemoteCandidate, EndOfRemoteCandidates, RestartIce, SetRemoteIce},
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent, RtcTrackEvent},
-        rtp::{SetReceiveParameters, SetSendParameters, StopReceiver, StopSender, SwapTrack},
+        rtp::{
+            SetReceiveParameters, SetRoundTripTime, SetSendParameters, StopReceiver, StopSender, SwapTrack,
+        },
     },
     proto::{
         dtls, ice,
@@ -128,6 +130,9 @@ impl PeerConnection {
             let track_id = transceiver.remote_track_id().unwrap_or_default();
             let receiving =
                 Receiving::start(&parent, actors.id, transceiver.kind(), track_id, &self.children, cname);
+            if let Some(round_trip_time) = self.round_trip_time {
+                receiving.actor.do_send(SetRoundTripTime(round_trip_time));
+            }
             let event = RtcTrackEvent {
                 track: receiving.track.clone(),
                 transceiver: actors.id,

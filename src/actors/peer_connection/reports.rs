@@ -6,8 +6,9 @@ use crate::{
         dtls::DtlsEvent,
         ice::IceEvent,
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
+        rtp::SetRoundTripTime,
     },
-    proto::jsep::IceParameters,
+    proto::{ice, jsep::IceParameters},
 };
 use actix::prelude::*;
 
@@ -28,9 +29,18 @@ impl Handler<IceEvent> for PeerConnection {
                 self.set_gathering(RtcIceGatheringState::Complete);
                 self.emit(RtcPeerConnectionEvent::IceCandidate(None));
             }
+            // Only this side closes the agent, and knows why.
+            IceEvent::StateChanged(ice::State::Closed) => return,
             IceEvent::StateChanged(state) => {
                 self.ice_state = state;
                 self.emit(RtcPeerConnectionEvent::IceConnectionStateChange(state));
+            }
+            IceEvent::RoundTripTime(measured) => {
+                self.round_trip_time = Some(measured);
+                for receiving in self.transceivers.iter().filter_map(|actors| actors.receiver.as_ref()) {
+                    receiving.actor.do_send(SetRoundTripTime(measured));
+                }
+                return;
             }
             IceEvent::RestartNeeded(credentials) => {
                 self.children.local_ufrag = credentials.ufrag.clone();

@@ -182,7 +182,20 @@ fn a_codec_that_this_leg_does_not_have_is_dropped() {
     let mut scene = Scene::new(MediaKind::Video);
     let other = RtpPacket { codec: codec(98, "VP9", 90_000, None).key(), ..key(scene.now, 1) };
     assert_eq!(scene.forward(&other, 1), None);
-    assert_eq!(scene.sender.statistics().packets_dropped, 1);
+    let statistics = scene.sender.statistics();
+    assert_eq!((statistics.packets_dropped, statistics.packets_without_codec), (1, 1));
+}
+
+#[test]
+fn drops_are_told_apart() {
+    let mut scene = Scene::new(MediaKind::Video);
+    assert_eq!(scene.forward(&delta(scene.now, 1), 1), None, "waits for a key frame");
+    scene.forward(&key(scene.now, 2), 1).expect("sent");
+    scene.sender.switch_source(scene.now, 2);
+    scene.forward(&key(scene.now, 100), 2).expect("sent");
+    assert_eq!(scene.forward(&delta(scene.now, 3), 1), None, "replaced");
+    let statistics = scene.sender.statistics();
+    assert_eq!((statistics.packets_dropped, statistics.packets_of_replaced_source), (2, 1));
 }
 
 #[test]
