@@ -132,7 +132,7 @@ impl HttpSessions {
         let session = HttpSession {
             deadline,
             _counted: parts.app.metrics.http_session(protocol.as_str()),
-            listed: listed,
+            listed,
             parts,
         };
         tracing::info!(protocol = protocol.as_str(), room = ?session.parts.seat.room(), "session begins");
