@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_shard_survives_three_panics_and_its_loss_shows() {
-        actix_rt::System::new().block_on(async {
+        System::new().block_on(async {
             let config = ShardConfig { udp: UdpMode::Shared { port: 0 }, network: NetworkConfig::default() };
             let shard = Shard::start(config).unwrap();
             let ports = shard.send(LocalPorts).await.unwrap();
