@@ -18,7 +18,7 @@ use crate::proto::demux::PacketKind;
 use crate::actors::kit::{
     ActorKind, ActorStatistics, ConnectionLabel, Counter, DURATION_BOUNDS, Direction, DropReason, DtlsLabel,
     Gauge, Histogram, IceLabel, Label, LaneKind, LaneStatistics, MailboxTotals, ShardLabel, ShardStatistics,
-    all_statistics, mailbox_totals, now,
+    all_statistics, lane_depth, mailbox_totals, now,
 };
 
 /// Registers a [`Collector`]. Fails if the registry has one already.
@@ -315,6 +315,16 @@ static METRICS: &[Metric] = &[
         "Messages dropped unhandled: the actor had ended, or the asker had given up.",
     ),
     // Lanes.
+    gauge(
+        "actix_rtc_lane_depth",
+        &["lane"],
+        Source::Process(|_, series| {
+            for kind in LaneKind::ALL {
+                series.number(&[kind.as_str()], lane_depth(*kind) as f64);
+            }
+        }),
+        "Packets that wait in lanes.",
+    ),
     counter(
         "actix_rtc_lane_packets_pushed_total",
         LANE,

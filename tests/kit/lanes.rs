@@ -10,7 +10,7 @@ use std::{
 use actix::prelude::*;
 use actix_rtc::actors::kit::{
     ActorKind, DEFAULT_DEADLINE, Driven, DropReason, INPUT_BUDGET, LaneKind, LaneReceiver, Metered,
-    MeteredContext, Policy, ask, drive, lane, now, start, statistics,
+    MeteredContext, Policy, ask, drive, lane, lane_depth, now, start, statistics,
 };
 use bytes::Bytes;
 
@@ -37,6 +37,20 @@ fn a_full_lane_drops_the_oldest_and_marks_the_gap() {
     let counted = &statistics().lanes[LaneKind::SenderMedia];
     assert_eq!((counted.pushed.get(), counted.taken.get(), counted.dropped_full.get()), (6, 4, 2));
     assert_eq!(statistics().drops[DropReason::LaneFull].get(), 2);
+}
+
+#[test]
+fn a_lane_that_nobody_empties_is_seen_to_fill_and_its_end_takes_it_off() {
+    // No other test uses this kind: the depth is counted over the whole process.
+    let depth = || lane_depth(LaneKind::Relay);
+    let (sender, receiver) = lane::<Bytes>(LaneKind::Relay, 4, None);
+    sender.push_all(now(), (0..6).map(|_| Bytes::from_static(b"x")));
+    assert_eq!(depth(), 4);
+    assert_eq!(take(&receiver, now(), 1).0.len(), 1);
+    assert_eq!(depth(), 3);
+    drop(receiver);
+    sender.push(now(), Bytes::new());
+    assert_eq!(depth(), 0);
 }
 
 #[test]

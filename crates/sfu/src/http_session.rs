@@ -132,7 +132,7 @@ impl HttpSessions {
         let session = HttpSession {
             deadline,
             _counted: parts.app.metrics.http_session(protocol.as_str()),
-            _listed: listed,
+            listed: listed,
             parts,
         };
         tracing::info!(protocol = protocol.as_str(), room = ?session.parts.seat.room(), "session begins");
@@ -189,7 +189,7 @@ struct HttpSession {
     /// The connection must be (again) connected by then.
     deadline: Option<Instant>,
     _counted: Counted,
-    _listed: Listed,
+    listed: Listed,
 }
 
 impl HttpSession {
@@ -217,7 +217,9 @@ impl HttpSession {
             }
         };
         tracing::info!(room = ?self.parts.seat.room(), reason, "session ends");
-        let SessionParts { participant, seat, guard, .. } = self.parts;
+        let Self { parts: SessionParts { participant, seat, guard, .. }, listed, .. } = self;
+        // Before the room is told: whoever hears there that it is over must not find it here.
+        drop(listed);
         drop(seat);
         participant.close().await;
         drop(guard);

@@ -9,7 +9,10 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     task::{Context, Waker},
     time::{Duration, Instant},
 };
@@ -19,7 +22,7 @@ use parking_lot::Mutex;
 use smallvec::{Array, SmallVec};
 
 use super::{
-    kind::{DropReason, LaneKind},
+    kind::{DropReason, Label, LaneKind},
     stats::{Statistics, statistics},
 };
 
@@ -165,6 +168,7 @@ impl<T: Weight> LaneSender<T> {
         let mut fallen: SmallVec<[Entry<T>; 4]> = SmallVec::new();
         let waker = {
             let mut queue = self.begin.shared.queue.lock();
+            let before = queue.weight;
             for item in items {
                 let weight = item.weight().max(1);
                 if queue.closed {
@@ -173,6 +177,7 @@ impl<T: Weight> LaneSender<T> {
                 }
                 self.begin.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
             }
+            self.begin.shared.count_depth(before, queue.weight);
             if queue.items.is_empty() { None } else { queue.waker.take() }
         };
         if let Some(waker) = waker {
@@ -184,7 +189,23 @@ impl<T: Weight> LaneSender<T> {
     }
 }
 
+/// Packets that wait in all lanes of each kind of this process. Not single-writer: the two ends of a
+/// lane can be on different threads, and a lane whose receiver is stuck must be seen to fill.
+static DEPTHS: [AtomicI64; LaneKind::ALL.len()] = [const { AtomicI64::new(0) }; LaneKind::ALL.len()];
+
+/// Packets that wait now in all lanes of this kind.
+pub fn lane_depth(kind: LaneKind) -> i64 {
+    DEPTHS[kind.index()].load(Ordering::Relaxed)
+}
+
 impl<T> Shared<T> {
+    /// Notes that the lane's weight has changed.
+    fn count_depth(&self, before: usize, after: usize) {
+        if before != after {
+            DEPTHS[self.kind.index()].fetch_add(after as i64 - before as i64, Ordering::Relaxed);
+        }
+    }
+
     fn append(&self, queue: &mut Queue<T>, entry: Entry<T>, fallen: &mut SmallVec<[Entry<T>; 4]>) {
         queue.pushed += entry.weight as u64;
         queue.weight += entry.weight;
@@ -267,6 +288,7 @@ impl<T> LaneReceiver<T> {
         let statistics = statistics();
         let wait = &statistics.lanes[shared.kind].wait;
         let mut queue = shared.queue.lock();
+        let before = queue.weight;
         while let Some(front) = queue.items.front() {
             let waited = now.saturating_duration_since(front.pushed);
             let too_old = shared.max_age.is_some_and(|max_age| waited > max_age);
@@ -291,7 +313,9 @@ impl<T> LaneReceiver<T> {
         }
         counts.pushed = std::mem::take(&mut queue.pushed);
         counts.dropped_full = std::mem::take(&mut queue.dropped_full);
+        let after = queue.weight;
         drop(queue);
+        shared.count_depth(before, after);
         if counts.pushed + counts.taken + counts.dropped_age > 0 {
             shared.settle(&statistics, &counts);
         }
@@ -327,7 +351,9 @@ impl<T> Shared<T> {
             return;
         }
         let left = std::mem::take(&mut queue.items);
-        let lost = std::mem::take(&mut queue.weight) as u64;
+        let waiting = std::mem::take(&mut queue.weight);
+        self.count_depth(waiting, 0);
+        let lost = waiting as u64;
         queue.waker = None;
         let counts = Counts {
             pushed: std::mem::take(&mut queue.pushed),

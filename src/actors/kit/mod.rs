@@ -36,7 +36,7 @@ pub use self::{
     driver::{Driven, INPUT_BUDGET, drive},
     guard::start,
     kind::{ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind},
-    lane::{LaneReceiver, LaneSender, Weight, lane},
+    lane::{LaneReceiver, LaneSender, Weight, lane, lane_depth},
     metered::{MAILBOX_BUDGET, Metered, MeteredContext},
     policy::{DownReason, Policy},
     probe::{Inbox, Probe},
