@@ -15,14 +15,16 @@ pub(crate) struct FanOut {
 }
 
 impl FanOut {
-    /// Adds a subscription; `false` when there are too many.
-    pub(crate) fn subscribe(&mut self, id: SubscriptionId, sink: Arc<dyn MediaSink>) -> bool {
+    /// Adds a subscription. One too many is refused: its stream ends at once, as its sink is dropped.
+    pub(crate) fn subscribe(&mut self, id: SubscriptionId, sink: Arc<dyn MediaSink>) {
         self.sinks.retain(|(known, sink)| *known != id && !sink.is_closed());
         if self.sinks.len() == MAX_SUBSCRIPTIONS {
-            return false;
+            return tracing::warn!(
+                limit = MAX_SUBSCRIPTIONS,
+                "a track has too many subscribers: one is refused"
+            );
         }
         self.sinks.push((id, sink));
-        true
     }
 
     pub(crate) fn unsubscribe(&mut self, id: SubscriptionId) {
@@ -43,5 +45,30 @@ impl FanOut {
         if closed {
             self.sinks.retain(|(_, sink)| !sink.is_closed());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::{
+        kit::LaneKind,
+        lanes::{SharedLot, media_lane},
+    };
+
+    #[test]
+    fn subscriptions_are_bounded_and_the_closed_ones_make_room() {
+        let mut fan_out = FanOut::default();
+        let mut readers = Vec::new();
+        for _ in 0..=MAX_SUBSCRIPTIONS {
+            let (sender, reader) = media_lane::<SharedLot>(LaneKind::SenderMedia);
+            fan_out.subscribe(SubscriptionId::next(), Arc::new(sender));
+            readers.push(reader);
+        }
+        assert_eq!(fan_out.sinks.len(), MAX_SUBSCRIPTIONS);
+        assert!(readers.last().is_some_and(|reader| reader.is_abandoned()), "the refused one is told");
+        readers.truncate(2);
+        fan_out.push(Instant::now(), MediaLot { packets: Vec::new(), gap: false });
+        assert_eq!(fan_out.sinks.len(), 2);
     }
 }

@@ -189,11 +189,7 @@ impl Handler<TrackRequest> for RtpReceiver {
 
     fn handle(&mut self, message: TrackRequest, _: &mut Self::Context) {
         match message {
-            TrackRequest::Subscribe { id, sink } => {
-                if !self.fan_out.subscribe(id, sink) {
-                    tracing::warn!(section = self.parameters.cname, "too many subscribers of one track");
-                }
-            }
+            TrackRequest::Subscribe { id, sink } => self.fan_out.subscribe(id, sink),
             TrackRequest::Unsubscribe(id) => self.fan_out.unsubscribe(id),
             TrackRequest::KeyFrame => self.request_key_frame(kit::now()),
         }

@@ -274,3 +274,25 @@ impl Handler<Flush> for Shard {
 
 #[cfg(feature = "fault-injection")]
 crate::actors::fault_injection::impl_boom!(Shard);
+
+#[cfg(all(test, feature = "fault-injection"))]
+mod tests {
+    use super::*;
+    use crate::actors::fault_injection::Boom;
+
+    #[test]
+    fn a_shard_survives_three_panics_and_its_loss_shows() {
+        System::new().block_on(async {
+            let config = ShardConfig { udp: UdpMode::Shared { port: 0 }, network: NetworkConfig::default() };
+            let shard = Shard::start(config).unwrap();
+            let ports = shard.send(LocalPorts).await.unwrap();
+            for _ in 0..3 {
+                assert!(shard.send(Boom).await.is_err());
+                assert_eq!(shard.send(LocalPorts).await.unwrap(), ports, "it comes back with its sockets");
+            }
+            assert!(shard.send(Boom).await.is_err());
+            assert!(shard.send(LocalPorts).await.is_err());
+            assert!(!shard.connected());
+        });
+    }
+}

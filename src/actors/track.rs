@@ -77,9 +77,7 @@ impl Handler<TrackRequest> for LocalTrack {
 
     fn handle(&mut self, message: TrackRequest, _: &mut Self::Context) {
         match message {
-            TrackRequest::Subscribe { id, sink } => {
-                self.fan_out.subscribe(id, sink);
-            }
+            TrackRequest::Subscribe { id, sink } => self.fan_out.subscribe(id, sink),
             TrackRequest::Unsubscribe(id) => self.fan_out.unsubscribe(id),
             TrackRequest::KeyFrame => self.key_frame_wanted.notify_one(),
         }

@@ -115,6 +115,12 @@ impl RtcEngine {
         &self.inner.shards
     }
 
+    /// Whether every shard can make connections and send for them. False after a shutdown, and when a
+    /// shard has panicked more often than its policy forgives: then only a new process helps.
+    pub fn is_healthy(&self) -> bool {
+        self.inner.shards.is_running() && self.inner.actors.iter().all(Addr::connected)
+    }
+
     /// The certificate that connections show unless they have their own.
     pub fn certificate(&self) -> &Certificate {
         &self.inner.certificate

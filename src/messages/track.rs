@@ -108,7 +108,9 @@ impl MediaStreamTrack {
 
     /// Sends `request` to the track's actor; a track that has ended ignores it.
     pub fn request(&self, request: TrackRequest) {
-        self.requests.do_send(request);
+        if self.is_live() {
+            self.requests.do_send(request);
+        }
     }
 }
 

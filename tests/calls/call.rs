@@ -9,6 +9,7 @@ use actix_rtc::{
     proto::rtp::{CodecKey, CodecParameters, Extensions, RtpPacket},
 };
 use futures_util::StreamExt;
+use tokio::sync::watch;
 
 /// Two engines: a socket tells its peers apart by their addresses, so the two ends of a call can't
 /// share one, and of two calls between the same sockets one would get the other's packets. The far
@@ -162,4 +163,49 @@ fn frame(number: u64, mark: u8, key_frame: bool) -> RtpPacket {
 /// Which camera filmed a received packet.
 pub(crate) fn mark_of(packet: &RtpPacket) -> u8 {
     packet.payload[11]
+}
+
+/// Reads a track all the time, as an application does: packets that nobody reads for 100 ms are dropped.
+pub(crate) struct Viewer {
+    seen: watch::Receiver<Seen>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    packets: u64,
+    missing: u64,
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Viewer {
+    pub(crate) fn start(mut packets: TrackPackets) -> Self {
+        let (tell, seen) = watch::channel(Seen::default());
+        let task = tokio::spawn(async move {
+            let mut last = None;
+            while let Some(lot) = packets.next().await {
+                tell.send_modify(|seen| {
+                    for packet in &lot.packets {
+                        let expected = last.map_or(packet.sequence_number, |last: u64| last + 1);
+                        seen.missing += packet.sequence_number.abs_diff(expected);
+                        seen.packets += 1;
+                        last = Some(packet.sequence_number);
+                    }
+                });
+            }
+        });
+        Self { seen, task }
+    }
+
+    /// Waits for `count` more packets, and asserts that none was ever missing.
+    pub(crate) async fn sees(&mut self, count: u64) {
+        let enough = self.seen.borrow().packets + count;
+        let seen = *self.seen.wait_for(|seen| seen.packets >= enough).await.expect("the track has ended");
+        assert_eq!(seen.missing, 0, "media never stops: {seen:?}");
+    }
 }

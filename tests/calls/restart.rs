@@ -3,7 +3,7 @@
 use actix_rtc::{RtcPeerConnection, RtcPeerConnectionState, UdpMode};
 
 use crate::{
-    call::{Call, Camera, Engines, negotiate},
+    call::{Call, Camera, Engines, Viewer, negotiate},
     run,
 };
 
@@ -15,28 +15,19 @@ fn ufrag(connection: &RtcPeerConnection) -> String {
 }
 
 /// One exchange that restarts ICE, and what must hold during and after it.
-async fn restart(call: &mut Call, by_sender: bool) {
-    let before = (ufrag(&call.sender), ufrag(&call.receiver));
-    let (offerer, answerer) = match by_sender {
-        true => (call.sender.clone(), call.receiver.clone()),
-        false => (call.receiver.clone(), call.sender.clone()),
-    };
+async fn restart(offerer: &RtcPeerConnection, answerer: &RtcPeerConnection, viewer: &mut Viewer) {
+    let before = (ufrag(offerer), ufrag(answerer));
     offerer.restart_ice().await.unwrap();
-    let number = call.next_packets(1).await[0].sequence_number;
-    negotiate(&offerer, &answerer).await;
-    assert_ne!(ufrag(&call.sender), before.0, "both sides have new credentials");
-    assert_ne!(ufrag(&call.receiver), before.1, "both sides have new credentials");
-    for connection in [&call.sender, &call.receiver] {
+    negotiate(offerer, answerer).await;
+    assert_ne!(ufrag(offerer), before.0, "both sides have new credentials");
+    assert_ne!(ufrag(answerer), before.1, "both sides have new credentials");
+    for connection in [offerer, answerer] {
         let description = connection.local_description().unwrap();
         assert!(description.sdp.contains("a=candidate:"), "a restart gathers anew: {}", description.sdp);
     }
     // The pair of before carries media until the new one is nominated, which is on the way meanwhile.
-    let packets = call.next_packets(200).await;
-    assert_eq!(packets[0].sequence_number, number + 1);
-    for pair in packets.windows(2) {
-        assert_eq!(pair[1].sequence_number, pair[0].sequence_number + 1, "media never stops");
-    }
-    for connection in [&call.sender, &call.receiver] {
+    viewer.sees(200).await;
+    for connection in [offerer, answerer] {
         assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
     }
 }
@@ -44,11 +35,15 @@ async fn restart(call: &mut Call, by_sender: bool) {
 async fn media_survives_restarts(udp: UdpMode) {
     let engines = Engines::start(udp).await;
     let camera = Camera::start(&engines, 1).await;
-    let mut call = Call::start(&engines, &camera.track).await;
-    call.next_packets(20).await;
+    let call = Call::start(&engines, &camera.track).await;
+    let mut viewer = Viewer::start(call.packets);
+    viewer.sees(20).await;
     for by_sender in [true, false, false, true] {
         println!("restart by the sender: {by_sender}");
-        restart(&mut call, by_sender).await;
+        match by_sender {
+            true => restart(&call.sender, &call.receiver, &mut viewer).await,
+            false => restart(&call.receiver, &call.sender, &mut viewer).await,
+        }
     }
     engines.shutdown().await;
 }
@@ -80,7 +75,8 @@ fn a_connection_whose_agent_panicked_connects_again_without_a_gap() {
         for on_sender in [true, false] {
             println!("panic on the sender's side: {on_sender}");
             let mut call = Call::start(&engines, &camera.track).await;
-            let mut number = call.next_packets(20).await.pop().unwrap().sequence_number;
+            let mut viewer = Viewer::start(call.packets);
+            viewer.sees(20).await;
             let victim = if on_sender { call.sender.clone() } else { call.receiver.clone() };
             let before = ufrag(&victim);
             assert!(victim.address().send(InjectFault(FaultTarget::IceAgent)).await.unwrap());
@@ -97,10 +93,7 @@ fn a_connection_whose_agent_panicked_connects_again_without_a_gap() {
                     *connection == RtcPeerConnectionState::Connected
                         && matches!(ice, ice::State::Connected | ice::State::Completed)
                 });
-                for packet in call.next_packets(20).await {
-                    assert_eq!(packet.sequence_number, number + 1, "media never stops");
-                    number = packet.sequence_number;
-                }
+                viewer.sees(20).await;
             }
             call.sender.close().await;
             call.receiver.close().await;
