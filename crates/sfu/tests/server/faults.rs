@@ -57,7 +57,7 @@ fn a_receiver_that_panics_too_often_ends_its_track_for_all() {
         let id = joined["participant"]["id"].as_str().unwrap();
         // Five restarts are forgiven within ten seconds.
         for _ in 0..6 {
-            panic_in(&server, &format!("rtp_receiver&participant={id}"));
+            panic_when_connected(&server, &format!("rtp_receiver&participant={id}"));
         }
         assert_eq!(ann.expect("participant-updated")["participant"]["tracks"], json!([]));
     });
