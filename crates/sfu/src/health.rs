@@ -11,8 +11,11 @@ use crate::app::App;
 /// Shards show themselves four times a second: one that has not for so long is stuck.
 const PROGRESS_AGE_MAX: Duration = Duration::from_secs(5);
 
-/// `GET /healthz`: 200 while every thread that carries media makes progress.
-pub(crate) async fn alive() -> HttpResponse {
+/// `GET /healthz`: 200 while every thread that carries media makes progress and no shard is lost.
+pub(crate) async fn alive(app: Data<App>) -> HttpResponse {
+    if !app.rooms.engine().is_healthy() {
+        return HttpResponse::ServiceUnavailable().json(json!({"status": "a shard is lost"}));
+    }
     let now = kit::now();
     let stuck: Vec<usize> = kit::all_statistics()
         .iter()
