@@ -1,6 +1,6 @@
 //! Calls through the server, with the library as the peer.
 
-use actix_rtc::{MediaKind, RtcRtpTransceiverDirection as Direction};
+use actix_rtc::{MediaKind, RtcPeerConnectionState, RtcRtpTransceiverDirection as Direction};
 use serde_json::json;
 
 use crate::{
@@ -292,4 +292,30 @@ fn a_section_that_ends_takes_its_track_with_it_and_gets_a_new_name_later() {
         assert_eq!(ended, &json!([]));
         assert_ne!(first[0]["id"], anew[0]["id"]);
     });
+}
+
+#[test]
+fn shutting_down_hangs_up_on_every_peer() {
+    let mut server = TestServer::start();
+    run(async {
+        let engine = engine().await;
+        let video = Source::start(&engine, MediaKind::Video, VIDEO_MARK).await;
+        let (mut ann, _) = Socket::join(server.address, "demo", "Ann");
+        let mut on_socket = Peer::new(&engine).await;
+        on_socket.add(MediaKind::Video, Some(&video.track)).await;
+        on_socket.negotiate(&mut ann, 1, json!({})).await;
+        let mut by_http = Peer::new(&engine).await;
+        by_http.add(MediaKind::Video, Some(&video.track)).await;
+        assert_eq!(by_http.call(server.address, "/whip/demo").await.status, 201);
+        on_socket.connected().await;
+        by_http.connected().await;
+        server.begin_shutdown();
+        // By close_notify: of mere silence ICE would make `failed`, after half a minute.
+        on_socket.closed().await;
+        by_http.closed().await;
+        for peer in [&on_socket, &by_http] {
+            assert_eq!(peer.connection.connection_state(), RtcPeerConnectionState::Closed);
+        }
+    });
+    server.wait();
 }
