@@ -154,7 +154,8 @@ fn a_connection_that_nobody_waits_for_any_more_ends_by_itself() {
         };
         for _ in 0..20 {
             let mut making = Box::pin(RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)));
-            assert!(making.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            // Ready already only where the shard was quicker than this thread: then its handle is dropped.
+            let _ = making.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             drop(making);
         }
         // The last one is awaited, so that the requests before it have been handled.
