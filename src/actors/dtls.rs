@@ -264,7 +264,7 @@ impl DtlsActor {
     }
 
     fn take_events(&mut self) {
-        // An alert that explains the end must leave before the session goes.
+        // Records first: an alert that explains the end must leave before the session goes.
         self.send_records();
         while let Phase::Running(session) = &mut self.phase {
             let Some(event) = session.poll_event() else { return };
@@ -332,7 +332,6 @@ impl Driven for DtlsActor {
 
     fn flush(&mut self, _: Instant, _: &mut Self::Context) {
         self.take_events();
-        self.send_records();
     }
 
     fn deadline(&self) -> Option<Instant> {

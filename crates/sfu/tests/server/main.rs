@@ -1,17 +1,26 @@
 //! The server as its clients see it: real sockets on loopback, one server per test.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
-
-#[cfg(feature = "fault-injection")]
+#[cfg(all(test, feature = "fault-injection"))]
 mod faults;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
 mod https;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
 mod peer;
+#[cfg(test)]
 mod program;
+#[cfg(test)]
 mod rooms;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod signalling;
+#[cfg(test)]
 mod socket;
+#[cfg(test)]
 mod web;
