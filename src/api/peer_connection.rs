@@ -66,24 +66,24 @@ impl RtcPeerConnection {
     /// A connection on the [global engine](RtcEngine::global).
     ///
     /// # Errors
-    /// [`RtcError::Operation`] when the engine can't be started or no socket can be bound.
+    /// [`RtcError::OperationError`] when the engine can't be started or no socket can be bound.
     pub async fn new(configuration: RtcConfiguration) -> Result<Self, RtcError> {
         let engine = RtcEngine::global()
             .await
-            .map_err(|error| RtcError::Operation(format!("the engine can't be started: {error}")))?;
+            .map_err(|error| RtcError::OperationError(format!("the engine can't be started: {error}")))?;
         Self::on(&engine, configuration).await
     }
 
     /// A connection on this engine.
     ///
     /// # Errors
-    /// [`RtcError::InvalidAccess`] when the configuration names a shard that does not exist,
-    /// [`RtcError::Operation`] when no socket can be bound, [`RtcError::Gone`] after a shutdown.
+    /// [`RtcError::InvalidAccessError`] when the configuration names a shard that does not exist,
+    /// [`RtcError::OperationError`] when no socket can be bound, [`RtcError::Gone`] after a shutdown.
     pub async fn on(engine: &RtcEngine, configuration: RtcConfiguration) -> Result<Self, RtcError> {
         let shard = configuration.shard.unwrap_or_else(|| engine.shards().least_loaded());
         let actor = engine
             .shard(shard)
-            .ok_or_else(|| RtcError::InvalidAccess(format!("the engine has no shard {shard}")))?;
+            .ok_or_else(|| RtcError::InvalidAccessError(format!("the engine has no shard {shard}")))?;
         let config = PeerConfig {
             certificate: configuration.certificate.unwrap_or_else(|| engine.certificate().clone()),
             ice_lite: configuration.ice_lite,
@@ -108,7 +108,7 @@ impl RtcPeerConnection {
     /// W3C `createOffer`.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn create_offer(&self, options: OfferOptions) -> Result<RtcSessionDescription, RtcError> {
         Ok(ask(&self.inner.address, CreateOffer(options)).await??.into())
     }
@@ -116,7 +116,7 @@ impl RtcPeerConnection {
     /// W3C `createAnswer`.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] unless a remote offer waits for an answer.
+    /// [`RtcError::InvalidStateError`] unless a remote offer waits for an answer.
     pub async fn create_answer(&self) -> Result<RtcSessionDescription, RtcError> {
         Ok(ask(&self.inner.address, CreateAnswer).await??.into())
     }
@@ -125,7 +125,7 @@ impl RtcPeerConnection {
     /// Returns at once: candidates follow as events and in [`Self::local_description`].
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] in the wrong signalling state, [`RtcError::InvalidModification`] for
+    /// [`RtcError::InvalidStateError`] in the wrong signalling state, [`RtcError::InvalidModificationError`] for
     /// a description that was not made by this connection.
     pub async fn set_local_description(
         &self,
@@ -137,8 +137,8 @@ impl RtcPeerConnection {
     /// W3C `setRemoteDescription`.
     ///
     /// # Errors
-    /// [`RtcError::Syntax`] with line and reason for a malformed description,
-    /// [`RtcError::InvalidState`] in the wrong signalling state, [`RtcError::InvalidAccess`] for one
+    /// [`RtcError::SyntaxError`] with line and reason for a malformed description,
+    /// [`RtcError::InvalidStateError`] in the wrong signalling state, [`RtcError::InvalidAccessError`] for one
     /// that can't be applied.
     pub async fn set_remote_description(&self, description: RtcSessionDescription) -> Result<(), RtcError> {
         ask(&self.inner.address, SetRemoteDescription(description.into())).await?
@@ -147,7 +147,7 @@ impl RtcPeerConnection {
     /// W3C `addIceCandidate`; `None` or an empty candidate: the peer has no more.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] without a remote description, [`RtcError::Operation`] for a
+    /// [`RtcError::InvalidStateError`] without a remote description, [`RtcError::OperationError`] for a
     /// candidate that belongs to no section.
     pub async fn add_ice_candidate(&self, candidate: Option<RtcIceCandidateInit>) -> Result<(), RtcError> {
         ask(&self.inner.address, AddIceCandidate(candidate.map(Into::into))).await?
@@ -156,7 +156,7 @@ impl RtcPeerConnection {
     /// W3C `addTrack`: sends `track`, on a transceiver of its kind that sends nothing yet or a new one.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn add_track(
         &self,
         track: &MediaStreamTrack,
@@ -169,7 +169,7 @@ impl RtcPeerConnection {
     /// W3C `addTransceiver`.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn add_transceiver(
         &self,
         kind: MediaKind,

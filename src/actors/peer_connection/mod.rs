@@ -132,7 +132,7 @@ impl PeerConnection {
         let fingerprint = config
             .certificate
             .fingerprint(HashAlgorithm::Sha256)
-            .map_err(|error| RtcError::Operation(error.to_string()))?;
+            .map_err(|error| RtcError::OperationError(error.to_string()))?;
         let ice = IceParameters {
             ufrag: credentials.ufrag.clone(),
             password: credentials.password.clone(),

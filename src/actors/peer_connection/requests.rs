@@ -16,26 +16,8 @@ use crate::{
         rtp::SwapTrack,
         track::MediaStreamTrack,
     },
-    proto::jsep::{
-        CandidateInit, Description, JsepError, OfferOptions, SdpType, SignalingState, TransceiverId,
-    },
+    proto::jsep::{CandidateInit, Description, OfferOptions, SdpType, SignalingState, TransceiverId},
 };
-
-impl From<JsepError> for RtcError {
-    fn from(error: JsepError) -> Self {
-        let sentence = error.to_string();
-        match error {
-            JsepError::Syntax { line, .. } => Self::Syntax { line, reason: sentence },
-            error => match error.name() {
-                "InvalidStateError" => Self::InvalidState(sentence),
-                "InvalidAccessError" => Self::InvalidAccess(sentence),
-                "InvalidModificationError" => Self::InvalidModification(sentence),
-                "TypeError" => Self::Type(sentence),
-                _ => Self::Operation(sentence),
-            },
-        }
-    }
-}
 
 impl PeerConnection {
     fn actors(&mut self, id: TransceiverId) -> &mut TransceiverActors {
@@ -184,14 +166,14 @@ impl Handler<ReplaceTrack> for PeerConnection {
         let transceiver = self
             .session
             .transceiver(message.id)
-            .ok_or_else(|| RtcError::InvalidAccess(format!("there is no transceiver {}", message.id)))?;
+            .ok_or_else(|| RtcError::InvalidAccessError(format!("there is no transceiver {}", message.id)))?;
         if transceiver.stopped() {
-            return Err(RtcError::InvalidState("the transceiver is stopped".to_owned()));
+            return Err(RtcError::InvalidStateError("the transceiver is stopped".to_owned()));
         }
         if let Some(track) = &message.track
             && track.kind() != transceiver.kind()
         {
-            return Err(RtcError::Type(format!(
+            return Err(RtcError::TypeError(format!(
                 "a sender of {} can't send a track of {}",
                 transceiver.kind(),
                 track.kind()
