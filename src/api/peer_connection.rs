@@ -17,9 +17,10 @@ use crate::{
     messages::{
         error::RtcError,
         peer_connection::{
-            AddIceCandidate, AddTrack, AddTransceiver, Close, CreateAnswer, CreateOffer, PeerSnapshot,
-            RequestIceRestart, RtcIceGatheringState, RtcPeerConnectionEvent, RtcPeerConnectionState,
-            SetLocalDescription, SetRemoteDescription, SharedSnapshot,
+            AddIceCandidate, AddTrack, AddTransceiver, Close, Configuration, CreateAnswer, CreateOffer,
+            PeerConnectionEvent as RtcPeerConnectionEvent, PeerSnapshot, RequestIceRestart,
+            RtcIceGatheringState, RtcPeerConnectionState, SetLocalDescription, SetRemoteDescription,
+            SharedSnapshot,
         },
         track::MediaStreamTrack,
     },
@@ -85,8 +86,12 @@ impl RtcPeerConnection {
             .shard(shard)
             .ok_or_else(|| RtcError::InvalidAccessError(format!("the engine has no shard {shard}")))?;
         let config = PeerConfig {
-            certificate: configuration.certificate.unwrap_or_else(|| engine.certificate().clone()),
+            configuration: Configuration {
+                certificates: vec![configuration.certificate.unwrap_or_else(|| engine.certificate().clone())],
+                ..Configuration::default()
+            },
             ice_lite: configuration.ice_lite,
+            max_message_size: 262_144,
             clock: engine.clock(),
         };
         let handle = ask(actor, CreatePeer(config)).await??;
@@ -176,7 +181,8 @@ impl RtcPeerConnection {
         track: Option<MediaStreamTrack>,
         init: TransceiverInit,
     ) -> Result<RtcRtpTransceiver, RtcError> {
-        let id = ask(&self.inner.address, AddTransceiver { kind, track, init }).await??;
+        let id = ask(&self.inner.address, AddTransceiver { kind, track, init, send_encodings: Vec::new() })
+            .await??;
         Ok(self.transceiver(id))
     }
 
