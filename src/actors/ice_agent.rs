@@ -30,7 +30,10 @@ use crate::{
     },
     proto::{
         Transmit,
-        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, State},
+        ice::{
+            Agent, AgentConfig, Candidate, Credentials, Event, IceServer, Rejected, Role, State,
+            TransportPolicy,
+        },
     },
 };
 
@@ -54,6 +57,10 @@ pub struct IceEnvironment {
     pub lanes: PeerLanes,
     /// Which addresses are offered.
     pub network: NetworkConfig,
+    /// STUN and TURN servers to gather from.
+    pub servers: Vec<IceServer>,
+    /// Which candidates are offered and checked.
+    pub transport_policy: TransportPolicy,
     /// Hears about candidates and states. Weak: a child does not keep its parent alive.
     pub parent: WeakRecipient<IceEvent>,
     /// Hears about the selected pair.

@@ -53,12 +53,27 @@ pub enum IceEvent {
     LocalCandidate(Candidate),
     /// There are no more local candidates.
     GatheringComplete,
+    /// A server gave no candidate. Harmless: gathering goes on.
+    CandidateError(CandidateError),
     /// The agent's state changed.
     StateChanged(State),
     /// The round trip over the selected pair, measured by its checks; told when it has changed.
     RoundTripTime(Duration),
     /// A panic cost the agent its state: it runs with these new credentials and needs an ICE restart.
     RestartNeeded(Credentials),
+}
+
+/// What W3C's `RTCPeerConnectionIceErrorEvent` tells (webrtc-pc section 4.8.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CandidateError {
+    /// The local address used for the server; `None` where it would tell an address that is not offered.
+    pub address: Option<SocketAddr>,
+    /// The server's URL.
+    pub url: String,
+    /// The code of the server's answer (300 to 699), or 701: the server can't be reached.
+    pub error_code: u16,
+    /// A sentence for people.
+    pub error_text: String,
 }
 
 /// The pair of addresses that carries everything but connectivity checks.

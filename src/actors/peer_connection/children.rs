@@ -114,6 +114,8 @@ impl Children {
                 egress: Rc::clone(&environment.egress),
                 lanes: PeerLanes { stun, dtls, media },
                 network: environment.network.clone(),
+                servers: Vec::new(),
+                transport_policy: ice::TransportPolicy::All,
                 parent: parent.clone().recipient(),
                 route: dtls_actor.clone().recipient(),
             },

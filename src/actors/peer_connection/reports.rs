@@ -24,6 +24,7 @@ impl Handler<IceEvent> for PeerConnection {
                     self.emit(RtcPeerConnectionEvent::IceCandidate(Some(self.candidate_init(line))));
                 }
             }
+            IceEvent::CandidateError(error) => tracing::debug!(?error, "a server gave no candidate"),
             IceEvent::GatheringComplete => {
                 self.session.end_of_local_candidates();
                 self.set_gathering(RtcIceGatheringState::Complete);
