@@ -23,7 +23,7 @@ async fn offer(
 ) -> Result<impl Responder, actix_web::Error> {
     match answer(&engine, offer.into_inner()).await {
         Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
-        Err(error @ (RtcError::Operation(_) | RtcError::Gone(_))) => {
+        Err(error @ (RtcError::OperationError(_) | RtcError::Gone(_))) => {
             Err(actix_web::error::ErrorInternalServerError(error))
         }
         Err(error) => Err(actix_web::error::ErrorBadRequest(error)),

@@ -214,7 +214,7 @@ impl Handler<CreatePeer> for Shard {
     fn handle(&mut self, message: CreatePeer, _: &mut Self::Context) -> Self::Result {
         let attachment = self
             .attachment()
-            .map_err(|error| RtcError::Operation(format!("no UDP socket could be bound: {error}")))?;
+            .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
         let key = PeerKey(self.next_peer);
         self.next_peer += 1;
         PeerConnection::start(

@@ -9,7 +9,7 @@ use futures_util::Stream;
 
 use crate::{
     actors::kit::{self, LaneReceiver},
-    messages::peer_connection::RtcPeerConnectionEvent,
+    messages::peer_connection::PeerConnectionEvent as RtcPeerConnectionEvent,
 };
 
 /// The events of one connection, in order; ends when its actor has ended. Bounded to 256: an

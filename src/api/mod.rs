@@ -26,7 +26,8 @@ pub use crate::{
     messages::{
         error::RtcError,
         peer_connection::{
-            RtcIceGatheringState, RtcPeerConnectionEvent, RtcPeerConnectionState, RtcTrackEvent,
+            PeerConnectionEvent as RtcPeerConnectionEvent, RtcIceGatheringState, RtcPeerConnectionState,
+            TrackEvent as RtcTrackEvent,
         },
         track::MediaStreamTrack,
     },

@@ -17,9 +17,10 @@ use crate::{
     messages::{
         error::RtcError,
         peer_connection::{
-            AddIceCandidate, AddTrack, AddTransceiver, Close, CreateAnswer, CreateOffer, PeerSnapshot,
-            RequestIceRestart, RtcIceGatheringState, RtcPeerConnectionEvent, RtcPeerConnectionState,
-            SetLocalDescription, SetRemoteDescription, SharedSnapshot,
+            AddIceCandidate, AddTrack, AddTransceiver, Close, Configuration, CreateAnswer, CreateOffer,
+            PeerConnectionEvent as RtcPeerConnectionEvent, PeerSnapshot, RequestIceRestart,
+            RtcIceGatheringState, RtcPeerConnectionState, SetLocalDescription, SetRemoteDescription,
+            SharedSnapshot,
         },
         track::MediaStreamTrack,
     },
@@ -66,27 +67,31 @@ impl RtcPeerConnection {
     /// A connection on the [global engine](RtcEngine::global).
     ///
     /// # Errors
-    /// [`RtcError::Operation`] when the engine can't be started or no socket can be bound.
+    /// [`RtcError::OperationError`] when the engine can't be started or no socket can be bound.
     pub async fn new(configuration: RtcConfiguration) -> Result<Self, RtcError> {
         let engine = RtcEngine::global()
             .await
-            .map_err(|error| RtcError::Operation(format!("the engine can't be started: {error}")))?;
+            .map_err(|error| RtcError::OperationError(format!("the engine can't be started: {error}")))?;
         Self::on(&engine, configuration).await
     }
 
     /// A connection on this engine.
     ///
     /// # Errors
-    /// [`RtcError::InvalidAccess`] when the configuration names a shard that does not exist,
-    /// [`RtcError::Operation`] when no socket can be bound, [`RtcError::Gone`] after a shutdown.
+    /// [`RtcError::InvalidAccessError`] when the configuration names a shard that does not exist,
+    /// [`RtcError::OperationError`] when no socket can be bound, [`RtcError::Gone`] after a shutdown.
     pub async fn on(engine: &RtcEngine, configuration: RtcConfiguration) -> Result<Self, RtcError> {
         let shard = configuration.shard.unwrap_or_else(|| engine.shards().least_loaded());
         let actor = engine
             .shard(shard)
-            .ok_or_else(|| RtcError::InvalidAccess(format!("the engine has no shard {shard}")))?;
+            .ok_or_else(|| RtcError::InvalidAccessError(format!("the engine has no shard {shard}")))?;
         let config = PeerConfig {
-            certificate: configuration.certificate.unwrap_or_else(|| engine.certificate().clone()),
+            configuration: Configuration {
+                certificates: vec![configuration.certificate.unwrap_or_else(|| engine.certificate().clone())],
+                ..Configuration::default()
+            },
             ice_lite: configuration.ice_lite,
+            max_message_size: 262_144,
             clock: engine.clock(),
         };
         let handle = ask(actor, CreatePeer(config)).await??;
@@ -108,7 +113,7 @@ impl RtcPeerConnection {
     /// W3C `createOffer`.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn create_offer(&self, options: OfferOptions) -> Result<RtcSessionDescription, RtcError> {
         Ok(ask(&self.inner.address, CreateOffer(options)).await??.into())
     }
@@ -116,7 +121,7 @@ impl RtcPeerConnection {
     /// W3C `createAnswer`.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] unless a remote offer waits for an answer.
+    /// [`RtcError::InvalidStateError`] unless a remote offer waits for an answer.
     pub async fn create_answer(&self) -> Result<RtcSessionDescription, RtcError> {
         Ok(ask(&self.inner.address, CreateAnswer).await??.into())
     }
@@ -125,7 +130,7 @@ impl RtcPeerConnection {
     /// Returns at once: candidates follow as events and in [`Self::local_description`].
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] in the wrong signalling state, [`RtcError::InvalidModification`] for
+    /// [`RtcError::InvalidStateError`] in the wrong signalling state, [`RtcError::InvalidModificationError`] for
     /// a description that was not made by this connection.
     pub async fn set_local_description(
         &self,
@@ -137,8 +142,8 @@ impl RtcPeerConnection {
     /// W3C `setRemoteDescription`.
     ///
     /// # Errors
-    /// [`RtcError::Syntax`] with line and reason for a malformed description,
-    /// [`RtcError::InvalidState`] in the wrong signalling state, [`RtcError::InvalidAccess`] for one
+    /// [`RtcError::SyntaxError`] with line and reason for a malformed description,
+    /// [`RtcError::InvalidStateError`] in the wrong signalling state, [`RtcError::InvalidAccessError`] for one
     /// that can't be applied.
     pub async fn set_remote_description(&self, description: RtcSessionDescription) -> Result<(), RtcError> {
         ask(&self.inner.address, SetRemoteDescription(description.into())).await?
@@ -147,7 +152,7 @@ impl RtcPeerConnection {
     /// W3C `addIceCandidate`; `None` or an empty candidate: the peer has no more.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] without a remote description, [`RtcError::Operation`] for a
+    /// [`RtcError::InvalidStateError`] without a remote description, [`RtcError::OperationError`] for a
     /// candidate that belongs to no section.
     pub async fn add_ice_candidate(&self, candidate: Option<RtcIceCandidateInit>) -> Result<(), RtcError> {
         ask(&self.inner.address, AddIceCandidate(candidate.map(Into::into))).await?
@@ -156,7 +161,7 @@ impl RtcPeerConnection {
     /// W3C `addTrack`: sends `track`, on a transceiver of its kind that sends nothing yet or a new one.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn add_track(
         &self,
         track: &MediaStreamTrack,
@@ -169,14 +174,15 @@ impl RtcPeerConnection {
     /// W3C `addTransceiver`.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn add_transceiver(
         &self,
         kind: MediaKind,
         track: Option<MediaStreamTrack>,
         init: TransceiverInit,
     ) -> Result<RtcRtpTransceiver, RtcError> {
-        let id = ask(&self.inner.address, AddTransceiver { kind, track, init }).await??;
+        let id = ask(&self.inner.address, AddTransceiver { kind, track, init, send_encodings: Vec::new() })
+            .await??;
         Ok(self.transceiver(id))
     }
 

@@ -87,7 +87,7 @@ impl RtcRtpTransceiver {
     /// Sets W3C `direction`; takes effect with the next negotiation.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when stopped or closed.
+    /// [`RtcError::InvalidStateError`] when stopped or closed.
     pub async fn set_direction(&self, direction: Direction) -> Result<(), RtcError> {
         ask(&self.address, SetDirection { id: self.id, direction }).await?
     }
@@ -96,7 +96,7 @@ impl RtcRtpTransceiver {
     /// until the new one's first key frame; the peer sees continuous numbering and no renegotiation.
     ///
     /// # Errors
-    /// [`RtcError::Type`] for a track of the other kind, [`RtcError::InvalidState`] when stopped.
+    /// [`RtcError::TypeError`] for a track of the other kind, [`RtcError::InvalidStateError`] when stopped.
     pub async fn replace_track(&self, track: Option<MediaStreamTrack>) -> Result<(), RtcError> {
         ask(&self.address, ReplaceTrack { id: self.id, track, stream_ids: None }).await?
     }
@@ -117,7 +117,7 @@ impl RtcRtpTransceiver {
     /// W3C `stop`: ends it for good; its section is rejected in the next description.
     ///
     /// # Errors
-    /// [`RtcError::InvalidState`] when closed.
+    /// [`RtcError::InvalidStateError`] when closed.
     pub async fn stop(&self) -> Result<(), RtcError> {
         ask(&self.address, StopTransceiver(self.id)).await?
     }

@@ -46,10 +46,10 @@ impl From<NegotiationError> for Problem {
             NegotiationError::NoAnswer | NegotiationError::Connection(RtcError::Gone(_)) => {
                 Self::new(Code::Internal, sentence)
             }
-            NegotiationError::Connection(RtcError::InvalidState(_)) => {
+            NegotiationError::Connection(RtcError::InvalidStateError(_)) => {
                 Self::new(Code::ConnectionFailed, sentence)
             }
-            NegotiationError::Connection(RtcError::Syntax { line, reason }) => {
+            NegotiationError::Connection(RtcError::SyntaxError { line, reason }) => {
                 Self::new(Code::InvalidSdp, reason).in_line(line)
             }
             NegotiationError::TooManySections { .. }

@@ -16,9 +16,10 @@ use crate::{
     },
     messages::{
         ice::CloseIce,
-        peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
+        peer_connection::{PeerConnectionEvent, RtcIceGatheringState},
     },
     proto::{
+        dtls::Certificate,
         ice::{self, AgentConfig, Credentials, Role},
         jsep::TransceiverId,
         sender::OutgoingPacket,
@@ -61,6 +62,20 @@ pub(super) fn report_to(
     }
 }
 
+/// A way to tell `parent` as long as it lives: one that is gone has told its children to end.
+fn tell<M>(parent: &WeakAddr<PeerConnection>) -> Rc<dyn Fn(M)>
+where
+    M: Message<Result = ()> + Send + 'static,
+    PeerConnection: Handler<M>,
+{
+    let parent = parent.clone();
+    Rc::new(move |event| {
+        if let Some(parent) = parent.upgrade() {
+            parent.do_send(event);
+        }
+    })
+}
+
 /// The transport of one peer.
 pub(super) struct Children {
     pub(super) ice: Addr<IceAgent>,
@@ -79,6 +94,7 @@ impl Children {
         ctx: &mut MeteredContext<PeerConnection>,
         config: &PeerConfig,
         environment: &PeerEnvironment,
+        certificate: Certificate,
         credentials: Credentials,
     ) -> Self {
         let parent = ctx.address().downgrade();
@@ -90,10 +106,10 @@ impl Children {
         let sockets = environment.attachment.sockets.clone();
 
         let actor = DtlsActor::new(DtlsEnvironment {
-            certificate: config.certificate.clone(),
+            certificate,
             egress: Rc::clone(&environment.egress),
             sockets: sockets.clone(),
-            parent: parent.clone().recipient(),
+            report: tell(&parent),
             dtls: dtls_receiver,
             media: media_receiver,
             outbound_rtp: outbound_rtp_receiver,
@@ -114,9 +130,8 @@ impl Children {
                 egress: Rc::clone(&environment.egress),
                 lanes: PeerLanes { stun, dtls, media },
                 network: environment.network.clone(),
-                servers: Vec::new(),
-                transport_policy: ice::TransportPolicy::All,
-                parent: parent.clone().recipient(),
+                servers: config.configuration.ice.clone(),
+                report: tell(&parent),
                 route: dtls_actor.clone().recipient(),
             },
         );
@@ -154,7 +169,7 @@ impl Handler<ChildDown> for PeerConnection {
             }
         }
         let sentence = format!("{:?} is lost: {:?}", message.child, message.reason);
-        self.emit(RtcPeerConnectionEvent::Failure(sentence));
+        self.emit(PeerConnectionEvent::Failure(sentence));
         self.reconcile(ctx);
     }
 }
@@ -169,7 +184,7 @@ impl Handler<SocketLost> for PeerConnection {
         self.ice_state = ice::State::Failed;
         self.set_gathering(RtcIceGatheringState::Complete);
         let sentence = format!("the socket at {} is lost", message.0);
-        self.emit(RtcPeerConnectionEvent::Failure(sentence));
+        self.emit(PeerConnectionEvent::Failure(sentence));
         self.publish();
     }
 }

@@ -6,7 +6,7 @@ use super::PeerConnection;
 use crate::messages::{
     dtls::CloseDtls,
     ice::CloseIce,
-    peer_connection::{Close, RtcPeerConnectionEvent, RtcPeerConnectionState},
+    peer_connection::{Close, PeerConnectionEvent, RtcPeerConnectionState},
     rtp::{StopReceiver, StopSender},
 };
 
@@ -56,7 +56,7 @@ impl PeerConnection {
         self.children.dtls.do_send(CloseDtls);
         self.children.ice.do_send(CloseIce);
         self.snapshot.lock().connection_state = RtcPeerConnectionState::Failed;
-        self.emit(RtcPeerConnectionEvent::Failure("the connection has ended by itself".to_owned()));
-        self.emit(RtcPeerConnectionEvent::ConnectionStateChange(RtcPeerConnectionState::Failed));
+        self.emit(PeerConnectionEvent::Failure("the connection has ended by itself".to_owned()));
+        self.emit(PeerConnectionEvent::ConnectionStateChange(RtcPeerConnectionState::Failed));
     }
 }

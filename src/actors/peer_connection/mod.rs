@@ -10,11 +10,13 @@ mod close;
 mod reconcile;
 mod reports;
 mod requests;
+mod transceiver_requests;
 mod transceivers;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+use bytes::Bytes;
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use children::ChildDown;
@@ -31,16 +33,18 @@ use crate::{
         shard::Attachment,
     },
     messages::{
+        dtls::DtlsTransportState as DtlsState,
         error::RtcError,
+        ice::CandidatePair,
         peer_connection::{
-            RtcIceGatheringState, RtcPeerConnectionEvent, RtcPeerConnectionState, SharedSnapshot,
-            TransceiverSnapshot,
+            Configuration, PeerConnectionEvent, RtcIceGatheringState, RtcPeerConnectionState, SharedSnapshot,
+            TransceiverSnapshot, TransportSnapshot,
         },
     },
     proto::{
-        dtls::{Certificate, HashAlgorithm},
-        ice::{self, Credentials},
-        jsep::{CandidateInit, IceParameters, Session, SessionConfig},
+        dtls::HashAlgorithm,
+        ice::{self, Candidate, Credentials},
+        jsep::{CandidateInit, IceParameters, Session, SessionConfig, TransportId},
         rtcp::ClockAnchor,
     },
 };
@@ -48,7 +52,7 @@ use crate::{
 /// Events that may wait for the application; beyond it the oldest are dropped and counted.
 const MAX_EVENTS: usize = 256;
 
-impl Weight for RtcPeerConnectionEvent {
+impl Weight for PeerConnectionEvent {
     fn weight(&self) -> usize {
         1
     }
@@ -57,11 +61,13 @@ impl Weight for RtcPeerConnectionEvent {
 /// What a connection is made with.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {
-    /// Our certificate.
-    pub certificate: Certificate,
+    /// What the application chose; there is at least one certificate.
+    pub configuration: Configuration,
     /// Answer connectivity checks only, never send any (RFC 8445 §2.5): for servers with a public
     /// address.
     pub ice_lite: bool,
+    /// Largest message that a data channel takes from the peer, in bytes (RFC 8841 §6).
+    pub max_message_size: u64,
     /// The wall clock, for sender reports.
     pub clock: ClockAnchor,
 }
@@ -85,7 +91,7 @@ pub struct PeerHandle {
     /// What getters read.
     pub snapshot: SharedSnapshot,
     /// What happens to it.
-    pub events: LaneReceiver<RtcPeerConnectionEvent>,
+    pub events: LaneReceiver<PeerConnectionEvent>,
 }
 
 /// One peer.
@@ -97,8 +103,13 @@ pub struct PeerConnection {
     /// Keeps the sockets for as long as the peer lives.
     attachment: Rc<Attachment>,
     clock: ClockAnchor,
+    configuration: Configuration,
     offerer: Option<bool>,
     ice_state: ice::State,
+    ice_role: Option<ice::Role>,
+    local_candidates: Vec<Candidate>,
+    selected_pair: Option<CandidatePair>,
+    remote_certificates: Vec<Bytes>,
     dtls_state: DtlsState,
     round_trip_time: Option<Duration>,
     gathering: RtcIceGatheringState,
@@ -106,19 +117,10 @@ pub struct PeerConnection {
     gauge: TrackedGauge,
     _counted: TrackedGauge,
     snapshot: SharedSnapshot,
-    events: LaneSender<RtcPeerConnectionEvent>,
+    events: LaneSender<PeerConnectionEvent>,
     negotiation_needed: bool,
     /// [`Close`](crate::messages::peer_connection::Close) has told the children to end.
     closing: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DtlsState {
-    New,
-    Connecting,
-    Connected,
-    Closed,
-    Failed,
 }
 
 impl PeerConnection {
@@ -129,10 +131,12 @@ impl PeerConnection {
     pub fn start(config: PeerConfig, environment: PeerEnvironment) -> Result<PeerHandle, RtcError> {
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
-        let fingerprint = config
-            .certificate
+        let certificate = config.configuration.certificates.first().cloned();
+        let certificate =
+            certificate.ok_or_else(|| RtcError::InvalidAccessError("a certificate is needed".to_owned()))?;
+        let fingerprint = certificate
             .fingerprint(HashAlgorithm::Sha256)
-            .map_err(|error| RtcError::Operation(error.to_string()))?;
+            .map_err(|error| RtcError::OperationError(error.to_string()))?;
         let ice = IceParameters {
             ufrag: credentials.ufrag.clone(),
             password: credentials.password.clone(),
@@ -151,7 +155,7 @@ impl PeerConnection {
             Policy::never(),
             |reason| tracing::debug!(?reason, "peer connection ended"),
             move |ctx| {
-                let children = Children::start(ctx, &config, &environment, credentials);
+                let children = Children::start(ctx, &config, &environment, certificate, credentials);
                 environment.attachment.join(environment.key, ctx.address().downgrade().recipient());
                 let mut connection = Self {
                     session,
@@ -160,8 +164,13 @@ impl PeerConnection {
                     key: environment.key,
                     attachment: environment.attachment,
                     clock: config.clock,
+                    configuration: config.configuration,
                     offerer: None,
                     ice_state: ice::State::New,
+                    ice_role: None,
+                    local_candidates: Vec::new(),
+                    selected_pair: None,
+                    remote_certificates: Vec::new(),
                     dtls_state: DtlsState::New,
                     round_trip_time: None,
                     gathering: RtcIceGatheringState::New,
@@ -180,7 +189,7 @@ impl PeerConnection {
         Ok(PeerHandle { address, snapshot, events: event_receiver })
     }
 
-    fn emit(&self, event: RtcPeerConnectionEvent) {
+    fn emit(&self, event: PeerConnectionEvent) {
         self.events.push(kit::now(), event);
     }
 
@@ -189,6 +198,10 @@ impl PeerConnection {
         let signaling = self.session.signaling_state();
         let state = self.connection_state();
         let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
+        let transport = self.transport_snapshot();
+        let can_trickle = self.session.remote_description().map(|remote| {
+            remote.sdp.lines().any(|line| line.starts_with("a=ice-options:") && line.contains("trickle"))
+        });
         let previous_signaling = {
             let mut snapshot = self.snapshot.lock();
             snapshot.connection_state = state;
@@ -196,21 +209,28 @@ impl PeerConnection {
             snapshot.ice_gathering_state = self.gathering;
             snapshot.local_description = self.session.local_description();
             snapshot.remote_description = self.session.remote_description();
+            snapshot.current_local_description = self.session.current_local_description();
+            snapshot.current_remote_description = self.session.current_remote_description();
+            snapshot.pending_local_description = self.session.pending_local_description();
+            snapshot.pending_remote_description = self.session.pending_remote_description();
+            snapshot.can_trickle_ice_candidates = can_trickle;
+            snapshot.closed = self.closing;
+            snapshot.transports.insert(TransportId(0), transport);
             snapshot.transceivers = transceivers;
             snapshot.signaling_state.replace(signaling)
         };
         self.snapshot.notify();
         if previous_signaling.is_some_and(|previous| previous != signaling) {
-            self.emit(RtcPeerConnectionEvent::SignalingStateChange(signaling));
+            self.emit(PeerConnectionEvent::SignalingStateChange(signaling));
         }
         if state != self.state {
             self.state = state;
             self.gauge.set(Gauge::ConnectionState(connection_label(state)));
-            self.emit(RtcPeerConnectionEvent::ConnectionStateChange(state));
+            self.emit(PeerConnectionEvent::ConnectionStateChange(state));
         }
         let needed = self.session.negotiation_needed();
         if needed && !std::mem::replace(&mut self.negotiation_needed, needed) {
-            self.emit(RtcPeerConnectionEvent::NegotiationNeeded);
+            self.emit(PeerConnectionEvent::NegotiationNeeded);
         }
         self.negotiation_needed = needed;
     }
@@ -227,6 +247,33 @@ impl PeerConnection {
             stopped: transceiver.stopped(),
             receiver_track: actors.and_then(|actors| actors.receiver_track()),
             sender_track: actors.and_then(|actors| actors.sender_track.clone()),
+            stream_ids: transceiver.stream_ids().to_vec(),
+            transport: transceiver.current_direction().map(|_| TransportId(0)),
+            send_encodings: actors.map(|actors| actors.send_encodings.clone()).unwrap_or_default(),
+            send_parameters: transceiver.send_parameters().cloned().map(Arc::new),
+            receive_parameters: transceiver.receive_parameters().cloned().map(Arc::new),
+            jitter_buffer_target: actors.and_then(|actors| actors.jitter_buffer_target),
+        }
+    }
+
+    fn transport_snapshot(&self) -> TransportSnapshot {
+        let remote = self.session.transport();
+        let candidates = |lines: &[String]| lines.iter().filter_map(|line| line.parse().ok()).collect();
+        TransportSnapshot {
+            ice_role: self.ice_role,
+            ice_state: Some(self.ice_state),
+            gathering_state: self.gathering,
+            local_candidates: self.local_candidates.clone(),
+            remote_candidates: remote.as_ref().map(|r| candidates(&r.candidates)).unwrap_or_default(),
+            selected_pair: self.selected_pair.clone(),
+            local_parameters: Some(self.session.local_ice().clone()),
+            remote_parameters: remote.map(|remote| IceParameters {
+                ufrag: remote.ufrag,
+                password: remote.password,
+                lite: remote.lite,
+            }),
+            dtls_state: self.dtls_state,
+            remote_certificates: self.remote_certificates.clone(),
         }
     }
 

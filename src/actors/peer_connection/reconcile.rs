@@ -13,7 +13,7 @@ use crate::{
     messages::{
         dtls::{DetachReceiver, DetachSender, StartDtls},
         ice::{AddRemoteCandidate, EndOfRemoteCandidates, RestartIce, SetRemoteIce},
-        peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent, RtcTrackEvent},
+        peer_connection::{PeerConnectionEvent, RtcIceGatheringState, TrackEvent},
         rtp::{
             SetReceiveParameters, SetRoundTripTime, SetSendParameters, StopReceiver, StopSender, SwapTrack,
         },
@@ -133,14 +133,14 @@ impl PeerConnection {
             if let Some(round_trip_time) = self.round_trip_time {
                 receiving.actor.do_send(SetRoundTripTime(round_trip_time));
             }
-            let event = RtcTrackEvent {
+            let event = TrackEvent {
                 track: receiving.track.clone(),
                 transceiver: actors.id,
                 mid: transceiver.mid().map(str::to_owned),
                 stream_ids: transceiver.remote_stream_ids().to_vec(),
             };
             actors.receiver = Some(receiving);
-            self.emit(RtcPeerConnectionEvent::Track(event));
+            self.emit(PeerConnectionEvent::Track(event));
         }
         let actors = &mut self.transceivers[index];
         let Some(receiving) = &actors.receiver else { return };

@@ -5,7 +5,7 @@ use crate::{
     messages::{
         dtls::DtlsEvent,
         ice::IceEvent,
-        peer_connection::{RtcIceGatheringState, RtcPeerConnectionEvent},
+        peer_connection::{PeerConnectionEvent, RtcIceGatheringState},
         rtp::SetRoundTripTime,
     },
     proto::{ice, jsep::IceParameters},
@@ -21,20 +21,26 @@ impl Handler<IceEvent> for PeerConnection {
                 let line = candidate.to_string();
                 // A candidate that the session refuses (one too many) is not signalled either.
                 if self.session.add_local_candidate(&line).is_ok() {
-                    self.emit(RtcPeerConnectionEvent::IceCandidate(Some(self.candidate_init(line))));
+                    self.local_candidates.push(candidate);
+                    self.emit(PeerConnectionEvent::IceCandidate(Some(self.candidate_init(line))));
                 }
             }
-            IceEvent::CandidateError(error) => tracing::debug!(?error, "a server gave no candidate"),
             IceEvent::GatheringComplete => {
                 self.session.end_of_local_candidates();
                 self.set_gathering(RtcIceGatheringState::Complete);
-                self.emit(RtcPeerConnectionEvent::IceCandidate(None));
+                self.emit(PeerConnectionEvent::IceCandidate(None));
             }
+            IceEvent::CandidateError(error) => {
+                self.emit(PeerConnectionEvent::IceCandidateError(error));
+                return;
+            }
+            IceEvent::RoleChanged(role) => self.ice_role = Some(role),
+            IceEvent::SelectedPair(pair) => self.selected_pair = pair,
             // Only this side closes the agent, and knows why.
             IceEvent::StateChanged(ice::State::Closed) => return,
             IceEvent::StateChanged(state) => {
                 self.ice_state = state;
-                self.emit(RtcPeerConnectionEvent::IceConnectionStateChange(state));
+                self.emit(PeerConnectionEvent::IceConnectionStateChange(state));
             }
             IceEvent::RoundTripTime(measured) => {
                 self.round_trip_time = Some(measured);
@@ -51,7 +57,7 @@ impl Handler<IceEvent> for PeerConnection {
                     lite: self.session.config().ice.lite,
                 });
                 self.session.restart_ice();
-                self.emit(RtcPeerConnectionEvent::Failure(
+                self.emit(PeerConnectionEvent::Failure(
                     "the ICE agent was restarted: an ICE restart is needed".to_owned(),
                 ));
             }
@@ -65,13 +71,14 @@ impl Handler<DtlsEvent> for PeerConnection {
 
     fn handle(&mut self, message: DtlsEvent, ctx: &mut Self::Context) {
         match message {
-            DtlsEvent::Connected { profile } => {
+            DtlsEvent::Connected { profile, remote_certificates } => {
+                self.remote_certificates = remote_certificates;
                 self.dtls_state = DtlsState::Connected;
                 tracing::debug!(?profile, "DTLS connected");
             }
             DtlsEvent::Failed(reason) => {
                 self.dtls_state = DtlsState::Failed;
-                self.emit(RtcPeerConnectionEvent::Failure(format!("DTLS failed: {reason}")));
+                self.emit(PeerConnectionEvent::Failure(format!("DTLS failed: {reason}")));
             }
             DtlsEvent::Closed => self.dtls_state = DtlsState::Closed,
         }
@@ -84,7 +91,7 @@ impl PeerConnection {
     pub(super) fn set_gathering(&mut self, state: RtcIceGatheringState) {
         if self.gathering != state {
             self.gathering = state;
-            self.emit(RtcPeerConnectionEvent::IceGatheringStateChange(state));
+            self.emit(PeerConnectionEvent::IceGatheringStateChange(state));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The actors behind one transceiver: its sender, its receiver, and the track the receiver becomes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::{WeakAddr, prelude::*};
 
@@ -17,6 +17,7 @@ use crate::{
     },
     messages::{
         dtls::{AttachReceiver, AttachSender},
+        peer_connection::EncodingParameters,
         rtp::ReceivedRtp,
         track::MediaStreamTrack,
     },
@@ -34,6 +35,9 @@ pub(super) struct TransceiverActors {
     pub(super) receiver: Option<Receiving>,
     pub(super) sender: Option<Sending>,
     pub(super) sender_track: Option<MediaStreamTrack>,
+    /// W3C `[[SendEncodings]]`: never empty.
+    pub(super) send_encodings: Vec<EncodingParameters>,
+    pub(super) jitter_buffer_target: Option<Duration>,
     /// What the sender was told last, to tell it only what changes.
     pub(super) sending_ssrcs: Vec<u32>,
     pub(super) receiving_mid: Option<String>,
@@ -62,6 +66,8 @@ impl TransceiverActors {
             receiver: None,
             sender: None,
             sender_track: None,
+            send_encodings: vec![EncodingParameters::default()],
+            jitter_buffer_target: None,
             sending_ssrcs: Vec::new(),
             receiving_mid: None,
             send_parameters: None,

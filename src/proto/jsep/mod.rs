@@ -43,7 +43,7 @@ pub use error::{Action, JsepError, Refusal};
 pub use session::Session;
 pub use transceiver::Transceiver;
 pub use types::{
-    CandidateInit, CandidateUse, DataParameters, Description, Direction, DtlsRole, IceParameters, MediaKind,
-    OfferOptions, RemoteTransport, RtpReceiveParameters, RtpSendParameters, SdpType, SignalingState,
-    TransceiverId, TransceiverInit,
+    BundlePolicy, CandidateInit, CandidateUse, DataParameters, Description, Direction, DtlsRole,
+    IceParameters, MediaKind, OfferOptions, RemoteTransport, RtpReceiveParameters, RtpSendParameters,
+    SdpType, SignalingState, TransceiverId, TransceiverInit, TransportId,
 };

@@ -343,3 +343,20 @@ pub struct DataParameters {
     /// Largest message that the peer accepts; `None` for any size (RFC 8841 6).
     pub message_size_max: Option<u64>,
 }
+
+/// Names a transport for the life of its session; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransportId(pub u32);
+
+/// How many transports an offer begins with (RFC 9429 4.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums, reason = "the policies are fixed by RFC 9429 4.1.1")]
+pub enum BundlePolicy {
+    /// One for each kind.
+    #[default]
+    Balanced,
+    /// One for each section.
+    MaxCompat,
+    /// One.
+    MaxBundle,
+}
