@@ -48,6 +48,4 @@ pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};
 pub use pair::{PairCounters, PairId, PairState, PairStatistics, SelectedPair};
-pub use server_url::{
-    IceServer, ServerHost, ServerKind, ServerTransport, ServerUrl, ServerUrlError, TransportPolicy,
-};
+pub use server_url::{ServerHost, ServerKind, ServerTransport, ServerUrl, ServerUrlError};
