@@ -40,7 +40,7 @@ use crate::{
     proto::{
         dtls::{Certificate, HashAlgorithm},
         ice::{self, Credentials},
-        jsep::{CandidateInit, IceParameters, Session, SessionConfig},
+        jsep::{BundlePolicy, CandidateInit, IceParameters, Session, SessionConfig},
         rtcp::ClockAnchor,
     },
 };
@@ -140,7 +140,11 @@ impl PeerConnection {
         };
         // RFC 7022 §5: a canonical name that is random per session and says nothing about the host.
         let cname = Credentials::generate(&mut random).ufrag.clone();
-        let session_config = SessionConfig::new(vec![fingerprint.to_string()], ice, cname);
+        let mut session_config = SessionConfig::new(vec![fingerprint.to_string()], cname);
+        session_config.ice_lite = config.ice_lite;
+        session_config.ice_pool = vec![ice];
+        session_config.bundle_policy = BundlePolicy::MaxBundle;
+        session_config.data_channels = false;
         let session = Session::new(session_config, random);
         let (events, event_receiver) = lane(LaneKind::Events, MAX_EVENTS, None);
         let snapshot = SharedSnapshot::default();
@@ -252,12 +256,13 @@ impl PeerConnection {
 
     /// A candidate of ours as it is signalled: in the first section, which carries the bundle.
     fn candidate_init(&self, candidate: String) -> CandidateInit {
-        let mid = self.session.transceivers().iter().find(|t| t.media_line_index() == Some(0));
+        let transport = self.session.transports().first();
+        let section = transport.and_then(|transport| self.session.candidate_section(transport.id));
         CandidateInit {
             candidate,
-            mid: mid.and_then(|transceiver| transceiver.mid().map(str::to_owned)),
-            media_line_index: Some(0),
-            username_fragment: Some(self.session.local_ice().ufrag.clone()),
+            mid: section.as_ref().map(|(mid, _)| mid.clone()),
+            media_line_index: section.map(|(_, index)| index),
+            username_fragment: transport.map(|transport| transport.local.ufrag.clone()),
         }
     }
 }

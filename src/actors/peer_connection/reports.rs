@@ -20,12 +20,15 @@ impl Handler<IceEvent> for PeerConnection {
             IceEvent::LocalCandidate(candidate) => {
                 let line = candidate.to_string();
                 // A candidate that the session refuses (one too many) is not signalled either.
-                if self.session.add_local_candidate(&line).is_ok() {
+                let transport = self.session.transports().first().map(|transport| transport.id);
+                if transport.is_some_and(|id| self.session.add_local_candidate(id, &line).is_ok()) {
                     self.emit(RtcPeerConnectionEvent::IceCandidate(Some(self.candidate_init(line))));
                 }
             }
             IceEvent::GatheringComplete => {
-                self.session.end_of_local_candidates();
+                if let Some(id) = self.session.transports().first().map(|transport| transport.id) {
+                    let _ = self.session.end_of_local_candidates(id);
+                }
                 self.set_gathering(RtcIceGatheringState::Complete);
                 self.emit(RtcPeerConnectionEvent::IceCandidate(None));
             }
@@ -44,11 +47,14 @@ impl Handler<IceEvent> for PeerConnection {
             }
             IceEvent::RestartNeeded(credentials) => {
                 self.children.local_ufrag = credentials.ufrag.clone();
-                self.session.set_local_ice(IceParameters {
+                let ice = IceParameters {
                     ufrag: credentials.ufrag.clone(),
                     password: credentials.password.clone(),
-                    lite: self.session.config().ice.lite,
-                });
+                    lite: self.session.config().ice_lite,
+                };
+                if let Some(id) = self.session.transports().first().map(|transport| transport.id) {
+                    let _ = self.session.replace_local_ice(id, ice);
+                }
                 self.session.restart_ice();
                 self.emit(RtcPeerConnectionEvent::Failure(
                     "the ICE agent was restarted: an ICE restart is needed".to_owned(),
