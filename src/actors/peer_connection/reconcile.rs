@@ -48,7 +48,9 @@ impl PeerConnection {
 
     /// Our ICE restarts when the session has taken new credentials.
     pub(super) fn reconcile_local_ice(&mut self) {
-        let ice = self.session.local_ice();
+        let Some(ice) = self.session.transports().first().map(|transport| transport.local.clone()) else {
+            return;
+        };
         if self.children.local_ufrag == ice.ufrag {
             return;
         }
@@ -60,9 +62,9 @@ impl PeerConnection {
     }
 
     pub(super) fn reconcile_transport(&mut self) {
-        let Some(remote) = self.session.transport() else { return };
+        let Some(remote) = self.session.transports().first().and_then(|t| t.remote.clone()) else { return };
         let Some(offerer) = self.offerer else { return };
-        let lite = self.session.config().ice.lite;
+        let lite = self.session.config().ice_lite;
         if self.children.remote_ufrag != remote.ufrag {
             self.children.remote_ufrag = remote.ufrag.clone();
             self.children.remote_candidates.clear();
@@ -174,7 +176,11 @@ impl PeerConnection {
             sending
         });
         let ssrcs: Vec<u32> =
-            parameters.iter().flat_map(|p| std::iter::once(p.ssrc).chain(p.rtx_ssrc)).collect();
+            parameters
+            .iter()
+            .flat_map(|p| &p.encodings)
+            .flat_map(|encoding| std::iter::once(encoding.ssrc).chain(encoding.rtx_ssrc))
+            .collect();
         if ssrcs != actors.sending_ssrcs {
             let old = std::mem::replace(&mut actors.sending_ssrcs, ssrcs.clone());
             if !old.is_empty() {
@@ -225,8 +231,8 @@ fn sender_parameters(
 ) -> SenderParameters {
     SenderParameters {
         kind: transceiver.kind(),
-        ssrc: parameters.ssrc,
-        rtx_ssrc: parameters.rtx_ssrc,
+        ssrc: parameters.encodings.first().map_or(1, |encoding| encoding.ssrc),
+        rtx_ssrc: parameters.encodings.first().and_then(|encoding| encoding.rtx_ssrc),
         codecs: parameters.codecs.clone(),
         extensions: ExtensionMap::new(
             parameters.extensions.iter().map(|(id, uri)| (*id, uri)),
