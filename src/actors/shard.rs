@@ -2,7 +2,12 @@
 //! of datagrams that leave, and it makes the `PeerConnection` actors of its thread.
 
 use std::{
-    cell::{Cell, RefCell}, collections::HashMap, io, net::SocketAddr, rc::Rc, task::Context as TaskContext,
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    task::Context as TaskContext,
     time::Instant,
 };
 
@@ -277,8 +282,13 @@ impl Handler<LocalPorts> for Shard {
     type Result = Vec<u16>;
 
     fn handle(&mut self, _: LocalPorts, _: &mut Self::Context) -> Self::Result {
-        let mut ports: Vec<u16> =
-            self.places.shared.iter().flat_map(|shared| shared.sockets.iter()).map(|s| s.local().port()).collect();
+        let mut ports: Vec<u16> = self
+            .places
+            .shared
+            .iter()
+            .flat_map(|shared| shared.sockets.iter())
+            .map(|s| s.local().port())
+            .collect();
         ports.dedup();
         ports
     }

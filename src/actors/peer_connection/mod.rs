@@ -91,6 +91,7 @@ pub struct PeerConnection {
     transports: Transports,
     transceivers: Vec<TransceiverActors>,
     certificate: Certificate,
+    random: StdRng,
     clock: ClockAnchor,
     configuration: Configuration,
     /// Who made the last offer, for our ICE role.
@@ -139,6 +140,7 @@ impl PeerConnection {
             transports: Transports::new(Rc::clone(places), place),
             transceivers: Vec::new(),
             certificate,
+            random: StdRng::from_os_rng(),
             clock,
             configuration,
             offerer: None,

@@ -109,7 +109,7 @@ impl PeerConnection {
     }
 
     /// Answers the signalling state if it is another one.
-    fn write_snapshot(&mut self) -> Option<SignalingState> {
+    pub(super) fn write_snapshot(&mut self) -> Option<SignalingState> {
         let signaling = self.session.signaling_state();
         let (ice_state, gathering, state) = self.states();
         let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
@@ -161,6 +161,8 @@ impl PeerConnection {
             send_parameters: actors.and_then(|actors| actors.shown_send.clone()),
             receive_parameters: actors.and_then(|actors| actors.shown_receive.clone()),
             jitter_buffer_target: actors.and_then(|actors| actors.jitter_buffer_target),
+            remote_stream_ids: transceiver.remote_stream_ids().to_vec(),
+            tones: actors.map(|actors| actors.tones.clone()).unwrap_or_default(),
         }
     }
 

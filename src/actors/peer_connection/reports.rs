@@ -9,7 +9,10 @@ use crate::{
         transport::TransportEvent,
     },
     messages::{
-        dtls::DtlsEvent, ice::IceEvent, peer_connection::{PeerConnectionEvent, RtcIceGatheringState}, rtp::SetRoundTripTime,
+        dtls::DtlsEvent,
+        ice::IceEvent,
+        peer_connection::{PeerConnectionEvent, RtcIceGatheringState},
+        rtp::SetRoundTripTime,
     },
     proto::{
         ice::{self, Candidate},
@@ -53,8 +56,8 @@ impl PeerConnection {
             IceEvent::RoundTripTime(measured) => return self.tell_round_trip_time(id, measured),
             IceEvent::RestartNeeded(credentials) => {
                 let local = IceParameters {
-                    ufrag: credentials.ufrag,
-                    password: credentials.password,
+                    ufrag: credentials.ufrag.clone(),
+                    password: credentials.password.clone(),
                     lite: self.session.config().ice_lite,
                 };
                 // A transport that the session has given up meanwhile needs no restart.

@@ -13,7 +13,7 @@
 mod negotiated;
 mod reports;
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 
@@ -28,8 +28,9 @@ use crate::{
     },
     messages::{
         dtls::{CloseDtls, DtlsEvent, DtlsTransportState},
-        ice::{CloseIce, IceEvent, IceServers},
+        ice::{CloseIce, IceEvent, IceServers, RouteChanged},
         peer_connection::TransportSnapshot,
+        rtp::AttachTransport,
     },
     proto::{
         dtls::Certificate,
@@ -89,18 +90,17 @@ impl TransportLanes {
     /// Lanes that lead nowhere: for who has no transport yet. What is put there is dropped and counted.
     pub fn nowhere() -> Self {
         // The receiving ends are gone at once.
-        Self {
-            rtp: patient_media_lane(LaneKind::Outbound).0,
-            rtcp: control_lane(LaneKind::OutboundRtcp).0,
+        Self { rtp: patient_media_lane(LaneKind::Outbound).0, rtcp: control_lane(LaneKind::OutboundRtcp).0 }
+    }
+
+    /// Tells a sender or a receiver to use these.
+    pub fn attach_message(&self) -> AttachTransport {
+        AttachTransport {
+            outbound_rtp: Arc::new(self.rtp.clone()),
+            outbound_rtcp: Arc::new(self.rtcp.clone()),
         }
     }
 }
-
-/// Owner → `RtpSender` or `RtpReceiver`, control: what you send leaves through this transport from now on;
-/// bundling may move a section to another one (RFC 9143 §7.3).
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "()")]
-pub struct AttachTransport(pub TransportLanes);
 
 /// The actors of one transport, and what is known of them. Dropping it ends them.
 pub struct TransportActors {
@@ -264,7 +264,7 @@ fn start_agent(
     place: &TransportPlace,
     report: &TransportReport,
     (dtls, media): (&LaneSender<Inbound>, &LaneSender<Inbound>),
-    route: Recipient<crate::messages::ice::RouteChanged>,
+    route: Recipient<RouteChanged>,
 ) -> Addr<IceAgent> {
     let (stun, stun_receiver) = control_lane(LaneKind::Stun);
     let lost = Rc::clone(report);

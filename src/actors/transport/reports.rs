@@ -24,7 +24,9 @@ impl TransportActors {
             TransportEvent::Dtls(DtlsEvent::Closed) => self.state.dtls_state = DtlsTransportState::Closed,
             TransportEvent::Down(_, DownReason::Stopped) => {}
             TransportEvent::Down(TransportPart::IceAgent, _) => self.lose_agent(),
-            TransportEvent::Down(TransportPart::Dtls, _) => self.state.dtls_state = DtlsTransportState::Failed,
+            TransportEvent::Down(TransportPart::Dtls, _) => {
+                self.state.dtls_state = DtlsTransportState::Failed
+            }
             TransportEvent::SocketLost(_) => {
                 // Whatever the peer sends is read by nobody: as with a lost agent, nothing more may be sent.
                 self.ice.do_send(CloseIce);

@@ -300,7 +300,12 @@ pub struct SendEncoding {
 
 impl Default for TransceiverInit {
     fn default() -> Self {
-        Self { direction: Direction::Sendrecv, stream_ids: Vec::new(), track_id: None, send_encodings: Vec::new() }
+        Self {
+            direction: Direction::Sendrecv,
+            stream_ids: Vec::new(),
+            track_id: None,
+            send_encodings: Vec::new(),
+        }
     }
 }
 
