@@ -175,8 +175,7 @@ impl PeerConnection {
             sending.actor.do_send(SwapTrack(actors.sender_track.clone()));
             sending
         });
-        let ssrcs: Vec<u32> =
-            parameters
+        let ssrcs: Vec<u32> = parameters
             .iter()
             .flat_map(|p| &p.encodings)
             .flat_map(|encoding| std::iter::once(encoding.ssrc).chain(encoding.rtx_ssrc))
