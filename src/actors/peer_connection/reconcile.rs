@@ -229,6 +229,7 @@ fn sender_parameters(
         rtx_ssrc: parameters.rtx_ssrc,
         rid: None,
         encodings: Vec::new(),
+        bitrate_max: parameters.bitrate_max,
         codecs: parameters.codecs.clone(),
         extensions: ExtensionMap::new(
             parameters.extensions.iter().map(|(id, uri)| (*id, uri)),
