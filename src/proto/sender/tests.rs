@@ -2,6 +2,8 @@
 
 mod chain;
 mod corpora;
+mod dtmf;
+mod encodings;
 mod properties;
 
 use std::time::Duration;
