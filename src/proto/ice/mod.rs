@@ -37,6 +37,7 @@ mod nomination;
 mod pair;
 mod requests;
 mod responses;
+mod server_url;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -47,3 +48,4 @@ pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};
 pub use pair::{PairCounters, PairId, PairState, PairStatistics, SelectedPair};
+pub use server_url::{ServerHost, ServerKind, ServerTransport, ServerUrl, ServerUrlError};
