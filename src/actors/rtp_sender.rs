@@ -22,12 +22,18 @@ use crate::{
         lanes::{RtcpCompound, SharedLot, media_lane},
     },
     messages::{
-        rtp::{SetSendParameters, StopSender, SwapTrack},
+        rtp::{
+            AttachTransport, CollectOutbound, InsertDtmf, OutboundRtpSink, ReportTones, RtcpSink,
+            SetEncodings, SetSendParameters, SharedTones, StopSender, SwapTrack,
+        },
         track::{MediaStreamTrack, SubscriptionId, TrackRequest},
     },
     proto::{
         rtcp::Compound,
-        sender::{OutboundStatistics, OutgoingPacket, Sender, SenderParameters, SenderState},
+        sender::{
+            DtmfError, EncodingParameters, OutboundStatistics, OutgoingPacket, Sender, SenderParameters,
+            SenderState,
+        },
     },
 };
 
@@ -64,8 +70,10 @@ pub struct RtpSender {
     current: Option<Source>,
     next: Option<Source>,
     rtcp: LaneReceiver<RtcpCompound>,
-    outbound_rtp: LaneSender<OutgoingPacket>,
-    outbound_rtcp: LaneSender<RtcpCompound>,
+    outbound_rtp: Arc<dyn OutboundRtpSink>,
+    outbound_rtcp: Arc<dyn RtcpSink>,
+    encodings: Vec<EncodingParameters>,
+    tones: Option<SharedTones>,
     inbox: Vec<SharedLot>,
     inbox_rtcp: Vec<RtcpCompound>,
     outbox: Vec<OutgoingPacket>,
@@ -87,8 +95,10 @@ impl RtpSender {
             current: None,
             next: None,
             rtcp,
-            outbound_rtp,
-            outbound_rtcp,
+            outbound_rtp: Arc::new(outbound_rtp),
+            outbound_rtcp: Arc::new(outbound_rtcp),
+            encodings: Vec::new(),
+            tones: None,
             inbox: Vec::new(),
             inbox_rtcp: Vec::new(),
             outbox: Vec::new(),
@@ -175,7 +185,7 @@ impl RtpSender {
         let Some(sender) = &mut self.sender else { return };
         if !self.outbox.is_empty() {
             self.saved = Some((sender.parameters().ssrc, sender.state()));
-            self.outbound_rtp.push_all(now, self.outbox.drain(..));
+            self.outbound_rtp.push_all(now, &mut self.outbox.drain(..));
             // A burst of retransmissions must not keep its memory.
             self.outbox.shrink_to(OUTBOX_KEPT);
         }
@@ -229,7 +239,7 @@ impl Driven for RtpSender {
         self.release(now);
         let Some(sender) = &mut self.sender else { return };
         while let Some(compound) = sender.poll_transmit(now) {
-            self.outbound_rtcp.push(now, RtcpCompound(compound));
+            self.outbound_rtcp.push(now, compound);
         }
     }
 
@@ -285,13 +295,54 @@ impl Handler<SwapTrack> for RtpSender {
     }
 }
 
+impl Handler<AttachTransport> for RtpSender {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachTransport, _: &mut Self::Context) {
+        self.outbound_rtp = message.outbound_rtp;
+        self.outbound_rtcp = message.outbound_rtcp;
+    }
+}
+
+impl Handler<SetEncodings> for RtpSender {
+    type Result = ();
+
+    fn handle(&mut self, message: SetEncodings, _: &mut Self::Context) {
+        self.encodings = message.0;
+    }
+}
+
+impl Handler<InsertDtmf> for RtpSender {
+    type Result = Result<(), DtmfError>;
+
+    fn handle(&mut self, message: InsertDtmf, _: &mut Self::Context) -> Self::Result {
+        self.sender.as_mut().ok_or(DtmfError::CannotInsert)?.insert_dtmf(kit::now(), message.0)
+    }
+}
+
+impl Handler<ReportTones> for RtpSender {
+    type Result = ();
+
+    fn handle(&mut self, message: ReportTones, _: &mut Self::Context) {
+        self.tones = Some(message.0);
+    }
+}
+
+impl Handler<CollectOutbound> for RtpSender {
+    type Result = Vec<OutboundStatistics>;
+
+    fn handle(&mut self, _: CollectOutbound, _: &mut Self::Context) -> Self::Result {
+        self.sender.iter().map(Sender::statistics).collect()
+    }
+}
+
 impl Handler<StopSender> for RtpSender {
     type Result = ();
 
     fn handle(&mut self, _: StopSender, ctx: &mut Self::Context) {
         let now = kit::now();
         if let Some(sender) = &mut self.sender {
-            self.outbound_rtcp.push(now, RtcpCompound(sender.bye(now)));
+            self.outbound_rtcp.push(now, sender.bye(now));
         }
         self.current = None;
         self.next = None;

@@ -317,6 +317,8 @@ fn sender_parameters(now: Instant, send: &RtpSendParameters) -> SenderParameters
         kind: MediaKind::Video,
         ssrc: send.ssrc,
         rtx_ssrc: send.rtx_ssrc,
+        rid: None,
+        encodings: Vec::new(),
         codecs: send.codecs.clone(),
         extensions: ExtensionMap::new(send.extensions.iter().map(|(id, uri)| (*id, uri)), false),
         mid: Mid::new(&send.mid),

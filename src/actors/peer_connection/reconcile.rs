@@ -227,6 +227,8 @@ fn sender_parameters(
         kind: transceiver.kind(),
         ssrc: parameters.ssrc,
         rtx_ssrc: parameters.rtx_ssrc,
+        rid: None,
+        encodings: Vec::new(),
         codecs: parameters.codecs.clone(),
         extensions: ExtensionMap::new(
             parameters.extensions.iter().map(|(id, uri)| (*id, uri)),

@@ -12,7 +12,7 @@ use crate::{
     actors::{
         kit::{self, LaneKind, LaneSender},
         lanes::{RtcpCompound, control_lane, media_lane},
-        rtp_receiver::{RTP_RECEIVER_POLICY, RtpReceiver},
+        rtp_receiver::RtpReceiver,
         rtp_sender::{RTP_SENDER_POLICY, RtpSender},
     },
     messages::{
@@ -102,8 +102,7 @@ impl Receiving {
             reduced_size: false,
         };
         let actor = RtpReceiver::new(parameters, rtp_receiver, rtcp_receiver, children.outbound_rtcp.clone());
-        let actor = kit::start(RTP_RECEIVER_POLICY, report_to(parent, Child::Receiver(id)), |_| actor);
-        let track = MediaStreamTrack::new(track_id, kind, actor.clone().recipient());
+        let (actor, track) = actor.start(track_id, report_to(parent, Child::Receiver(id)));
         Self { actor, track, rtp, rtcp }
     }
 

@@ -18,6 +18,7 @@ mod renumbering;
 mod repairs;
 mod reports;
 mod sequence;
+mod sources;
 mod statistics;
 mod stream;
 
@@ -31,10 +32,12 @@ use rand::rngs::StdRng;
 pub use error::ReceiveError;
 pub use event::ReceiverEvent;
 pub use parameters::ReceiverParameters;
+pub use sources::RtpSource;
 pub use statistics::InboundStatistics;
 
 use self::codecs::{Codec, Codecs};
 use self::repairs::Repairs;
+use self::sources::ContributingSources;
 use self::stream::{Arrival, Stream};
 use crate::proto::rtp::{Rid, RtpHeader, RtpPacket};
 
@@ -61,6 +64,7 @@ pub struct Receiver {
     report_at: Instant,
     /// A key frame was asked for when no source was known: the next one to begin is asked.
     key_frame_owed: bool,
+    contributing: ContributingSources,
     events: VecDeque<ReceiverEvent>,
     random: StdRng,
 }
@@ -77,6 +81,7 @@ impl Receiver {
             round_trip_time: ROUND_TRIP_DEFAULT,
             report_at: now,
             key_frame_owed: false,
+            contributing: ContributingSources::default(),
             events: VecDeque::new(),
             random,
         };
@@ -151,6 +156,23 @@ impl Receiver {
     /// What happened.
     pub fn poll_event(&mut self) -> Option<ReceiverEvent> {
         self.events.pop_front()
+    }
+
+    /// Whether any source is known that has not said goodbye.
+    pub fn is_heard(&self) -> bool {
+        self.streams.iter().any(|stream| !stream.ended)
+    }
+
+    /// W3C `getSynchronizationSources`: who sent media in the last ten seconds, the latest first.
+    pub fn synchronization_sources(&self, now: Instant) -> Vec<RtpSource> {
+        let sources = self.streams.iter().filter_map(|stream| stream.source);
+        sources::latest_first(sources.filter(|source| source.is_recent(now)))
+    }
+
+    /// W3C `getContributingSources`: whose contributions were mixed into media of the last ten seconds, the latest
+    /// first.
+    pub fn contributing_sources(&self, now: Instant) -> Vec<RtpSource> {
+        self.contributing.recent(now)
     }
 
     /// The counters of every source.

@@ -9,7 +9,7 @@ use super::publisher_clock::PublisherClock;
 use super::reception::Reception;
 use super::renumbering::Renumbering;
 use super::sequence::{Admitted, SequenceWindow};
-use super::{InboundStatistics, ReceiveError};
+use super::{InboundStatistics, ReceiveError, RtpSource};
 use crate::proto::rtp::{MediaKind, Rid, RtpPacket, starts_key_frame};
 
 /// The state of one source.
@@ -26,6 +26,8 @@ pub(super) struct Stream {
     pub(super) reception: Reception,
     pub(super) clock: PublisherClock,
     pub(super) statistics: InboundStatistics,
+    /// When media was received last, and how loud.
+    pub(super) source: Option<RtpSource>,
     window: SequenceWindow,
     /// The first packet has not been taken yet: its number is already in the window.
     is_new: bool,
@@ -58,6 +60,7 @@ impl Stream {
             reception: Reception::new(now, window.highest(), codec.clock_rate),
             clock: PublisherClock::default(),
             statistics: InboundStatistics::default(),
+            source: None,
             window,
             is_new: true,
             renumbering: Renumbering::default(),

@@ -16,6 +16,8 @@
 
 mod codecs;
 mod continuity;
+mod dtmf;
+mod encoding;
 mod history;
 mod outgoing;
 mod parameters;
@@ -33,6 +35,8 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+pub use dtmf::{DtmfError, ToneChange, ToneRequest};
+pub use encoding::{EncodingParameters, EncodingStream, Priority};
 pub use outgoing::OutgoingPacket;
 pub use parameters::SenderParameters;
 pub use state::SenderState;
@@ -40,6 +44,7 @@ pub use statistics::OutboundStatistics;
 
 use self::codecs::{Codec, Codecs};
 use self::continuity::{Counters, Shifts};
+use self::dtmf::Dtmf;
 use self::history::History;
 use self::placement::Placement;
 use self::retransmission::Budget;
@@ -70,6 +75,7 @@ pub struct Sender {
     budget: Budget,
     /// Packets that came before the key frame they belong to, with their generation.
     held: VecDeque<(u32, RtpPacket)>,
+    dtmf: Dtmf,
     key_frame_wanted: bool,
     reminded: Instant,
     report_at: Option<Instant>,
@@ -97,6 +103,7 @@ impl Sender {
             history: History::new(parameters.kind),
             budget: Budget::new(),
             held: VecDeque::new(),
+            dtmf: Dtmf::default(),
             key_frame_wanted: parameters.kind == MediaKind::Video,
             reminded: now,
             report_at: None,
@@ -152,6 +159,14 @@ impl Sender {
         self.key_frame_wanted = true;
     }
 
+    /// The source is silenced for a while on our side (a disabled track, an inactive encoding, a tone): what it goes on
+    /// with later follows without a hole in the numbers, video with a key frame.
+    pub fn pause(&mut self) {
+        if let Some(source) = &mut self.state.source {
+            source.interrupted = true;
+        }
+    }
+
     /// True once after each reason to ask the source for a key frame: start, switch, gap, PLI or FIR.
     pub fn wants_key_frame(&mut self) -> bool {
         std::mem::take(&mut self.key_frame_wanted)
@@ -164,6 +179,12 @@ impl Sender {
 
     /// Turns a source's packet into this stream's, or drops it (`None`).
     pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
+        if self.dtmf.is_playing() {
+            // RFC 4733 §2.6: the tone is heard instead.
+            self.pause();
+            self.statistics.packets_withheld += 1;
+            return None;
+        }
         let Some((codec, index, placement)) = self.decide(now, packet, generation) else {
             self.count_dropped(packet, generation);
             return None;
@@ -196,7 +217,8 @@ impl Sender {
     fn apply_parameters(&mut self) {
         let extensions = &self.parameters.extensions;
         self.sends_absolute_time = extensions.id(ExtensionKind::AbsoluteSendTime).is_some();
-        self.leg = LegExtensions { mid: self.parameters.mid, ..LegExtensions::default() };
+        self.leg =
+            LegExtensions { mid: self.parameters.mid, rid: self.parameters.rid, ..LegExtensions::default() };
         self.own_extensions.clear();
         let leg = LegExtensions { absolute_send_time: Some(0), ..self.leg };
         let written = extensions.write(&Extensions::default(), &leg, &mut self.own_extensions);
@@ -315,15 +337,18 @@ impl Sender {
         if self.state.latest.is_none_or(is_later) {
             self.state.latest = Some(Latest { timestamp, clock_rate: codec.clock_rate, at: now });
         }
-        let payload_length = packet.payload.len();
+        self.count_sent(header_length, packet.payload.len());
+        self.statistics.key_frames_sent += u64::from(packet.key_frame);
+        self.report_soon(now);
+    }
+
+    fn count_sent(&mut self, header_length: usize, payload_length: usize) {
         self.state.packet_count = self.state.packet_count.wrapping_add(1);
         self.state.octet_count = self.state.octet_count.wrapping_add(payload_length as u32);
         self.budget.earn(header_length + payload_length);
         self.statistics.packets_sent += 1;
         self.statistics.bytes_sent += payload_length as u64;
         self.statistics.header_bytes_sent += header_length as u64;
-        self.statistics.key_frames_sent += u64::from(packet.key_frame);
-        self.report_soon(now);
     }
 }
 

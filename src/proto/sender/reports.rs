@@ -47,21 +47,26 @@ impl Sender {
         }
     }
 
-    /// The next time at which [`Sender::poll_transmit`] has something to send.
+    /// The next time at which [`Sender::poll_transmit`] or [`Sender::poll_dtmf`] has something to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        self.report_due().into_iter().chain(self.dtmf.due()).min()
+    }
+
+    fn report_due(&self) -> Option<Instant> {
         let report_at = self.report_at?;
         let latest = self.state.latest?;
         (report_at <= latest.at + REPORT_INTERVAL * IDLE_INTERVALS).then_some(report_at)
     }
 
-    /// Time has passed; follow with [`Sender::poll_transmit`], which does all the work.
+    /// Time has passed; follow with [`Sender::poll_dtmf`] and [`Sender::poll_transmit`], which do all the
+    /// work.
     pub fn handle_timeout(&mut self, now: Instant) {
         let _ = now;
     }
 
     /// The next compound to send (plaintext): SR and SDES.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
-        self.poll_timeout().filter(|due| *due <= now)?;
+        self.report_due().filter(|due| *due <= now)?;
         self.report_at = Some(now + REPORT_INTERVAL.mul_f64(self.random.random_range(0.5..1.5)));
         self.report(now).build()
     }
@@ -75,7 +80,7 @@ impl Sender {
 
     /// A packet was sent: a stream that begins or goes on after a pause reports soon.
     pub(super) fn report_soon(&mut self, now: Instant) {
-        if self.poll_timeout().is_none() {
+        if self.report_due().is_none() {
             self.report_at = Some(now + FIRST_REPORT_DELAY.mul_f64(self.random.random_range(0.5..1.5)));
         }
     }

@@ -23,6 +23,8 @@ pub struct OutboundStatistics {
     pub packets_without_codec: u64,
     /// Those among them of a source that another has replaced.
     pub packets_of_replaced_source: u64,
+    /// Packets that were not sent as a tone was played instead.
+    pub packets_withheld: u64,
     /// NACK messages received.
     pub nack_count: u64,
     /// PLI messages received.

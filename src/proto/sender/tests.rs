@@ -37,6 +37,8 @@ fn parameters(now: Instant, kind: MediaKind) -> SenderParameters {
         kind,
         ssrc: SSRC,
         rtx_ssrc: Some(RTX_SSRC),
+        rid: None,
+        encodings: Vec::new(),
         codecs: vec![
             codec(120, "VP8", 90_000, None),
             codec(121, "rtx", 90_000, Some(120)),

@@ -1,0 +1,1 @@
+//! Tests of telephone events, in virtual time.
