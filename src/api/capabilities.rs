@@ -170,17 +170,17 @@ mod tests {
         assert_eq!((opus.clock_rate, opus.channels), (48_000, Some(2)));
         assert_eq!(opus.sdp_fmtp_line.as_deref(), Some("minptime=10;useinbandfec=1"));
         assert!(
-            of(MediaKind::Audio).header_extensions.iter().any(|extension| extension.uri.ends_with("sdes:mid"))
+            of(MediaKind::Audio)
+                .header_extensions
+                .iter()
+                .any(|extension| extension.uri.ends_with("sdes:mid"))
         );
     }
 
     #[test]
     fn preferences_keep_their_order_and_bring_their_rtx() {
-        let (vp9, vp8, rtx) = (
-            find(MediaKind::Video, "VP9"),
-            find(MediaKind::Video, "VP8"),
-            find(MediaKind::Video, "rtx"),
-        );
+        let (vp9, vp8, rtx) =
+            (find(MediaKind::Video, "VP9"), find(MediaKind::Video, "VP8"), find(MediaKind::Video, "rtx"));
         let names = |wanted: &[RtcRtpCodecCapability]| -> Vec<String> {
             preferences(MediaKind::Video, wanted).unwrap().into_iter().map(|codec| codec.name).collect()
         };

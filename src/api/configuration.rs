@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RtcCertificate, ice_server};
 use crate::{
-    messages::{error::RtcError, ice::IceTransportPolicy, peer_connection::Configuration},
+    messages::{error::RtcError, peer_connection::Configuration},
     proto::jsep::BundlePolicy,
 };
 
@@ -75,7 +75,7 @@ impl RtcConfiguration {
     ///
     /// # Errors
     /// See [`RtcPeerConnection::on`](super::RtcPeerConnection::on).
-    pub(super) fn checked(self, default_certificate: &RtcCertificate) -> Result<Configuration, RtcError> {
+    pub(super) fn checked(&self, default_certificate: &RtcCertificate) -> Result<Configuration, RtcError> {
         // W3C webrtc-pc §4.4.1.1, constructor step 4.
         if self.certificates.iter().any(RtcCertificate::is_expired) {
             let sentence = "a certificate has expired; generate a new one";
@@ -88,11 +88,38 @@ impl RtcConfiguration {
         Ok(configuration)
     }
 
+    /// W3C webrtc-pc §4.4.1.6, steps 3 to 6: completes what is to become the configuration by what was
+    /// left out, if nothing else differs that can't be changed.
+    ///
+    /// # Errors
+    /// [`RtcError::InvalidModificationError`].
+    pub(super) fn replacing(mut self, current: &Self) -> Result<Self, RtcError> {
+        let refused = |what: &str| {
+            let sentence = format!("{what} can't be changed; begin with get_configuration");
+            Err(RtcError::InvalidModificationError(sentence))
+        };
+        if !self.certificates.is_empty() && self.certificates != current.certificates {
+            return refused("the certificates");
+        }
+        if self.bundle_policy != current.bundle_policy {
+            return refused("the bundle policy");
+        }
+        if self.ice_lite != current.ice_lite || self.max_message_size != current.max_message_size {
+            return refused("the kind of ICE agent and the size of messages");
+        }
+        if self.shard.is_some() && self.shard != current.shard {
+            return refused("the shard");
+        }
+        self.certificates.clone_from(&current.certificates);
+        self.shard = current.shard;
+        Ok(self)
+    }
+
     /// What the actor is told when it is changed.
     ///
     /// # Errors
     /// See [`RtcPeerConnection::set_configuration`](super::RtcPeerConnection::set_configuration).
-    pub(super) fn changed(self) -> Result<Configuration, RtcError> {
+    pub(super) fn changed(&self) -> Result<Configuration, RtcError> {
         Ok(Configuration {
             ice: ice_server::checked(&self.ice_servers, self.ice_transport_policy)?,
             bundle_policy: self.bundle_policy.into(),
@@ -111,91 +138,6 @@ impl From<RtcBundlePolicy> for BundlePolicy {
             RtcBundlePolicy::MaxBundle => Self::MaxBundle,
         }
     }
-}
-
-/// What is known of a connection's configuration on this side of the actor: what can't change.
-#[derive(Debug)]
-pub(super) struct Local {
-    /// Those that were given, without the engine's: what `getConfiguration` shows.
-    certificates: Vec<RtcCertificate>,
-    bundle_policy: RtcBundlePolicy,
-    ice_lite: bool,
-    shard: Option<usize>,
-    max_message_size: u64,
-}
-
-impl Local {
-    pub(super) fn of(configuration: &RtcConfiguration) -> Self {
-        Self {
-            certificates: configuration.certificates.clone(),
-            bundle_policy: configuration.bundle_policy,
-            ice_lite: configuration.ice_lite,
-            shard: configuration.shard,
-            max_message_size: configuration.max_message_size,
-        }
-    }
-
-    /// The configuration that the actor has, as the application gave it.
-    pub(super) fn complete(&self, configuration: Configuration) -> RtcConfiguration {
-        let servers = configuration.ice.servers.into_iter().map(|server| RtcIceServer {
-            urls: vec![server.url],
-            username: server.username,
-            credential: server.credential,
-        });
-        RtcConfiguration {
-            ice_servers: grouped(servers),
-            ice_transport_policy: match configuration.ice.policy {
-                IceTransportPolicy::All => RtcIceTransportPolicy::All,
-                IceTransportPolicy::Relay => RtcIceTransportPolicy::Relay,
-            },
-            bundle_policy: self.bundle_policy,
-            rtcp_mux_policy: RtcRtcpMuxPolicy::Require,
-            certificates: self.certificates.clone(),
-            ice_candidate_pool_size: configuration.ice_candidate_pool_size,
-            always_negotiate_data_channels: configuration.always_negotiate_data_channels,
-            ice_lite: self.ice_lite,
-            shard: self.shard,
-            max_message_size: self.max_message_size,
-        }
-    }
-
-    /// W3C webrtc-pc §4.4.1.6, steps 3 to 6: what `setConfiguration` can't change.
-    ///
-    /// # Errors
-    /// [`RtcError::InvalidModificationError`].
-    pub(super) fn check_unchanged(&self, configuration: &RtcConfiguration) -> Result<(), RtcError> {
-        let changed = |what: &str| {
-            Err(RtcError::InvalidModificationError(format!("{what} can't be changed; begin with get_configuration")))
-        };
-        // W3C: certificates that are not given are left as they are.
-        if !configuration.certificates.is_empty() && configuration.certificates != self.certificates {
-            return changed("the certificates");
-        }
-        if configuration.bundle_policy != self.bundle_policy {
-            return changed("the bundle policy");
-        }
-        if configuration.ice_lite != self.ice_lite
-            || configuration.max_message_size != self.max_message_size
-            || configuration.shard.is_some() && configuration.shard != self.shard
-        {
-            return changed("the shard, the kind of ICE agent and the size of messages");
-        }
-        Ok(())
-    }
-}
-
-/// Neighbours with the same credentials are the URLs of one server.
-fn grouped(servers: impl Iterator<Item = RtcIceServer>) -> Vec<RtcIceServer> {
-    let mut grouped: Vec<RtcIceServer> = Vec::new();
-    for server in servers {
-        match grouped.last_mut() {
-            Some(last) if last.username == server.username && last.credential == server.credential => {
-                last.urls.extend(server.urls);
-            }
-            _ => grouped.push(server),
-        }
-    }
-    grouped
 }
 
 /// A STUN or TURN server (W3C webrtc-pc §4.2.3 `RTCIceServer`). In JSON `urls` may be one text or a list.
@@ -225,11 +167,7 @@ impl RtcIceServer {
         username: impl Into<String>,
         credential: impl Into<String>,
     ) -> Self {
-        Self {
-            urls: vec![url.into()],
-            username: Some(username.into()),
-            credential: Some(credential.into()),
-        }
+        Self { urls: vec![url.into()], username: Some(username.into()), credential: Some(credential.into()) }
     }
 }
 
@@ -303,12 +241,40 @@ mod tests {
             "credential":"secret"}],"iceTransportPolicy":"relay","bundlePolicy":"max-bundle"}"#;
         let configuration: RtcConfiguration = serde_json::from_str(text).unwrap();
         assert_eq!(configuration.ice_servers[0], RtcIceServer::new("stun:a.example"));
-        assert_eq!(configuration.ice_servers[1], RtcIceServer::with_password("turn:b.example", "u", "secret"));
+        assert_eq!(
+            configuration.ice_servers[1],
+            RtcIceServer::with_password("turn:b.example", "u", "secret")
+        );
         assert_eq!(configuration.ice_transport_policy, RtcIceTransportPolicy::Relay);
         assert_eq!(configuration.bundle_policy, RtcBundlePolicy::MaxBundle);
         let written = serde_json::to_value(&configuration).unwrap();
         assert_eq!(written["rtcpMuxPolicy"], "require");
         assert_eq!(written["iceServers"][0]["urls"][0], "stun:a.example");
+    }
+
+    #[test]
+    fn only_what_w3c_allows_can_be_replaced() {
+        let current = RtcConfiguration {
+            certificates: vec![RtcCertificate::generate(crate::KeyType::EcdsaP256).unwrap()],
+            ..RtcConfiguration::on_shard(1)
+        };
+        let servers = vec![RtcIceServer::new("stun:a.example")];
+        let new = RtcConfiguration { ice_servers: servers.clone(), ..RtcConfiguration::default() };
+        let replaced = new.replacing(&current).unwrap();
+        assert_eq!((replaced.ice_servers, replaced.shard), (servers, Some(1)));
+        assert_eq!(replaced.certificates, current.certificates, "left out is left alone");
+        let changes: [fn(&mut RtcConfiguration); 5] = [
+            |new| new.bundle_policy = RtcBundlePolicy::MaxBundle,
+            |new| new.certificates = vec![RtcCertificate::generate(crate::KeyType::EcdsaP256).unwrap()],
+            |new| new.ice_lite = true,
+            |new| new.max_message_size = 1,
+            |new| new.shard = Some(0),
+        ];
+        for change in changes {
+            let mut new = RtcConfiguration::default();
+            change(&mut new);
+            assert_eq!(new.replacing(&current).unwrap_err().name(), "InvalidModificationError");
+        }
     }
 
     #[test]

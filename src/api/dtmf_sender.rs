@@ -96,9 +96,10 @@ mod tests {
     #[test]
     fn lengths_are_brought_into_their_range() {
         let tone = |given| clamped(given, DEFAULT_DURATION, DURATION_RANGE).as_millis();
-        assert_eq!([tone(None), tone(Some(0)), tone(Some(39)), tone(Some(41)), tone(Some(6_001))], [
-            100, 40, 40, 41, 6_000
-        ]);
+        assert_eq!(
+            [tone(None), tone(Some(0)), tone(Some(39)), tone(Some(41)), tone(Some(6_001))],
+            [100, 40, 40, 41, 6_000]
+        );
         let gap = |given| clamped(given, DEFAULT_GAP, GAP_RANGE).as_millis();
         assert_eq!([gap(None), gap(Some(29)), gap(Some(70_000))], [70, 30, 6_000]);
     }

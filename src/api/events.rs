@@ -156,7 +156,13 @@ fn track_event(core: &Arc<Core>, event: TrackEvent) -> RtcPeerConnectionEvent {
     RtcPeerConnectionEvent::Track {
         receiver: section.receiver(),
         transceiver: section.transceiver(),
-        streams: stream_ids.into_iter().map(|id| MediaStream::new(id, vec![track.clone()])).collect(),
+        streams: stream_ids.into_iter().map(|id| stream(id, &track)).collect(),
         track,
     }
+}
+
+fn stream(id: String, track: &MediaStreamTrack) -> MediaStream {
+    let stream = MediaStream::with_id(id);
+    stream.add_remote_track(track);
+    stream
 }

@@ -93,6 +93,12 @@ impl Core {
     }
 }
 
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}
+
 /// Where a handle of a transceiver, sender or receiver leads to.
 #[derive(Clone)]
 pub(crate) struct Section {

@@ -94,8 +94,14 @@ mod tests {
     #[test]
     fn urls_that_can_not_be_read_are_syntax_errors() {
         for url in [
-            "", "a.example", "http://a.example", "stun://a.example", "stun:", "stun:a.example?transport=udp",
-            "turn:a.example:99999", "turn:a.example?transport=x",
+            "",
+            "a.example",
+            "http://a.example",
+            "stun://a.example",
+            "stun:",
+            "stun:a.example?transport=udp",
+            "turn:a.example:99999",
+            "turn:a.example?transport=x",
         ] {
             assert_eq!(error_of(RtcIceServer::with_password(url, "u", "p")), "SyntaxError", "{url}");
         }

@@ -7,7 +7,7 @@ use actix::Addr;
 use super::{
     RtcConfiguration, RtcDtlsTransport, RtcEngine, RtcEvents, RtcIceCandidateInit, RtcIceTransport,
     RtcRtpReceiver, RtcRtpSender, RtcRtpTransceiver, RtcRtpTransceiverInit, RtcSessionDescription,
-    RtcStatsReport, TrackOrKind, configuration,
+    RtcStatsReport, TrackOrKind,
     engine::ask,
     handle::{Core, Section},
     send_parameters,
@@ -20,9 +20,9 @@ use crate::{
     messages::{
         error::RtcError,
         peer_connection::{
-            AddIceCandidate, AddTrack, AddTransceiver, Close, CreateAnswer, CreateOffer, GetConfiguration,
-            PeerSnapshot, RemoveTrack, RequestIceRestart, RtcIceGatheringState, RtcPeerConnectionState,
-            SetConfiguration, SetLocalDescription, SetRemoteDescription,
+            AddIceCandidate, AddTrack, AddTransceiver, Close, CreateAnswer, CreateOffer, PeerSnapshot,
+            RemoveTrack, RequestIceRestart, RtcIceGatheringState, RtcPeerConnectionState, SetConfiguration,
+            SetLocalDescription, SetRemoteDescription,
         },
         statistics::StatisticsSelector,
         track::MediaStreamTrack,
@@ -44,8 +44,8 @@ struct Inner {
     core: Arc<Core>,
     events: Mutex<Option<RtcEvents>>,
     shard: usize,
-    /// What W3C's `getConfiguration` returns and the actor does not need.
-    local: configuration::Local,
+    /// W3C `[[Configuration]]`.
+    configuration: Mutex<RtcConfiguration>,
 }
 
 impl Drop for Inner {
@@ -92,7 +92,6 @@ impl RtcPeerConnection {
         let actor = engine
             .shard(shard)
             .ok_or_else(|| RtcError::InvalidAccessError(format!("the engine has no shard {shard}")))?;
-        let local = configuration::Local::of(&configuration);
         let config = PeerConfig {
             ice_lite: configuration.ice_lite,
             max_message_size: configuration.max_message_size,
@@ -102,7 +101,8 @@ impl RtcPeerConnection {
         let handle = ask(actor, CreatePeer(config)).await??;
         let core = Core::new(handle.address, handle.snapshot);
         let events = RtcEvents::new(Arc::clone(&core), handle.events);
-        Ok(Self { inner: Arc::new(Inner { core, events: Mutex::new(Some(events)), shard, local }) })
+        let (events, configuration) = (Mutex::new(Some(events)), Mutex::new(configuration));
+        Ok(Self { inner: Arc::new(Inner { core, events, shard, configuration }) })
     }
 
     /// The events, once: a second call returns `None`.
@@ -110,14 +110,9 @@ impl RtcPeerConnection {
         self.inner.events.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// W3C `getConfiguration`.
-    ///
-    /// # Errors
-    /// [`RtcError::InvalidStateError`] when closed, where W3C still answers; [`RtcError::Gone`] when the
-    /// connection has ended.
-    pub async fn get_configuration(&self) -> Result<RtcConfiguration, RtcError> {
-        let configuration = self.inner.core.ask(GetConfiguration).await?;
-        Ok(self.inner.local.complete(configuration))
+    /// W3C `getConfiguration`: as given, or as last set.
+    pub fn get_configuration(&self) -> RtcConfiguration {
+        self.inner.configuration.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// W3C `setConfiguration`: servers and policies of ICE take effect with the next gathering. What W3C
@@ -125,13 +120,14 @@ impl RtcPeerConnection {
     ///
     /// # Errors
     /// [`RtcError::InvalidStateError`] when closed; [`RtcError::InvalidModificationError`] when
-    /// certificates, bundle policy, rtcp-mux policy or, after the first local description, the size of
-    /// the candidate pool differ; for servers see [`Self::on`].
+    /// certificates, bundle policy, or, after the first local description, the size of the candidate
+    /// pool differ; for servers see [`Self::on`].
     pub async fn set_configuration(&self, configuration: RtcConfiguration) -> Result<(), RtcError> {
         self.inner.core.check_open()?;
-        self.inner.local.check_unchanged(&configuration)?;
-        let configuration = configuration.changed()?;
-        self.inner.core.ask(SetConfiguration(configuration)).await
+        let configuration = configuration.replacing(&self.get_configuration())?;
+        self.inner.core.ask(SetConfiguration(configuration.changed()?)).await?;
+        *self.inner.configuration.lock().unwrap_or_else(PoisonError::into_inner) = configuration;
+        Ok(())
     }
 
     /// W3C `close`: says BYE and close_notify to the peer; done when both are queued.

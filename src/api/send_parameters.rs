@@ -147,7 +147,8 @@ fn check_ranges(kind: MediaKind, encodings: &[RtcRtpEncodingParameters]) -> Resu
     if kind == MediaKind::Audio {
         return Ok(());
     }
-    let outside = |value: Option<f64>, least: f64| value.is_some_and(|value| !(least..f64::INFINITY).contains(&value));
+    let outside =
+        |value: Option<f64>, least: f64| value.is_some_and(|value| !(least..f64::INFINITY).contains(&value));
     for encoding in encodings {
         if outside(encoding.scale_resolution_down_by, 1.0) {
             return Err(RtcError::RangeError("scaleResolutionDownBy is at least 1".to_owned()));
@@ -241,7 +242,10 @@ mod tests {
     fn numbers_outside_of_their_range_are_range_errors_of_video_only() {
         for bad in [0.0, 0.99, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(error_of(vec![scaled(bad)]), "RangeError", "{bad}");
-            assert_eq!(initial(MediaKind::Audio, vec![scaled(bad)]).unwrap()[0].scale_resolution_down_by, None);
+            assert_eq!(
+                initial(MediaKind::Audio, vec![scaled(bad)]).unwrap()[0].scale_resolution_down_by,
+                None
+            );
         }
         let slow = RtcRtpEncodingParameters { max_framerate: Some(-1.0), ..scaled(2.0) };
         assert_eq!(error_of(vec![slow]), "RangeError");

@@ -69,8 +69,7 @@ impl RtcRtpSender {
 
     /// W3C `getParameters`: what is sent, to be changed and given to [`Self::set_parameters`].
     pub fn get_parameters(&self) -> RtcRtpSendParameters {
-        let parameters =
-            self.section.read(send_parameters::of).unwrap_or_default().with_new_transaction();
+        let parameters = self.section.read(send_parameters::of).unwrap_or_default().with_new_transaction();
         self.section.core.last_parameters().insert(self.section.id, parameters.clone());
         parameters
     }
@@ -154,10 +153,9 @@ impl RtcRtpSender {
         let kind = self.section.kind;
         match track {
             // The kind comes first (W3C webrtc-pc §5.2, `replaceTrack` steps 3 and 4).
-            Some(track) if track.kind() != kind => Err(RtcError::TypeError(format!(
-                "a sender of {kind} can't send a track of {}",
-                track.kind()
-            ))),
+            Some(track) if track.kind() != kind => {
+                Err(RtcError::TypeError(format!("a sender of {kind} can't send a track of {}", track.kind())))
+            }
             _ => self.section.check_usable(),
         }
     }
