@@ -26,4 +26,5 @@ mod sections;
 pub mod shard;
 mod statistics;
 pub mod track;
+pub mod transport;
 pub mod udp_socket;

@@ -46,7 +46,7 @@ impl Session {
             sdp.media.push(match transceiver {
                 _ if !plan.accepted[index] => rejected_section(offered),
                 Some(transceiver) => self.answer_section(transceiver, &offer.sdp, offered, &mut ids),
-                None => data_section(&offered.protocol, offered.mid.clone()),
+                None => data_section(&self.config, &offered.protocol, offered.mid.clone()),
             });
         }
         for &index in &offer.unnamed {

@@ -30,6 +30,7 @@ impl Session {
             SdpType::Offer => self.apply_local_offer(created),
             _ => self.apply_local_answer(kind, created),
         }
+        self.refresh_transports();
         Ok(())
     }
 
@@ -58,6 +59,7 @@ impl Session {
             }
             _ => self.apply_remote_answer(kind, description.sdp, sdp)?,
         }
+        self.refresh_transports();
         Ok(())
     }
 
@@ -109,6 +111,7 @@ impl Session {
             }
         }
         self.remove_ended();
+        self.refresh_transports();
     }
 
     fn apply_local_offer(&mut self, created: Created) {

@@ -15,10 +15,6 @@ use rand::Rng;
 const DISCARD_PORT: u16 = 9;
 /// RFC 8829 5.2.1: the address that goes with it.
 const NO_ADDRESS: &str = "IN IP4 0.0.0.0";
-/// Port of SCTP inside DTLS; any number would do, all use this one.
-pub(super) const SCTP_PORT: u16 = 5000;
-/// Largest data channel message accepted, as browsers announce it.
-pub(super) const MESSAGE_SIZE_MAX: u64 = 262_144;
 
 impl Session {
     /// A description without sections. The transport is described once, for all sections: RFC 9143 7.1.3 keeps its
@@ -82,7 +78,7 @@ impl Session {
         let mut text = |length: usize| -> String {
             (0..length).map(|_| char::from(ICE_CHARS[self.random.random_range(0..64)])).collect()
         };
-        IceParameters { ufrag: text(8), password: text(24), lite: self.config.ice.lite }
+        IceParameters { ufrag: text(8), password: text(24), lite: self.config.ice_lite }
     }
 }
 
@@ -119,11 +115,11 @@ pub(super) fn rejected_section(of: &MediaDescription) -> MediaDescription {
 }
 
 /// A section for data channels (RFC 8841 5).
-pub(super) fn data_section(protocol: &str, mid: Option<String>) -> MediaDescription {
+pub(super) fn data_section(config: &SessionConfig, protocol: &str, mid: Option<String>) -> MediaDescription {
     let mut section = open_section(MediaType::Application, protocol, mid);
     section.formats = vec!["webrtc-datachannel".to_owned()];
-    section.sctp_port = Some(SCTP_PORT);
-    section.max_message_size = Some(MESSAGE_SIZE_MAX);
+    section.sctp_port = Some(config.sctp_port);
+    section.max_message_size = Some(config.max_message_size);
     section
 }
 

@@ -55,13 +55,24 @@ impl Session {
             }
             return Ok(id);
         }
-        let init = TransceiverInit { direction: Direction::Sendrecv, stream_ids, track_id };
+        let init = TransceiverInit { stream_ids, track_id, ..TransceiverInit::default() };
         let id = self.add_transceiver(kind, init)?;
         if let Some(transceiver) = self.transceiver_mut(id) {
             transceiver.added_by_track = true;
             transceiver.has_track = true;
         }
         Ok(id)
+    }
+
+    /// Takes the track off a sender (W3C `removeTrack`): it stops sending with the next exchange. Without a track
+    /// there is nothing to do.
+    pub fn remove_track(&mut self, id: TransceiverId) -> Result<(), JsepError> {
+        self.check_open()?;
+        let transceiver = self.transceiver_mut(id).ok_or(JsepError::UnknownTransceiver(id))?;
+        if !transceiver.stopped() && std::mem::take(&mut transceiver.has_track) {
+            transceiver.direction = Direction::of(false, transceiver.direction.receives());
+        }
+        Ok(())
     }
 
     /// Says which way media shall flow; in force after the next exchange.

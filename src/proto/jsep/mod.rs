@@ -39,11 +39,12 @@ mod validate;
 
 pub use capabilities::{KindCapabilities, MediaCapabilities};
 pub use config::SessionConfig;
-pub use error::{Action, JsepError, Refusal};
+pub use error::{Action, ErrorKind, JsepError, Refusal};
 pub use session::Session;
 pub use transceiver::Transceiver;
 pub use types::{
     BundlePolicy, CandidateInit, CandidateUse, DataParameters, Description, Direction, DtlsRole,
-    IceParameters, MediaKind, OfferOptions, RemoteTransport, RtpReceiveParameters, RtpSendParameters,
-    SdpType, SignalingState, TransceiverId, TransceiverInit, TransportId,
+    EncodingSources, IceParameters, MediaKind, OfferOptions, RemoteTransport, RtpReceiveParameters,
+    RtpSendParameters, SdpType, SendEncoding, SignalingState, TransceiverId, TransceiverInit, Transport,
+    TransportId,
 };

@@ -2,7 +2,6 @@
 
 use super::apply::Answerer;
 use super::codecs::{common_codecs, is_rtx};
-use super::compose::SCTP_PORT;
 use super::config::SessionConfig;
 use super::extensions::common_extensions;
 use super::session::Session;
@@ -48,7 +47,9 @@ impl Session {
         let open = local.media.get(data.section).is_some_and(|ours| !ours.rejected()) && !theirs.rejected();
         data.negotiated = open.then(|| DataParameters {
             mid: data.mid.clone(),
-            remote_port: theirs.sctp_port.unwrap_or(SCTP_PORT),
+            transport: TransportId(0),
+            local_port: self.config.sctp_port,
+            remote_port: theirs.sctp_port.unwrap_or(5000),
             message_size_max: match theirs.max_message_size.unwrap_or(DEFAULT_MESSAGE_SIZE_MAX) {
                 0 => None,
                 size => Some(size),
@@ -88,7 +89,7 @@ impl Exchange<'_> {
         transceiver.link.receive = direction.receives().then(|| self.receive_parameters(transceiver));
         transceiver.has_sent |= direction.sends();
         // What was announced holds, even if the application has changed the track since.
-        if let Some(send) = &transceiver.link.send {
+        if let Some(send) = transceiver.link.send.as_ref().and_then(|send| send.encodings.first()) {
             transceiver.ssrc = send.ssrc;
             transceiver.rtx_ssrc = send.rtx_ssrc.unwrap_or(transceiver.rtx_ssrc);
         }
@@ -122,8 +123,13 @@ impl Exchange<'_> {
             codecs,
             extensions: common_extensions(self.ours, self.remote, self.theirs),
             extensions_mixed: self.extensions_mixed(),
-            ssrc: announced.unwrap_or(transceiver.ssrc),
-            rtx_ssrc,
+            encodings: vec![EncodingSources {
+                rid: None,
+                ssrc: announced.unwrap_or(transceiver.ssrc),
+                rtx_ssrc,
+                paused: false,
+            }],
+            transport: TransportId(0),
             mid: self.ours.mid.clone().unwrap_or_default(),
             cname: self.config.cname.clone(),
             reduced_size: self.reduced_size(),
@@ -135,6 +141,7 @@ impl Exchange<'_> {
 
     fn receive_parameters(&self, transceiver: &Transceiver) -> RtpReceiveParameters {
         RtpReceiveParameters {
+            transport: TransportId(0),
             codecs: common_codecs(&self.ours.codecs, &self.theirs.codecs),
             extensions: common_extensions(self.ours, self.remote, self.theirs),
             ssrcs: sources(self.theirs),

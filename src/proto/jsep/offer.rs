@@ -64,7 +64,7 @@ impl Session {
             let section = match transceiver {
                 Some(transceiver) if transceiver.stopped() => rejected_section(before),
                 Some(transceiver) => self.offer_section(transceiver, Some(before), &mut numbers),
-                None if is_data => data_section(&before.protocol, before.mid.clone()),
+                None if is_data => data_section(&self.config, &before.protocol, before.mid.clone()),
                 // RFC 8829 5.2.2: a rejected section may be used for something else, with a new mid.
                 None => match waiting.pop_front() {
                     Some(transceiver) => {
@@ -74,7 +74,7 @@ impl Session {
                     }
                     None if data_waiting => {
                         data_waiting = false;
-                        data_section(DATA_PROTOCOL, Some(numbers.new_mid()))
+                        data_section(&self.config, DATA_PROTOCOL, Some(numbers.new_mid()))
                     }
                     None => rejected_section(before),
                 },
@@ -88,7 +88,7 @@ impl Session {
         }
         if data_waiting {
             sections.push(None);
-            sdp.media.push(data_section(DATA_PROTOCOL, Some(numbers.new_mid())));
+            sdp.media.push(data_section(&self.config, DATA_PROTOCOL, Some(numbers.new_mid())));
         }
         let bundle = self.bundle_offer(&mut sdp);
         Ok(self.finish_description(SdpType::Offer, sdp, bundle, sections, ice))

@@ -1,6 +1,7 @@
 //! The session: its state, and the queries on it. What changes it is in the neighbouring files.
 
 use super::config::SessionConfig;
+use super::error::JsepError;
 use super::stored::Stored;
 use super::transceiver::Transceiver;
 use super::types::*;
@@ -42,6 +43,8 @@ pub struct Session {
     pub(super) data_wanted: bool,
     /// W3C `[[LocalIceCredentialsToReplace]]`: the fragment that `restart_ice` wants replaced.
     pub(super) ice_to_replace: Option<String>,
+    /// What `transports` shows.
+    pub(super) transports: Vec<Transport>,
 }
 
 /// The four description slots of W3C 4.7.
@@ -106,8 +109,13 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// A session in state stable, without transceivers.
     pub fn new(config: SessionConfig, mut random: StdRng) -> Self {
+        let ice = config.ice_pool.first().cloned().unwrap_or(IceParameters {
+            ufrag: format!("{:08x}", random.random::<u32>()),
+            password: format!("{:032x}", random.random::<u128>()),
+            lite: false,
+        });
         let shared = Shared {
-            ice: config.ice.clone(),
+            ice: IceParameters { lite: config.ice_lite, ..ice },
             candidates: Vec::new(),
             end_of_candidates: false,
             dtls_role: None,
@@ -130,6 +138,7 @@ impl Session {
             stable: None,
             data_wanted: false,
             ice_to_replace: None,
+            transports: Vec::new(),
         }
     }
 
@@ -192,9 +201,29 @@ impl Session {
         self.shared.data.as_ref().and_then(|data| data.negotiated.as_ref())
     }
 
-    /// The configuration it was made with; `ice` there is the first one, see [`Self::local_ice`].
+    /// The transports in use and those that the exchange in progress proposes, in order of creation.
+    pub fn transports(&self) -> &[Transport] {
+        &self.transports
+    }
+
+    /// The configuration in force.
     pub fn config(&self) -> &SessionConfig {
         &self.config
+    }
+
+    /// Changes the configuration (W3C `setConfiguration`). Identity and bundle policy can't change, and `ice_pool`
+    /// counts only at construction.
+    pub fn set_configuration(&mut self, config: SessionConfig) -> Result<(), JsepError> {
+        self.check_open()?;
+        let fixed = self.config.fingerprints == config.fingerprints
+            && self.config.ice_lite == config.ice_lite
+            && self.config.cname == config.cname
+            && self.config.bundle_policy == config.bundle_policy;
+        if !fixed {
+            return Err(JsepError::InvalidConfiguration);
+        }
+        self.config = config;
+        Ok(())
     }
 
     /// Ends the session; every later change is an error.

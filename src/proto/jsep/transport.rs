@@ -12,18 +12,51 @@ const CANDIDATE_BYTES_MAX: usize = 1_024;
 impl Session {
     /// ICE credentials in force on this side: those of the last local description applied, or the first ones.
     /// When they change, the ICE agent must restart with them.
-    pub fn local_ice(&self) -> &IceParameters {
+    pub(super) fn local_ice(&self) -> &IceParameters {
         &self.shared.ice
     }
 
     /// Replaces the local ICE credentials (an ICE agent that had to begin anew): an ICE restart in the next offer.
-    pub fn set_local_ice(&mut self, ice: IceParameters) {
+    pub fn replace_local_ice(&mut self, transport: TransportId, ice: IceParameters) -> Result<(), JsepError> {
+        self.check_transport(transport)?;
         if self.shared.ice != ice {
             self.shared.ice = ice;
             self.shared.candidates.clear();
             self.shared.end_of_candidates = false;
             self.created = None;
         }
+        self.refresh_transports();
+        Ok(())
+    }
+
+    fn check_transport(&self, id: TransportId) -> Result<(), JsepError> {
+        match self.transports.iter().any(|transport| transport.id == id) {
+            true => Ok(()),
+            false => Err(JsepError::UnknownTransport(id)),
+        }
+    }
+
+    /// The section that stands for a transport in the local description: where its candidates belong, as
+    /// identification tag and index of the m-line.
+    pub fn candidate_section(&self, transport: TransportId) -> Option<(String, usize)> {
+        self.check_transport(transport).ok()?;
+        let local = self.slots.local()?;
+        let section = local.tagged()?;
+        Some((local.sdp.media.get(section)?.mid.clone().unwrap_or_default(), section))
+    }
+
+    /// Brings what `transports` shows up to date.
+    pub(super) fn refresh_transports(&mut self) {
+        self.transports.clear();
+        if self.slots.local().is_none() && self.slots.remote().is_none() {
+            return;
+        }
+        let mids = self.slots.local().or(self.slots.remote()).map_or(Vec::new(), |stored| {
+            stored.sdp.media.iter().filter(|s| !s.rejected()).filter_map(|s| s.mid.clone()).collect()
+        });
+        let transport =
+            Transport { id: TransportId(0), mids, local: self.shared.ice.clone(), remote: self.transport() };
+        self.transports.push(transport);
     }
 
     /// Asks for new ICE credentials in the next offer (W3C `restartIce`).
@@ -34,7 +67,8 @@ impl Session {
     }
 
     /// Records a candidate of the local credentials in force, `candidate:..`; later descriptions carry it.
-    pub fn add_local_candidate(&mut self, candidate: &str) -> Result<(), JsepError> {
+    pub fn add_local_candidate(&mut self, transport: TransportId, candidate: &str) -> Result<(), JsepError> {
+        self.check_transport(transport)?;
         let candidate = candidate_line(candidate)?;
         if self.shared.candidates.iter().any(|known| known == candidate) {
             return Ok(());
@@ -50,9 +84,11 @@ impl Session {
     }
 
     /// Says that there are no more local candidates for the credentials in force.
-    pub fn end_of_local_candidates(&mut self) {
+    pub fn end_of_local_candidates(&mut self, transport: TransportId) -> Result<(), JsepError> {
+        self.check_transport(transport)?;
         self.shared.end_of_candidates = true;
         self.for_local_section(Stored::end_candidates);
+        Ok(())
     }
 
     /// The section that carries the candidates, in each local description of these credentials.
@@ -86,7 +122,9 @@ impl Session {
         };
         let section = section.ok_or(JsepError::UnknownSection)?;
         let ufrag = candidate.username_fragment.as_deref().or_else(|| line.and_then(ufrag_of_candidate));
-        self.record_candidate(section, ufrag, line)
+        let outcome = self.record_candidate(section, ufrag, line);
+        self.refresh_transports();
+        outcome
     }
 
     fn record_candidate(
@@ -118,7 +156,7 @@ impl Session {
         }
         match (found, used == Some(section)) {
             (false, _) => Err(JsepError::UnknownIceGeneration),
-            (true, true) => Ok(CandidateUse::Transport),
+            (true, true) => Ok(CandidateUse::Transport(TransportId(0))),
             (true, false) => Ok(CandidateUse::Recorded),
         }
     }
@@ -152,7 +190,7 @@ impl Session {
     /// waits for its answer. `None` before any remote description, or when every section was rejected.
     ///
     /// An offer that is pending does not show here before its answer: a rollback leaves the transport untouched.
-    pub fn transport(&self) -> Option<RemoteTransport> {
+    pub(super) fn transport(&self) -> Option<RemoteTransport> {
         let (remote, section) = self.transport_section()?;
         let attributes = effective_transport(&remote.sdp, section);
         Some(RemoteTransport {
