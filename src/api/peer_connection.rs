@@ -322,16 +322,15 @@ impl RtcPeerConnection {
             TrackOrKind::Track(track) => (track.kind(), Some(track)),
             TrackOrKind::Kind(kind) => (kind, None),
         };
-        let message = AddTransceiver {
-            kind,
-            send_encodings: send_parameters::initial(kind, init.send_encodings)?,
-            init: TransceiverInit {
-                direction: init.direction,
-                stream_ids: init.streams,
-                track_id: track.as_ref().map(|track| track.id().to_owned()),
-            },
-            track,
+        let send_encodings = send_parameters::initial(kind, init.send_encodings)?;
+        let init = TransceiverInit {
+            direction: init.direction,
+            stream_ids: init.streams,
+            track_id: track.as_ref().map(|track| track.id().to_owned()),
+            // The actor fills them in from those of the message.
+            send_encodings: Vec::new(),
         };
+        let message = AddTransceiver { kind, track, init, send_encodings };
         let id = self.inner.core.ask(message).await?;
         Ok(self.section(id, kind).transceiver())
     }

@@ -46,7 +46,8 @@ impl RtcRtpReceiver {
         self.section.transceiver()
     }
 
-    /// W3C `track`: what the peer sends. `None` before the section was negotiated to receive.
+    /// W3C `track`: what the peer sends; muted until it does. `None` when the transceiver has left its
+    /// connection, or its receiver was lost.
     pub fn track(&self) -> Option<MediaStreamTrack> {
         self.section.read(|transceiver| transceiver.receiver_track.clone()).flatten()
     }

@@ -12,7 +12,7 @@ use crate::{
         error::RtcError,
         peer_connection::{EncodingParameters, Priority, TransceiverSnapshot},
     },
-    proto::rtp::MediaKind,
+    proto::rtp::{MediaKind, Rid},
 };
 
 /// The longest rid (RFC 8852 §3.1: what fits into a one-byte header extension).
@@ -168,7 +168,7 @@ fn shown(encoding: &EncodingParameters) -> RtcRtpEncodingParameters {
     let priority = RtcPriorityType::from(encoding.priority);
     let network_priority = RtcPriorityType::from(encoding.network_priority);
     RtcRtpEncodingParameters {
-        rid: encoding.rid.clone(),
+        rid: encoding.rid.map(|rid| rid.as_str().to_owned()),
         active: encoding.active,
         max_bitrate: encoding.max_bitrate,
         max_framerate: encoding.max_framerate,
@@ -182,7 +182,8 @@ fn told(encoding: RtcRtpEncodingParameters) -> EncodingParameters {
     EncodingParameters {
         network_priority: encoding.network_priority.unwrap_or(encoding.priority).into(),
         priority: encoding.priority.into(),
-        rid: encoding.rid,
+        // Checked before: every rid fits.
+        rid: encoding.rid.as_deref().and_then(Rid::new),
         active: encoding.active,
         max_bitrate: encoding.max_bitrate,
         max_framerate: encoding.max_framerate,

@@ -319,6 +319,7 @@ fn sender_parameters(now: Instant, send: &RtpSendParameters) -> SenderParameters
         rtx_ssrc: send.rtx_ssrc,
         rid: None,
         encodings: Vec::new(),
+        bitrate_max: None,
         codecs: send.codecs.clone(),
         extensions: ExtensionMap::new(send.extensions.iter().map(|(id, uri)| (*id, uri)), false),
         mid: Mid::new(&send.mid),
