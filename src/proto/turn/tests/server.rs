@@ -271,10 +271,10 @@ impl Setup {
             let next = answer.into_iter().chain(self.client.poll_timeout(self.now)).min();
             let Some(next) = next.filter(|next| *next <= until) else { break };
             self.now = self.now.max(next);
-            let (due, later) =
+            let (due, later): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut self.pending).into_iter().partition(|(at, _)| *at <= self.now);
             self.pending = later;
-            for (_, bytes) in Vec::from(due) {
+            for (_, bytes) in due {
                 self.receive(&bytes);
             }
             self.client.handle_timeout(self.now);
