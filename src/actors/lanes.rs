@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     actors::kit::{LaneKind, LaneReceiver, LaneSender, Weight, lane},
     messages::{
-        rtp::{ReceivedRtp, RtcpSink, RtpSink},
+        rtp::{OutboundRtpSink, ReceivedRtp, RtcpSink, RtpSink},
         track::{MediaLot, MediaSink},
     },
     proto::sender::OutgoingPacket,
@@ -74,6 +74,12 @@ pub fn control_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneReceiver<T
 
 impl RtpSink for LaneSender<ReceivedRtp> {
     fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = ReceivedRtp>) {
+        Self::push_all(self, now, packets);
+    }
+}
+
+impl OutboundRtpSink for LaneSender<OutgoingPacket> {
+    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = OutgoingPacket>) {
         Self::push_all(self, now, packets);
     }
 }

@@ -25,4 +25,5 @@ pub mod rtp_sender;
 mod sections;
 pub mod shard;
 pub mod track;
+pub mod transport;
 pub mod udp_socket;

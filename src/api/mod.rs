@@ -9,6 +9,7 @@ mod configuration;
 mod description;
 mod engine;
 mod events;
+mod media_stream;
 mod media_stream_track;
 mod peer_connection;
 mod transceiver;
@@ -17,7 +18,8 @@ pub use configuration::RtcConfiguration;
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use engine::{RtcEngine, RtcEngineConfig};
 pub use events::RtcEvents;
-pub use media_stream_track::{LocalTrackWriter, TrackPackets, local_track};
+pub use media_stream::{MediaStream, MediaStreamEvent};
+pub use media_stream_track::{LocalTrackWriter, TrackEvents, TrackPackets, local_track};
 pub use peer_connection::RtcPeerConnection;
 pub use transceiver::RtcRtpTransceiver;
 
@@ -29,7 +31,7 @@ pub use crate::{
             PeerConnectionEvent as RtcPeerConnectionEvent, RtcIceGatheringState, RtcPeerConnectionState,
             TrackEvent as RtcTrackEvent,
         },
-        track::MediaStreamTrack,
+        track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },
     proto::{
         dtls::{Certificate as RtcCertificate, KeyType},

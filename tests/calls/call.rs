@@ -60,6 +60,7 @@ impl Call {
             direction: RtcRtpTransceiverDirection::Sendonly,
             stream_ids: vec!["stream".to_owned()],
             track_id: Some(track.id().to_owned()),
+            ..RtcRtpTransceiverInit::default()
         };
         let transceiver = sender.add_transceiver(MediaKind::Video, Some(track.clone()), init).await.unwrap();
         let mut sender_events = sender.events().unwrap();

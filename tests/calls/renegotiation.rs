@@ -1,8 +1,8 @@
 //! New exchanges while media runs.
 
 use actix_rtc::{
-    MediaKind, RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection,
-    RtcRtpTransceiverInit, TrackPackets, UdpMode,
+    MediaKind, MediaStreamTrack, MediaStreamTrackEvent, RtcEvents, RtcPeerConnectionEvent,
+    RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode,
 };
 use futures_util::StreamExt;
 
@@ -14,10 +14,10 @@ use crate::{
 /// Times a track is taken away and put back.
 const ROUNDS: usize = 10;
 
-async fn next_track(events: &mut RtcEvents) -> TrackPackets {
+async fn next_track(events: &mut RtcEvents) -> MediaStreamTrack {
     loop {
         if let RtcPeerConnectionEvent::Track(event) = events.next().await.unwrap() {
-            return event.track.packets();
+            return event.track;
         }
     }
 }
@@ -46,16 +46,21 @@ fn tracks_come_and_go_without_a_gap_in_the_others() {
         };
         let added =
             call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init).await.unwrap();
+        let mut ids = None;
         for round in 0..ROUNDS {
             println!("round {round}");
             added.set_direction(RtcRtpTransceiverDirection::Sendonly).await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
-            let mut packets = next_track(&mut call.receiver_events).await;
-            assert!(marks(&mut packets, 10).await.iter().all(|mark| *mark == 2));
+            let track = next_track(&mut call.receiver_events).await;
+            let mut events = track.events();
+            assert!(marks(&mut track.packets(), 10).await.iter().all(|mark| *mark == 2));
+            assert_eq!(ids.get_or_insert(track.id().to_owned()), track.id(), "it is the same track again");
 
             added.set_direction(RtcRtpTransceiverDirection::Inactive).await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
-            while packets.next().await.is_some() {}
+            while !track.muted() {
+                assert_ne!(events.next().await, Some(MediaStreamTrackEvent::Ended));
+            }
 
             viewer.sees(10).await;
         }
@@ -83,7 +88,7 @@ fn stopped_transceivers_make_room_for_new_ones() {
             let added = call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init);
             let added = added.await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
-            let mut packets = next_track(&mut call.receiver_events).await;
+            let mut packets = next_track(&mut call.receiver_events).await.packets();
             assert!(marks(&mut packets, 5).await.iter().all(|mark| *mark == 2));
             added.stop().await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
@@ -110,7 +115,7 @@ fn the_answerer_adds_a_track_and_offers_it() {
         call.receiver.add_track(&second.track, vec!["back".to_owned()]).await.unwrap();
         call.transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv).await.unwrap();
         negotiate(&call.receiver, &call.sender).await;
-        let mut packets = next_track(&mut call.sender_events).await;
+        let mut packets = next_track(&mut call.sender_events).await.packets();
         assert!(marks(&mut packets, 20).await.iter().all(|mark| *mark == 2));
         call.next_packets(20).await;
         engines.shutdown().await;

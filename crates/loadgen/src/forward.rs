@@ -147,6 +147,7 @@ async fn publish(
         direction: RtcRtpTransceiverDirection::Sendonly,
         stream_ids: vec![format!("publisher-{number}")],
         track_id: Some(track.id().to_owned()),
+        ..RtcRtpTransceiverInit::default()
     };
     connection.add_transceiver(MediaKind::Video, Some(track), init).await?;
     signalling::call(&connection, &format!("{}/whip/{}", options.url, options.room)).await?;
