@@ -214,6 +214,7 @@ fn sender_parameters(
         rtx_ssrc: first.and_then(|encoding| encoding.rtx_ssrc),
         rid: None,
         encodings: layers.collect(),
+        bitrate_max: parameters.bitrate_max,
         codecs: parameters.codecs.clone(),
         extensions: ExtensionMap::new(
             parameters.extensions.iter().map(|(id, uri)| (*id, uri)),

@@ -34,6 +34,8 @@ pub struct SessionConfig {
     pub max_message_size: u64,
     /// Our SCTP port.
     pub sctp_port: u16,
+    /// Whether answers repeat `a=rtcp-mux-only`: RFC 8858 4.3 forbids it, RFC 9725 4.4.2 asks WHIP endpoints for it.
+    pub rtcp_mux_only_in_answers: bool,
 }
 
 impl SessionConfig {
@@ -51,6 +53,7 @@ impl SessionConfig {
             bundle_policy: BundlePolicy::default(),
             max_message_size: MESSAGE_SIZE_MAX,
             sctp_port: SCTP_PORT,
+            rtcp_mux_only_in_answers: false,
         }
     }
 }

@@ -210,8 +210,8 @@ pub enum Refusal {
     /// RFC 9143 7.3.1: an answer can't add sections to a BUNDLE group.
     #[error("the answer bundles sections that the offer did not bundle")]
     BundleGrown,
-    /// There is one transport: all accepted sections of an answer must share it.
-    #[error("section {section} is not part of the bundle, and there is only one transport")]
+    /// RFC 9143 7.3.2: a section that was offered without a transport of its own must be bundled.
+    #[error("section {section} is not part of the bundle, and was offered no transport of its own")]
     NotBundled {
         /// Index of the m-line.
         section: usize,
@@ -255,6 +255,12 @@ pub enum Refusal {
     /// RFC 9143 12: one header extension id means one URI in the whole bundle.
     #[error("section {section} gives a header extension id another meaning than an earlier section")]
     ExtensionConflict {
+        /// Index of the m-line.
+        section: usize,
+    },
+    /// RFC 8842 3: another certificate needs an ICE restart.
+    #[error("section {section} has other certificate fingerprints than before, but the same ICE credentials")]
+    FingerprintChanged {
         /// Index of the m-line.
         section: usize,
     },

@@ -364,6 +364,10 @@ pub struct RtpSendParameters {
     pub track_id: String,
     /// Upper bound that the peer set with `b=`, in bits per second.
     pub bitrate_max: Option<u64>,
+    /// Milliseconds of media that the peer wants in a packet (`a=ptime`).
+    pub packet_time: Option<u32>,
+    /// The most milliseconds of media that the peer takes in a packet (`a=maxptime`).
+    pub packet_time_max: Option<u32>,
 }
 
 /// One stream of a sender, as negotiated (RFC 8853).
