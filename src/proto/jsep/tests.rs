@@ -6,6 +6,8 @@ mod exchange;
 mod operations;
 mod refusals;
 mod renegotiation;
+mod simulcast;
+mod transports;
 
 use super::*;
 use crate::proto::sdp::SessionDescription;
