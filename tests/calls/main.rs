@@ -9,6 +9,8 @@ mod faults;
 #[cfg(test)]
 mod media;
 #[cfg(test)]
+mod perfect;
+#[cfg(test)]
 mod renegotiation;
 #[cfg(test)]
 mod restart;
