@@ -21,6 +21,7 @@ mod media_stream;
 mod media_stream_track;
 mod peer_connection;
 mod receiver;
+mod remote_streams;
 mod rtp_parameters;
 mod send_parameters;
 mod sender;
@@ -35,7 +36,7 @@ pub use configuration::{
 };
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use dtls_transport::RtcDtlsTransport;
-pub use dtmf_sender::RtcDtmfSender;
+pub use dtmf_sender::{RtcDtmfSender, RtcDtmfToneChanges};
 pub use engine::{RtcEngine, RtcEngineConfig};
 pub use events::{RtcEvents, RtcPeerConnectionEvent};
 pub use ice_candidate::{RtcIceCandidate, RtcIceCandidateType, RtcIceProtocol, RtcIceTcpCandidateType};
@@ -64,6 +65,7 @@ pub use crate::{
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionState},
+        rtp::DtmfToneChange as RtcDtmfToneChange,
         track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },
     proto::{

@@ -16,6 +16,8 @@ mod renegotiation;
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod statistics;
 
 #[cfg(test)]
 mod runner;

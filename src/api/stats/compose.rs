@@ -35,7 +35,8 @@ pub(super) fn milliseconds(clock: &ClockAnchor, at: Instant) -> f64 {
 pub(super) fn ntp_milliseconds(ntp: NtpTime) -> f64 {
     let seconds = (ntp.0 >> 32) as f64 - UNIX_OFFSET as f64;
     let fraction = (ntp.0 & 0xffff_ffff) as f64 / 4_294_967_296.0;
-    (seconds + fraction) * 1_000.0
+    // To the microsecond: what is beyond is noise, and not exact in JSON.
+    ((seconds + fraction) * 1_000_000.0).round() / 1_000.0
 }
 
 pub(super) fn seconds(duration: Duration) -> f64 {
