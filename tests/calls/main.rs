@@ -7,6 +7,8 @@ mod churn;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod media;
 #[cfg(test)]
 mod perfect;
@@ -16,6 +18,8 @@ mod renegotiation;
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod transports;
 
 #[cfg(test)]
 mod runner;
