@@ -6,29 +6,38 @@
 //! the actor published last and never wait.
 
 mod configuration;
+mod data_channel;
 mod description;
 mod engine;
 mod events;
 mod media_stream_track;
 mod peer_connection;
+mod sctp_transport;
 mod transceiver;
 
 pub use configuration::RtcConfiguration;
+pub use data_channel::{RtcDataChannel, RtcDataChannelEvents};
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use engine::{RtcEngine, RtcEngineConfig};
 pub use events::RtcEvents;
 pub use media_stream_track::{LocalTrackWriter, TrackPackets, local_track};
 pub use peer_connection::RtcPeerConnection;
+pub use sctp_transport::RtcSctpTransport;
 pub use transceiver::RtcRtpTransceiver;
 
 pub use crate::{
     actors::{network::NetworkConfig, shard::UdpMode},
     messages::{
+        data_channel::{
+            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState,
+            RtcPriorityType, TrySendError,
+        },
         error::RtcError,
         peer_connection::{
             PeerConnectionEvent as RtcPeerConnectionEvent, RtcIceGatheringState, RtcPeerConnectionState,
             TrackEvent as RtcTrackEvent,
         },
+        sctp::RtcSctpTransportState,
         track::MediaStreamTrack,
     },
     proto::{

@@ -10,7 +10,7 @@ use crate::{
         dtls::{DTLS_POLICY, DtlsActor, DtlsEnvironment},
         ice_agent::{ICE_AGENT_POLICY, IceAgent, IceEnvironment},
         kit::{self, DownReason, LaneKind, LaneSender, MeteredContext},
-        lanes::{RtcpCompound, control_lane, patient_media_lane},
+        lanes::{RtcpCompound, control_lane, data_lane, patient_media_lane},
         network::PeerLanes,
         shard::SocketLost,
     },
@@ -99,7 +99,7 @@ impl Children {
     ) -> Self {
         let parent = ctx.address().downgrade();
         let (stun, stun_receiver) = control_lane(LaneKind::Stun);
-        let (dtls, dtls_receiver) = control_lane(LaneKind::Dtls);
+        let (dtls, dtls_receiver) = data_lane(LaneKind::Dtls);
         let (media, media_receiver) = patient_media_lane(LaneKind::Media);
         let (outbound_rtp, outbound_rtp_receiver) = patient_media_lane(LaneKind::Outbound);
         let (outbound_rtcp, outbound_rtcp_receiver) = control_lane(LaneKind::OutboundRtcp);
