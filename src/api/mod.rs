@@ -66,8 +66,7 @@ pub use crate::{
     actors::{network::NetworkConfig, shard::UdpMode},
     messages::{
         data_channel::{
-            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState,
-            TrySendError,
+            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,
         },
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,

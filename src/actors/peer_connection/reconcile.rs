@@ -41,6 +41,7 @@ impl PeerConnection {
             stop_receiving(&mut actors, &self.transports);
             stop_sending(&mut actors, &self.transports);
         }
+        self.reconcile_data(ctx);
         self.announce_transports();
         self.publish(ctx);
     }
