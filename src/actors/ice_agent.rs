@@ -24,9 +24,12 @@ use crate::{
             local_preference,
         },
     },
-    messages::ice::{
-        AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-        RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+    messages::{
+        ice::{
+            AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
+            RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+        },
+        statistics::{CollectIce, IceStatistics},
     },
     proto::{
         Transmit,
@@ -328,6 +331,20 @@ impl Handler<RestartIce> for IceAgent {
             return tracing::warn!(%error, "ICE was not restarted");
         }
         self.gather(now);
+    }
+}
+
+impl Handler<CollectIce> for IceAgent {
+    type Result = IceStatistics;
+
+    fn handle(&mut self, _: CollectIce, _: &mut Self::Context) -> Self::Result {
+        IceStatistics {
+            role: self.agent.role(),
+            local: self.agent.local_candidates().to_vec(),
+            remote: self.agent.remote_candidates().to_vec(),
+            pairs: self.agent.pairs().collect(),
+            selected: self.agent.selected_pair().map(|pair| pair.id),
+        }
     }
 }
 
