@@ -37,8 +37,8 @@ async fn tracks_are_listed_by_kind_and_found_by_identifier() {
     let ((audio, _a), (video, _v)) = (track(MediaKind::Audio), track(MediaKind::Video));
     let stream = MediaStream::of([audio.clone(), video.clone()]);
     assert_eq!(stream.get_tracks(), [audio.clone(), video.clone()]);
-    assert_eq!(stream.get_audio_tracks(), [audio.clone()]);
-    assert_eq!(stream.get_video_tracks(), [video.clone()]);
+    assert_eq!(stream.get_audio_tracks(), std::slice::from_ref(&audio));
+    assert_eq!(stream.get_video_tracks(), std::slice::from_ref(&video));
     assert_eq!(stream.get_track_by_id(video.id()), Some(video));
     assert_eq!(stream.get_track_by_id("another"), None);
 }
