@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, rc::Rc, task::Context as TaskContext, time::Instant};
 
-use actix::{WeakRecipient, prelude::*};
+use actix::prelude::*;
 
 use crate::{
     actors::{
@@ -43,8 +43,8 @@ pub struct DtlsEnvironment {
     pub egress: Rc<RefCell<Egress>>,
     /// Sockets a route may name.
     pub sockets: SocketSet,
-    /// Hears about the handshake. Weak: a child does not keep its parent alive.
-    pub parent: WeakRecipient<DtlsEvent>,
+    /// Hears about the handshake. Holds its owner weakly: a child does not keep its parent alive.
+    pub report: Rc<dyn Fn(DtlsEvent)>,
     /// Handshake and data records.
     pub dtls: LaneReceiver<Inbound>,
     /// Protected RTP and RTCP of the peer.
@@ -128,11 +128,8 @@ impl DtlsActor {
         self.report(DtlsEvent::Failed(reason));
     }
 
-    /// A parent that is gone has told its children to end: nobody needs to know.
     fn report(&self, event: DtlsEvent) {
-        if let Some(parent) = self.environment.parent.upgrade() {
-            parent.do_send(event);
-        }
+        (self.environment.report)(event);
     }
 
     /// Nothing is decrypted, encrypted or sent any more.
@@ -269,7 +266,10 @@ impl DtlsActor {
         while let Phase::Running(session) = &mut self.phase {
             let Some(event) = session.poll_event() else { return };
             match event {
-                Event::Connected { srtp } => self.connected(srtp),
+                Event::Connected { srtp } => {
+                    let certificate = session.remote_certificate_der().map(Into::into);
+                    self.connected(srtp, certificate.into_iter().collect());
+                }
                 // Data channels have their own issue: until then nothing takes application data.
                 Event::ApplicationData(_) => kit::statistics().drop(DropReason::DtlsUnexpected, 1),
                 Event::Closed => {
@@ -281,7 +281,11 @@ impl DtlsActor {
         }
     }
 
-    fn connected(&mut self, srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>) {
+    fn connected(
+        &mut self,
+        srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>,
+        remote_certificates: Vec<bytes::Bytes>,
+    ) {
         let profile = srtp.as_ref().map(|(profile, _)| *profile);
         if let Some((profile, keying)) = srtp {
             let contexts =
@@ -295,7 +299,7 @@ impl DtlsActor {
             }
         }
         self.gauge.set(Gauge::DtlsState(DtlsLabel::Connected));
-        self.report(DtlsEvent::Connected { profile });
+        self.report(DtlsEvent::Connected { profile, remote_certificates });
     }
 }
 
