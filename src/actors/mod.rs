@@ -21,6 +21,8 @@ pub mod fault_injection;
 pub mod ice_agent;
 pub mod kit;
 pub mod lanes;
+#[cfg(test)]
+mod media_tests;
 pub mod network;
 pub mod peer_connection;
 pub mod rtp_receiver;
