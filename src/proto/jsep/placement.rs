@@ -153,7 +153,7 @@ impl Session {
                 BundlePolicy::MaxBundle => tagged.is_none(),
             };
             let own = own && (tagged.is_none() || seen.len() < TRANSPORTS_MAX);
-            let shared = agreed.or(tagged.filter(|_| !own));
+            let shared = agreed.or_else(|| tagged.filter(|_| !own));
             let transport = draft.existing.or(shared).unwrap_or_else(|| {
                 spares += 1;
                 self.spare(spares - 1)

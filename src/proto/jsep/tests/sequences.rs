@@ -140,6 +140,37 @@ fn receive(side: &mut Side, random: &mut StdRng) {
     }
 }
 
+/// A whole exchange without losses, with changes in the middle of it. After losses the two may have different
+/// sections, and refuse.
+fn converse(left: &mut Side, right: &mut Side, random: &mut StdRng) {
+    settle(left);
+    settle(right);
+    let plain = random.random_bool(0.4);
+    let carry =
+        |description: Description| if plain { transports::unaware(&description) } else { description };
+    let Ok(offer) = left.session.create_offer(OfferOptions { ice_restart: random.random_bool(0.1) }) else {
+        return;
+    };
+    left.session.set_local_description(offer.clone()).expect("just created");
+    if right.session.set_remote_description(carry(offer)).is_err() {
+        return settle(left);
+    }
+    change(left, random);
+    change(right, random);
+    if random.random_bool(0.2) {
+        let answer = right.session.create_answer().expect("an offer waits");
+        let pranswer = Description { kind: SdpType::Pranswer, ..answer };
+        right.session.set_local_description(pranswer.clone()).expect("just created");
+        let _ = left.session.set_remote_description(carry(pranswer));
+        change(right, random);
+    }
+    let answer = right.session.create_answer().expect("an offer waits");
+    right.session.set_local_description(answer.clone()).expect("just created");
+    if left.session.set_remote_description(carry(answer)).is_err() {
+        settle(left);
+    }
+}
+
 /// What a refused call must not change.
 fn outline(
     session: &Session,
@@ -179,9 +210,6 @@ fn check(session: &Session) {
             session.pending_local_description().is_none() && session.pending_remote_description().is_none()
         );
     }
-    for description in [session.local_description(), session.remote_description()].into_iter().flatten() {
-        parsed(&description);
-    }
 }
 
 /// The way back: roll back what can be, answer the rest. A provisional answer of the peer needs its final one; when the
@@ -201,9 +229,36 @@ fn settle(side: &mut Side) {
     .expect("there is a way back to stable");
     assert_eq!(session.signaling_state(), SignalingState::Stable);
     check(session);
+    for description in [session.local_description(), session.remote_description()].into_iter().flatten() {
+        parsed(&description);
+    }
 }
 
-fn run(seed: u64) {
+/// How far the sequences get, so that they don't become tests of nothing.
+#[derive(Debug, Default)]
+struct Reached {
+    states: std::collections::HashSet<SignalingState>,
+    /// Sessions that have exchanged media parameters, by their number of transports.
+    transports: [usize; 4],
+    layers: usize,
+    data: usize,
+}
+
+impl Reached {
+    fn note(&mut self, session: &Session) {
+        self.states.insert(session.signaling_state());
+        let negotiated = session
+            .transports()
+            .iter()
+            .filter(|transport| transport.remote.as_ref().is_some_and(|remote| remote.dtls_role.is_some()));
+        self.transports[negotiated.count().min(3)] += 1;
+        let layered = |t: &Transceiver| t.send_parameters().is_some_and(|send| send.encodings.len() > 1);
+        self.layers += usize::from(session.transceivers().iter().any(layered));
+        self.data += usize::from(session.data_parameters().is_some());
+    }
+}
+
+fn run(seed: u64, reached: &mut Reached) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut left = Side::new(2 * seed, &mut random);
     let mut right = Side::new(2 * seed + 1, &mut random);
@@ -211,12 +266,14 @@ fn run(seed: u64) {
         if random.random_bool(0.5) {
             std::mem::swap(&mut left, &mut right);
         }
-        match random.random_range(0..4) {
-            0 => change(&mut left, &mut random),
-            1 => describe(&mut left, &mut right, &mut random),
-            _ => receive(&mut left, &mut random),
+        match random.random_range(0..10) {
+            0..4 => change(&mut left, &mut random),
+            4 => describe(&mut left, &mut right, &mut random),
+            5 => receive(&mut left, &mut random),
+            _ => converse(&mut left, &mut right, &mut random),
         }
         check(&left.session);
+        reached.note(&left.session);
     }
     settle(&mut left);
     settle(&mut right);
@@ -234,11 +291,16 @@ fn run(seed: u64) {
 
 #[test]
 fn random_calls_with_lost_and_repeated_messages_never_panic_and_lead_back_to_stable() {
+    let mut reached = Reached::default();
     for seed in 0..SEEDS {
-        let outcome = std::panic::catch_unwind(|| run(seed));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut reached)));
         if let Err(panic) = outcome {
             println!("seed {seed}");
             std::panic::resume_unwind(panic);
         }
     }
+    println!("{reached:?}");
+    assert_eq!(reached.states.len(), 5, "every state but closed");
+    assert!(reached.transports.iter().all(|&times| times > 100), "none, one, two and more transports");
+    assert!(reached.layers > 100 && reached.data > 100, "simulcast and data channels");
 }
