@@ -3,23 +3,25 @@
 //! Never restarts: keys and packet indices can't be rebuilt safely after a panic. Then the peer is
 //! `failed` and nothing more is sent.
 
-use std::{cell::RefCell, rc::Rc, task::Context as TaskContext, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc, task::Context as TaskContext, time::Instant};
 
-use actix::{WeakRecipient, prelude::*};
+use actix::prelude::*;
+use bytes::Bytes;
 
 use crate::{
     actors::{
         kit::{
-            self, ActorKind, Driven, DropReason, DtlsLabel, Gauge, LaneReceiver, Metered, MeteredContext,
-            Policy, TrackedGauge,
+            self, ActorKind, Driven, DropReason, DtlsLabel, Gauge, LaneKind, LaneReceiver, LaneSender,
+            Metered, MeteredContext, Policy, TrackedGauge,
         },
-        lanes::RtcpCompound,
+        lanes::{RtcpCompound, data_lane},
         network::{Egress, Inbound, Route, SocketSet},
         sections::Sections,
     },
     messages::{
         dtls::{AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls},
         ice::RouteChanged,
+        sctp::{AttachSctp, SctpSink},
     },
     proto::{
         demux::{self, PacketKind},
@@ -43,8 +45,8 @@ pub struct DtlsEnvironment {
     pub egress: Rc<RefCell<Egress>>,
     /// Sockets a route may name.
     pub sockets: SocketSet,
-    /// Hears about the handshake. Weak: a child does not keep its parent alive.
-    pub parent: WeakRecipient<DtlsEvent>,
+    /// Hears about the handshake. Holds its owner weakly: a child does not keep its parent alive.
+    pub report: Rc<dyn Fn(DtlsEvent)>,
     /// Handshake and data records.
     pub dtls: LaneReceiver<Inbound>,
     /// Protected RTP and RTCP of the peer.
@@ -82,6 +84,12 @@ pub struct DtlsActor {
     inbox: Vec<Inbound>,
     outgoing: Vec<OutgoingPacket>,
     outgoing_rtcp: Vec<RtcpCompound>,
+    /// Where application data goes.
+    sctp: Option<Arc<dyn SctpSink>>,
+    /// SCTP packets to encrypt, and the way in.
+    outbound_sctp: (LaneSender<Bytes>, LaneReceiver<Bytes>),
+    /// SCTP packets of this turn, each way.
+    data: Vec<Bytes>,
 }
 
 impl DtlsActor {
@@ -97,7 +105,15 @@ impl DtlsActor {
             inbox: Vec::new(),
             outgoing: Vec::new(),
             outgoing_rtcp: Vec::new(),
+            sctp: None,
+            outbound_sctp: data_lane(LaneKind::OutboundSctp),
+            data: Vec::new(),
         }
+    }
+
+    /// The way out for an association: its packets become records of this session.
+    pub fn sctp_sink(&self) -> Arc<dyn SctpSink> {
+        Arc::new(self.outbound_sctp.0.clone())
     }
 
     /// The handshake begins when both are there: fingerprints to check against, and a pair with
@@ -128,11 +144,8 @@ impl DtlsActor {
         self.report(DtlsEvent::Failed(reason));
     }
 
-    /// A parent that is gone has told its children to end: nobody needs to know.
     fn report(&self, event: DtlsEvent) {
-        if let Some(parent) = self.environment.parent.upgrade() {
-            parent.do_send(event);
-        }
+        (self.environment.report)(event);
     }
 
     /// Nothing is decrypted, encrypted or sent any more.
@@ -144,6 +157,7 @@ impl DtlsActor {
         self.environment.media.close();
         self.environment.outbound_rtp.close();
         self.environment.outbound_rtcp.close();
+        self.outbound_sctp.1.close();
         self.gauge.set(Gauge::DtlsState(state));
     }
 
@@ -161,6 +175,44 @@ impl DtlsActor {
             session.handle_packet(now, &inbound.payload);
         }
         more
+    }
+
+    /// Encrypts what the association sends: one record, one datagram, per packet.
+    fn take_sctp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        let more = self.outbound_sctp.1.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.data);
+        let Phase::Running(session) = &mut self.phase else {
+            kit::statistics().drop(DropReason::NoRoute, self.data.drain(..).len() as u64);
+            return more;
+        };
+        if self.data.is_empty() {
+            return more;
+        }
+        let mut refused = 0;
+        for packet in self.data.drain(..) {
+            // Refused: not connected yet or any more, or more records wait than OpenSSL's side holds.
+            refused += u64::from(session.send_application_data(&packet).is_err());
+        }
+        kit::statistics().drop(DropReason::SctpRefused, refused);
+        // Without a route records would pile up in the session: they go the way of lost packets.
+        if self.route.is_none() {
+            let lost = std::iter::from_fn(|| session.poll_transmit()).count();
+            kit::statistics().drop(DropReason::NoRoute, lost as u64);
+        }
+        self.send_records();
+        more
+    }
+
+    /// Hands the application data of this turn to the association, as one lot.
+    fn hand_over_data(&mut self, now: Instant) {
+        if self.data.is_empty() {
+            return;
+        }
+        match &self.sctp {
+            Some(sctp) => sctp.push_all(now, &mut self.data.drain(..)),
+            None => {
+                kit::statistics().drop(DropReason::DtlsUnexpected, self.data.drain(..).len() as u64);
+            }
+        }
     }
 
     fn take_media(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
@@ -269,9 +321,11 @@ impl DtlsActor {
         while let Phase::Running(session) = &mut self.phase {
             let Some(event) = session.poll_event() else { return };
             match event {
-                Event::Connected { srtp } => self.connected(srtp),
-                // Data channels have their own issue: until then nothing takes application data.
-                Event::ApplicationData(_) => kit::statistics().drop(DropReason::DtlsUnexpected, 1),
+                Event::Connected { srtp } => {
+                    let certificate = session.remote_certificate_der().map(Into::into);
+                    self.connected(srtp, certificate.into_iter().collect());
+                }
+                Event::ApplicationData(packet) => self.data.push(packet),
                 Event::Closed => {
                     self.end(DtlsLabel::Closed);
                     self.report(DtlsEvent::Closed);
@@ -281,7 +335,11 @@ impl DtlsActor {
         }
     }
 
-    fn connected(&mut self, srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>) {
+    fn connected(
+        &mut self,
+        srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>,
+        remote_certificates: Vec<Bytes>,
+    ) {
         let profile = srtp.as_ref().map(|(profile, _)| *profile);
         if let Some((profile, keying)) = srtp {
             let contexts =
@@ -295,7 +353,7 @@ impl DtlsActor {
             }
         }
         self.gauge.set(Gauge::DtlsState(DtlsLabel::Connected));
-        self.report(DtlsEvent::Connected { profile });
+        self.report(DtlsEvent::Connected { profile, remote_certificates });
     }
 }
 
@@ -325,13 +383,16 @@ impl Driven for DtlsActor {
     fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
         let mut more = self.take_dtls(cx, now);
         self.take_events();
+        self.hand_over_data(now);
         more |= self.take_media(cx, now);
         more |= self.take_outbound(cx, now);
+        more |= self.take_sctp(cx, now);
         more
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Self::Context) {
+    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
         self.take_events();
+        self.hand_over_data(now);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -403,13 +464,24 @@ impl Handler<DetachSender> for DtlsActor {
     }
 }
 
+impl Handler<AttachSctp> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachSctp, _: &mut Self::Context) {
+        self.sctp = Some(message.inbound);
+    }
+}
+
 impl Handler<CloseDtls> for DtlsActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseDtls, ctx: &mut Self::Context) {
         // BYEs of the senders wait in the lane: they leave before the keys go.
         let waker = std::task::Waker::noop();
-        self.take_outbound(&mut TaskContext::from_waker(waker), kit::now());
+        let mut cx = TaskContext::from_waker(waker);
+        self.take_outbound(&mut cx, kit::now());
+        // And so do the ABORT of the association and what it had still to say.
+        while self.take_sctp(&mut cx, kit::now()) {}
         if let Phase::Running(session) = &mut self.phase {
             session.close();
         }

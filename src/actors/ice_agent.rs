@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{WeakRecipient, prelude::*};
+use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
@@ -25,12 +25,12 @@ use crate::{
         },
     },
     messages::ice::{
-        AddRemoteCandidate, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, RestartIce, RouteChanged,
-        SelectedRoute, SetRemoteIce,
+        AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
+        RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
     },
     proto::{
         Transmit,
-        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, State},
+        ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, SelectedPair, State},
     },
 };
 
@@ -54,8 +54,10 @@ pub struct IceEnvironment {
     pub lanes: PeerLanes,
     /// Which addresses are offered.
     pub network: NetworkConfig,
-    /// Hears about candidates and states. Weak: a child does not keep its parent alive.
-    pub parent: WeakRecipient<IceEvent>,
+    /// Who is asked for candidates.
+    pub servers: IceServers,
+    /// Hears about candidates and states. Holds its owner weakly: a child does not keep its parent alive.
+    pub report: Rc<dyn Fn(IceEvent)>,
     /// Hears about the selected pair.
     pub route: Recipient<RouteChanged>,
 }
@@ -112,11 +114,8 @@ impl IceAgent {
         self.report(IceEvent::GatheringComplete);
     }
 
-    /// A parent that is gone has told its children to end: nobody needs to know.
     fn report(&self, event: IceEvent) {
-        if let Some(parent) = self.environment.parent.upgrade() {
-            parent.do_send(event);
-        }
+        (self.environment.report)(event);
     }
 
     /// Tells the round trip over the selected pair when it differs by more than a quarter.
@@ -141,6 +140,15 @@ impl IceAgent {
         self.selected = selected;
         self.inherited_until = None;
         self.environment.route.do_send(RouteChanged(selected));
+    }
+
+    /// The selected pair as it is shown to people.
+    fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
+        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
+        let local = self.agent.local_candidates().iter().find(is_local)?.clone();
+        let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
+        Some(CandidatePair { local, remote })
     }
 
     fn send(&self, transmit: &Transmit) {
@@ -240,9 +248,11 @@ impl Driven for IceAgent {
                     self.report(IceEvent::StateChanged(state));
                 }
                 Event::SelectedPairChanged(pair) => {
+                    let shown = pair.and_then(|pair| self.shown(pair));
+                    self.report(IceEvent::SelectedPair(shown));
                     self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
                 }
-                Event::RoleChanged(_) => {}
+                Event::RoleChanged(role) => self.report(IceEvent::RoleChanged(role)),
             }
         }
     }
@@ -256,6 +266,14 @@ impl Driven for IceAgent {
         if self.inherited_until.is_some_and(|until| until <= now) {
             self.select(None);
         }
+    }
+}
+
+impl Handler<SetIceServers> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: SetIceServers, _: &mut Self::Context) {
+        self.environment.servers = message.0;
     }
 }
 
@@ -273,6 +291,7 @@ impl Handler<SetRemoteIce> for IceAgent {
     fn handle(&mut self, message: SetRemoteIce, _: &mut Self::Context) {
         self.agent.set_role(message.role);
         self.agent.set_remote_lite(message.lite);
+        self.report(IceEvent::RoleChanged(self.agent.role()));
         if let Err(error) = self.agent.set_remote_credentials(kit::now(), message.credentials) {
             // Checks can't succeed: the agent fails when its patience ends.
             tracing::warn!(%error, "the peer's ICE credentials can't be used");

@@ -10,7 +10,7 @@ use crate::proto::{
     srtp::Profile,
 };
 
-/// `PeerConnection` → `DtlsActor`, control: begin the handshake as soon as ICE has a pair.
+/// `TransportActors` → `DtlsActor`, control: begin the handshake as soon as ICE has a pair.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StartDtls {
@@ -20,7 +20,7 @@ pub struct StartDtls {
     pub fingerprints: Vec<Fingerprint>,
 }
 
-/// `PeerConnection` → `DtlsActor`, control: where the packets of one media section go. A section that
+/// `TransportActors` → `DtlsActor`, control: where the packets of one media section go. A section that
 /// was attached before is replaced.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -41,7 +41,7 @@ pub struct AttachReceiver {
     pub rtcp: Arc<dyn RtcpSink>,
 }
 
-/// `PeerConnection` → `DtlsActor`, control: forget a section.
+/// `TransportActors` → `DtlsActor`, control: forget a section.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct DetachReceiver {
@@ -49,7 +49,7 @@ pub struct DetachReceiver {
     pub mid: String,
 }
 
-/// `PeerConnection` → `DtlsActor`, control: feedback about `ssrcs` goes to this sender.
+/// `TransportActors` → `DtlsActor`, control: feedback about `ssrcs` goes to this sender.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AttachSender {
@@ -59,7 +59,7 @@ pub struct AttachSender {
     pub rtcp: Arc<dyn RtcpSink>,
 }
 
-/// `PeerConnection` → `DtlsActor`, control: forget a sender.
+/// `TransportActors` → `DtlsActor`, control: forget a sender.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct DetachSender {
@@ -67,12 +67,42 @@ pub struct DetachSender {
     pub ssrcs: Vec<u32>,
 }
 
-/// `PeerConnection` → `DtlsActor`, control: send what is queued, then close_notify, then stop.
+/// `TransportActors` → `DtlsActor`, control: send what is queued, then close_notify, then stop.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct CloseDtls;
 
-/// `DtlsActor` → `PeerConnection`, control.
+/// The state of a security context (W3C webrtc-pc §5.5.1 `RTCDtlsTransportState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums, reason = "W3C has five states")]
+pub enum DtlsTransportState {
+    /// Nothing was negotiated yet.
+    #[default]
+    New,
+    /// The handshake waits for a path, or runs.
+    Connecting,
+    /// The peer is the one that was described, and there are keys.
+    Connected,
+    /// Ended by a close_notify of either side.
+    Closed,
+    /// The handshake failed, the peer is another one, or the context was lost.
+    Failed,
+}
+
+impl DtlsTransportState {
+    /// The W3C name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Closed => "closed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// `DtlsActor` → the owner of its transport, control.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub enum DtlsEvent {
@@ -80,6 +110,8 @@ pub enum DtlsEvent {
     Connected {
         /// The SRTP profile both chose; `None` when the peer wants no media.
         profile: Option<Profile>,
+        /// What the peer has shown, DER: its certificate (W3C `getRemoteCertificates`).
+        remote_certificates: Vec<bytes::Bytes>,
     },
     /// The handshake failed, or the certificate matches no fingerprint.
     Failed(String),

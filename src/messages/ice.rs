@@ -6,12 +6,57 @@ use actix::Message;
 
 use crate::proto::ice::{Candidate, Credentials, Role, State};
 
-/// `PeerConnection` → `IceAgent`, control: list host candidates now.
+/// A STUN or TURN server that may be asked for candidates (W3C webrtc-pc §4.2.3 `RTCIceServer`), one
+/// for every URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:`, `stuns:`, `turn:` or `turns:` with host and port (RFC 7064, RFC 7065).
+    pub url: String,
+    /// The name to give a TURN server.
+    pub username: Option<String>,
+    /// The password that goes with it.
+    pub credential: Option<String>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceServer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Which candidates may be used (W3C webrtc-pc §4.2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums, reason = "W3C has two policies")]
+pub enum IceTransportPolicy {
+    /// Every kind.
+    #[default]
+    All,
+    /// Only those of TURN servers: the peer does not learn our address.
+    Relay,
+}
+
+/// What an agent gathers from. No server is contacted that is not named here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IceServers {
+    /// Who is asked.
+    pub servers: Vec<IceServer>,
+    /// What is used of the answers.
+    pub policy: IceTransportPolicy,
+}
+
+/// `TransportActors` → `IceAgent`, control: from the next [`Gather`] or [`RestartIce`] on, these servers
+/// are asked (W3C webrtc-pc §4.4.1.6, `setConfiguration`).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetIceServers(pub IceServers);
+
+/// `TransportActors` → `IceAgent`, control: gather candidates now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Gather;
 
-/// `PeerConnection` → `IceAgent`, control: what the remote description said. Credentials that differ
+/// `TransportActors` → `IceAgent`, control: what the remote description said. Credentials that differ
 /// from the ones in use are the peer's half of an ICE restart.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -24,28 +69,28 @@ pub struct SetRemoteIce {
     pub role: Role,
 }
 
-/// `PeerConnection` → `IceAgent`, control.
+/// `TransportActors` → `IceAgent`, control.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AddRemoteCandidate(pub Candidate);
 
-/// `PeerConnection` → `IceAgent`, control: the peer has no more candidates (RFC 8838 §14).
+/// `TransportActors` → `IceAgent`, control: the peer has no more candidates (RFC 8838 §14).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct EndOfRemoteCandidates;
 
-/// `PeerConnection` → `IceAgent`, control: use these credentials for a new session; the selected pair
+/// `TransportActors` → `IceAgent`, control: use these credentials for a new session; the selected pair
 /// carries media until a new one is nominated (RFC 8445 §9).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct RestartIce(pub Credentials);
 
-/// `PeerConnection` → `IceAgent`, control: stop for good.
+/// `TransportActors` → `IceAgent`, control: stop for good.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct CloseIce;
 
-/// `IceAgent` → `PeerConnection`, control.
+/// `IceAgent` → the owner of its transport, control.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub enum IceEvent {
@@ -53,12 +98,40 @@ pub enum IceEvent {
     LocalCandidate(Candidate),
     /// There are no more local candidates.
     GatheringComplete,
+    /// A server gave no candidate (W3C webrtc-pc §4.8.1 `icecandidateerror`); gathering goes on.
+    CandidateError(CandidateError),
+    /// Our role changed, by [`SetRemoteIce`] or because of a conflict (RFC 8445 §7.3.1.1).
+    RoleChanged(Role),
+    /// The pair that is used, or none any more.
+    SelectedPair(Option<CandidatePair>),
     /// The agent's state changed.
     StateChanged(State),
     /// The round trip over the selected pair, measured by its checks; told when it has changed.
     RoundTripTime(Duration),
     /// A panic cost the agent its state: it runs with these new credentials and needs an ICE restart.
     RestartNeeded(Credentials),
+}
+
+/// A selected pair as it is shown (W3C webrtc-pc §5.6.2 `RTCIceCandidatePair`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CandidatePair {
+    /// Ours.
+    pub local: Candidate,
+    /// The peer's.
+    pub remote: Candidate,
+}
+
+/// Why a server gave no candidate (W3C webrtc-pc §4.8.1.2 `RTCPeerConnectionIceErrorEvent`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CandidateError {
+    /// The local address the server was asked from, once one was bound.
+    pub address: Option<SocketAddr>,
+    /// The server.
+    pub url: String,
+    /// The STUN error code, or 701 when the server can't be reached.
+    pub code: u16,
+    /// What the server said, or what is known.
+    pub text: String,
 }
 
 /// The pair of addresses that carries everything but connectivity checks.

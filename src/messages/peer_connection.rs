@@ -1,21 +1,54 @@
 //! The conversation between the API's handles and a `PeerConnection` actor.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use actix::Message;
+use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{error::RtcError, track::MediaStreamTrack};
-use crate::proto::{
-    ice,
-    jsep::{
-        CandidateInit, Description, Direction, OfferOptions, SignalingState, TransceiverId, TransceiverInit,
-    },
-    rtp::MediaKind,
+use super::{
+    data_channel::{DataChannel, RtcDataChannelInit},
+    dtls::DtlsTransportState,
+    error::RtcError,
+    ice::{CandidateError, CandidatePair, IceServers},
+    rtp::{SharedTones, SourcesSnapshot},
+    sctp::SharedSctpSnapshot,
+    track::MediaStreamTrack,
 };
+use crate::proto::{
+    dtls::Certificate,
+    ice::{self, Candidate},
+    jsep::{
+        BundlePolicy, CandidateInit, Description, Direction, IceParameters, OfferOptions,
+        RtpReceiveParameters, RtpSendParameters, SignalingState, TransceiverId, TransceiverInit, TransportId,
+    },
+    rtp::{CodecParameters, MediaKind},
+};
+
+pub use crate::proto::sender::{EncodingParameters, Priority};
 
 /// What every request answers.
 pub type Reply<T> = Result<T, RtcError>;
+
+/// What an application may choose for a connection (W3C webrtc-pc §4.2.1 `RTCConfiguration`).
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// Who is asked for candidates, and which are used.
+    pub ice: IceServers,
+    /// How many transports an offer begins with. Can't be changed.
+    pub bundle_policy: BundlePolicy,
+    /// What the peer is shown: the first one. Can't be changed.
+    pub certificates: Vec<Certificate>,
+    /// How many transports gather before there is a description; can't be changed after the first local
+    /// description.
+    pub ice_candidate_pool_size: u8,
+    /// Every offer has a section for data channels, and a first one if there are other sections.
+    pub always_negotiate_data_channels: bool,
+}
 
 /// Handle → `PeerConnection`, control: W3C webrtc-pc §4.4.2 `createOffer`.
 #[derive(Debug, Message)]
@@ -53,6 +86,8 @@ pub struct AddTransceiver {
     pub track: Option<MediaStreamTrack>,
     /// Direction and streams.
     pub init: TransceiverInit,
+    /// What is sent, best last as for simulcast; empty: one encoding with the defaults.
+    pub send_encodings: Vec<EncodingParameters>,
 }
 
 /// Handle → `PeerConnection`, control: `addTrack`.
@@ -92,6 +127,93 @@ pub struct ReplaceTrack {
 #[derive(Debug, Message)]
 #[rtype(result = "Reply<()>")]
 pub struct StopTransceiver(pub TransceiverId);
+
+/// Handle → `PeerConnection`, control: `removeTrack`: the sender of this transceiver falls silent, and its
+/// direction loses its sending half.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct RemoveTrack(pub TransceiverId);
+
+/// Handle → `PeerConnection`, control: `setStreams` of a sender.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct SetStreams {
+    /// Which sender.
+    pub id: TransceiverId,
+    /// The streams its track is said to belong to, from the next description on.
+    pub stream_ids: Vec<String>,
+}
+
+/// Handle → `PeerConnection`, control: `setCodecPreferences`.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct SetCodecPreferences {
+    /// Which transceiver.
+    pub id: TransceiverId,
+    /// In order of preference; empty: what this side is capable of.
+    pub codecs: Vec<CodecParameters>,
+}
+
+/// Handle → `PeerConnection`, control: the `encodings` of `setParameters`. In force at once; rids can't be
+/// added, removed or renamed.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct SetSendEncodings {
+    /// Which sender.
+    pub id: TransceiverId,
+    /// As many as there were, in the same order.
+    pub encodings: Vec<EncodingParameters>,
+}
+
+/// Handle → `PeerConnection`, control: `jitterBufferTarget` of a receiver.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct SetJitterBufferTarget {
+    /// Which receiver.
+    pub id: TransceiverId,
+    /// How long media shall wait at least; at most 4 s. `None`: as short as the network allows.
+    pub target: Option<Duration>,
+}
+
+/// Handle → `PeerConnection`, control: `getSynchronizationSources` and `getContributingSources` of a receiver.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<SourcesSnapshot>")]
+pub struct GetSources(pub TransceiverId);
+
+/// Handle → `PeerConnection`, control: `insertDTMF` (W3C webrtc-pc §7.2): replaces what is still to be sent.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct InsertDtmf {
+    /// Whose sender.
+    pub id: TransceiverId,
+    /// `0-9A-D#*` and `,` for a pause of two seconds; empty: stop.
+    pub tones: String,
+    /// Length of a tone, 40 ms to 6 s.
+    pub duration: Duration,
+    /// Silence between tones, at least 30 ms.
+    pub gap: Duration,
+}
+
+/// Handle → `PeerConnection`, control: `createDataChannel`, before and after the connection is there.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<DataChannel>")]
+pub struct CreateDataChannel {
+    /// Named by the application.
+    pub label: String,
+    /// What else it wants.
+    pub init: RtcDataChannelInit,
+}
+
+/// Handle → `PeerConnection`, control: `getConfiguration`.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<Configuration>")]
+pub struct GetConfiguration;
+
+/// Handle → `PeerConnection`, control: `setConfiguration`. Servers and policies of ICE take effect with
+/// the next gathering.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<()>")]
+pub struct SetConfiguration(pub Configuration);
 
 /// Handle → `PeerConnection`, control: `restartIce`.
 #[derive(Debug, Message)]
@@ -150,11 +272,14 @@ pub enum RtcIceGatheringState {
 /// What happened to a connection. `PeerConnection` → handle; bounded, oldest dropped.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum RtcPeerConnectionEvent {
+pub enum PeerConnectionEvent {
     /// A new negotiation is needed (W3C webrtc-pc §4.7.3).
     NegotiationNeeded,
-    /// A local candidate to signal; `None`: there are no more.
+    /// A local candidate to signal, with an empty text when its section has no more; `None`: no section has
+    /// more (W3C webrtc-pc §4.8.1.1).
     IceCandidate(Option<CandidateInit>),
+    /// A server gave no candidate; gathering goes on.
+    IceCandidateError(CandidateError),
     /// The signalling state changed.
     SignalingStateChange(SignalingState),
     /// The gathering state changed.
@@ -164,14 +289,16 @@ pub enum RtcPeerConnectionEvent {
     /// The state of the whole connection changed.
     ConnectionStateChange(RtcPeerConnectionState),
     /// The peer sends media.
-    Track(RtcTrackEvent),
+    Track(TrackEvent),
+    /// The peer has opened a channel.
+    DataChannel(DataChannel),
     /// Part of the connection failed; a sentence for people.
     Failure(String),
 }
 
 /// A track of the peer (W3C webrtc-pc §5.7).
 #[derive(Debug, Clone)]
-pub struct RtcTrackEvent {
+pub struct TrackEvent {
     /// The media.
     pub track: MediaStreamTrack,
     /// The transceiver it arrives on.
@@ -203,6 +330,56 @@ pub struct TransceiverSnapshot {
     pub receiver_track: Option<MediaStreamTrack>,
     /// What is sent on it.
     pub sender_track: Option<MediaStreamTrack>,
+    /// The streams that the sender's track is said to belong to.
+    pub stream_ids: Vec<String>,
+    /// The transport it uses, once there is one (W3C `sender.transport`, `receiver.transport`).
+    pub transport: Option<TransportId>,
+    /// What the sender sends.
+    pub send_encodings: Vec<EncodingParameters>,
+    /// What was negotiated for sending.
+    pub send_parameters: Option<Arc<RtpSendParameters>>,
+    /// What was negotiated for receiving.
+    pub receive_parameters: Option<Arc<RtpReceiveParameters>>,
+    /// W3C `jitterBufferTarget`.
+    pub jitter_buffer_target: Option<Duration>,
+    /// The streams the peer says its track belongs to.
+    pub remote_stream_ids: Vec<String>,
+    /// W3C `sender.dtmf`: what is being played.
+    pub tones: SharedTones,
+}
+
+/// A transport as getters see it (W3C `RTCDtlsTransport` and its `RTCIceTransport`).
+#[derive(Debug, Clone, Default)]
+pub struct TransportSnapshot {
+    /// Our role by RFC 8445 §6.1.1, once there is a remote description.
+    pub ice_role: Option<ice::Role>,
+    /// The state of its agent.
+    pub ice_state: Option<ice::State>,
+    /// Whether candidates may still come.
+    pub gathering_state: RtcIceGatheringState,
+    /// Ours of the credentials in force.
+    pub local_candidates: Vec<Candidate>,
+    /// The peer's, as signalled.
+    pub remote_candidates: Vec<Candidate>,
+    /// The pair in use.
+    pub selected_pair: Option<CandidatePair>,
+    /// Our credentials.
+    pub local_parameters: Option<IceParameters>,
+    /// The peer's credentials.
+    pub remote_parameters: Option<IceParameters>,
+    /// The state of its security context.
+    pub dtls_state: DtlsTransportState,
+    /// What the peer has shown, DER.
+    pub remote_certificates: Vec<Bytes>,
+}
+
+/// The association as getters see it (W3C `RTCSctpTransport`).
+#[derive(Debug, Clone)]
+pub struct SctpTransportSnapshot {
+    /// The transport it runs over.
+    pub transport: TransportId,
+    /// What the association publishes.
+    pub association: SharedSctpSnapshot,
 }
 
 /// A connection as getters see it: written by its actor after every change.
@@ -220,10 +397,26 @@ pub struct PeerSnapshot {
     pub local_description: Option<Description>,
     /// W3C `remoteDescription`.
     pub remote_description: Option<Description>,
+    /// W3C `currentLocalDescription`.
+    pub current_local_description: Option<Description>,
+    /// W3C `currentRemoteDescription`.
+    pub current_remote_description: Option<Description>,
+    /// W3C `pendingLocalDescription`.
+    pub pending_local_description: Option<Description>,
+    /// W3C `pendingRemoteDescription`.
+    pub pending_remote_description: Option<Description>,
+    /// W3C `canTrickleIceCandidates`: whether the peer's description said so; `None` before there is one.
+    pub can_trickle_ice_candidates: Option<bool>,
+    /// `close` was called: operations fail with `InvalidStateError`, getters keep their values.
+    pub closed: bool,
     /// The actor has ended: nothing changes any more.
     pub ended: bool,
     /// All transceivers in order of creation.
     pub transceivers: Vec<TransceiverSnapshot>,
+    /// The transports in use. One that is not here was taken away by bundling or a rollback: it is closed.
+    pub transports: BTreeMap<TransportId, TransportSnapshot>,
+    /// W3C `sctp`: the association, once data was negotiated.
+    pub sctp: Option<SctpTransportSnapshot>,
 }
 
 /// The snapshot shared by an actor and its handles.

@@ -151,6 +151,12 @@ impl SocketSet {
         }
     }
 
+    /// The same sockets for one transport, which adds its own relayed addresses: clones of what is
+    /// returned share those, other transports don't see them.
+    pub fn for_transport(&self) -> Self {
+        self.clone()
+    }
+
     /// Every socket of the set.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Socket>> {
         self.sockets.iter()

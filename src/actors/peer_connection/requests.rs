@@ -3,57 +3,22 @@
 
 use actix::prelude::*;
 
-use super::{PeerConnection, transceivers::TransceiverActors};
+use super::PeerConnection;
 use crate::{
     messages::{
         error::RtcError,
-        ice::Gather,
         peer_connection::{
-            AddIceCandidate, AddTrack, AddTransceiver, CreateAnswer, CreateOffer, ReplaceTrack, Reply,
-            RequestIceRestart, RtcIceGatheringState, SetDirection, SetLocalDescription, SetRemoteDescription,
-            StopTransceiver,
+            AddIceCandidate, Configuration, CreateAnswer, CreateOffer, GetConfiguration, Reply,
+            RequestIceRestart, SetConfiguration, SetLocalDescription, SetRemoteDescription,
         },
-        rtp::SwapTrack,
-        track::MediaStreamTrack,
     },
-    proto::jsep::{
-        CandidateInit, Description, JsepError, OfferOptions, SdpType, SignalingState, TransceiverId,
+    proto::{
+        dtls::Certificate,
+        jsep::{CandidateInit, Description, OfferOptions, SdpType, SignalingState},
     },
 };
 
-impl From<JsepError> for RtcError {
-    fn from(error: JsepError) -> Self {
-        let sentence = error.to_string();
-        match error {
-            JsepError::Syntax { line, .. } => Self::Syntax { line, reason: sentence },
-            error => match error.name() {
-                "InvalidStateError" => Self::InvalidState(sentence),
-                "InvalidAccessError" => Self::InvalidAccess(sentence),
-                "InvalidModificationError" => Self::InvalidModification(sentence),
-                "TypeError" => Self::Type(sentence),
-                _ => Self::Operation(sentence),
-            },
-        }
-    }
-}
-
 impl PeerConnection {
-    fn actors(&mut self, id: TransceiverId) -> &mut TransceiverActors {
-        let index = self.transceivers.iter().position(|actors| actors.id == id).unwrap_or_else(|| {
-            self.transceivers.push(TransceiverActors::new(id));
-            self.transceivers.len() - 1
-        });
-        &mut self.transceivers[index]
-    }
-
-    fn set_sender_track(&mut self, id: TransceiverId, track: Option<MediaStreamTrack>) {
-        let actors = self.actors(id);
-        actors.sender_track.clone_from(&track);
-        if let Some(sending) = &actors.sender {
-            sending.actor.do_send(SwapTrack(track));
-        }
-    }
-
     /// W3C webrtc-pc §4.4.2, `setLocalDescription` without an argument.
     fn implicit_description(&mut self) -> Reply<Description> {
         Ok(match self.session.signaling_state() {
@@ -62,13 +27,6 @@ impl PeerConnection {
             }
             _ => self.session.create_offer(OfferOptions::default())?,
         })
-    }
-
-    fn begin_gathering(&mut self) {
-        if self.gathering == RtcIceGatheringState::New {
-            self.set_gathering(RtcIceGatheringState::Gathering);
-            self.children.ice.do_send(Gather);
-        }
     }
 }
 
@@ -104,10 +62,7 @@ impl Handler<SetLocalDescription> for PeerConnection {
             SdpType::Offer => self.offerer = Some(true),
             SdpType::Answer | SdpType::Pranswer | SdpType::Rollback => {}
         }
-        if kind != SdpType::Rollback {
-            self.reconcile_local_ice();
-            self.begin_gathering();
-        }
+        self.descriptions_changed = true;
         self.reconcile(ctx);
         Ok(())
     }
@@ -122,6 +77,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
         if kind == SdpType::Offer {
             self.offerer = Some(false);
         }
+        self.descriptions_changed = true;
         self.reconcile(ctx);
         Ok(())
     }
@@ -130,7 +86,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
 impl Handler<AddIceCandidate> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: AddIceCandidate, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: AddIceCandidate, ctx: &mut Self::Context) -> Self::Result {
         let candidate = message.0.unwrap_or_else(|| CandidateInit {
             candidate: String::new(),
             mid: None,
@@ -138,81 +94,9 @@ impl Handler<AddIceCandidate> for PeerConnection {
             username_fragment: None,
         });
         self.session.add_remote_candidate(&candidate)?;
-        self.reconcile_transport();
-        self.publish();
-        Ok(())
-    }
-}
-
-impl Handler<AddTransceiver> for PeerConnection {
-    type Result = Reply<TransceiverId>;
-
-    fn handle(&mut self, message: AddTransceiver, ctx: &mut Self::Context) -> Self::Result {
-        let id = self.session.add_transceiver(message.kind, message.init)?;
-        self.set_sender_track(id, message.track);
-        self.reconcile(ctx);
-        Ok(id)
-    }
-}
-
-impl Handler<AddTrack> for PeerConnection {
-    type Result = Reply<TransceiverId>;
-
-    fn handle(&mut self, message: AddTrack, ctx: &mut Self::Context) -> Self::Result {
-        let track = message.track;
-        let id = self.session.add_track(track.kind(), message.stream_ids, Some(track.id().to_owned()))?;
-        self.set_sender_track(id, Some(track));
-        self.reconcile(ctx);
-        Ok(id)
-    }
-}
-
-impl Handler<SetDirection> for PeerConnection {
-    type Result = Reply<()>;
-
-    fn handle(&mut self, message: SetDirection, _: &mut Self::Context) -> Self::Result {
-        self.session.set_direction(message.id, message.direction)?;
-        self.publish();
-        Ok(())
-    }
-}
-
-impl Handler<ReplaceTrack> for PeerConnection {
-    type Result = Reply<()>;
-
-    fn handle(&mut self, message: ReplaceTrack, _: &mut Self::Context) -> Self::Result {
-        let transceiver = self
-            .session
-            .transceiver(message.id)
-            .ok_or_else(|| RtcError::InvalidAccess(format!("there is no transceiver {}", message.id)))?;
-        if transceiver.stopped() {
-            return Err(RtcError::InvalidState("the transceiver is stopped".to_owned()));
-        }
-        if let Some(track) = &message.track
-            && track.kind() != transceiver.kind()
-        {
-            return Err(RtcError::Type(format!(
-                "a sender of {} can't send a track of {}",
-                transceiver.kind(),
-                track.kind()
-            )));
-        }
-        if let Some(streams) = message.stream_ids {
-            let track_id = message.track.as_ref().map(|track| track.id().to_owned());
-            self.session.set_sending_track(message.id, streams, track_id)?;
-        }
-        self.set_sender_track(message.id, message.track);
-        self.publish();
-        Ok(())
-    }
-}
-
-impl Handler<StopTransceiver> for PeerConnection {
-    type Result = Reply<()>;
-
-    fn handle(&mut self, message: StopTransceiver, ctx: &mut Self::Context) -> Self::Result {
-        self.session.stop(message.0)?;
-        self.reconcile(ctx);
+        self.descriptions_changed = true;
+        self.reconcile_transports(ctx);
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -220,8 +104,51 @@ impl Handler<StopTransceiver> for PeerConnection {
 impl Handler<RequestIceRestart> for PeerConnection {
     type Result = ();
 
-    fn handle(&mut self, _: RequestIceRestart, _: &mut Self::Context) {
+    fn handle(&mut self, _: RequestIceRestart, ctx: &mut Self::Context) {
         self.session.restart_ice();
-        self.publish();
+        self.publish(ctx);
+    }
+}
+
+impl Handler<GetConfiguration> for PeerConnection {
+    type Result = Reply<Configuration>;
+
+    fn handle(&mut self, _: GetConfiguration, _: &mut Self::Context) -> Self::Result {
+        Ok(self.configuration.clone())
+    }
+}
+
+impl Handler<SetConfiguration> for PeerConnection {
+    type Result = Reply<()>;
+
+    /// W3C webrtc-pc §4.4.1.6.
+    fn handle(&mut self, message: SetConfiguration, ctx: &mut Self::Context) -> Self::Result {
+        let SetConfiguration(wanted) = message;
+        let known = &self.configuration;
+        let is_same = |a: &Certificate, b: &Certificate| a.der() == b.der();
+        let same_certificates = wanted.certificates.len() == known.certificates.len()
+            && wanted.certificates.iter().zip(&known.certificates).all(|(a, b)| is_same(a, b));
+        // None means: as they are.
+        if !wanted.certificates.is_empty() && !same_certificates {
+            return Err(RtcError::InvalidModificationError("certificates can't be exchanged".to_owned()));
+        }
+        if wanted.bundle_policy != known.bundle_policy {
+            return Err(RtcError::InvalidModificationError("the bundle policy can't be changed".to_owned()));
+        }
+        let has_described = self.session.local_description().is_some();
+        if has_described && wanted.ice_candidate_pool_size != known.ice_candidate_pool_size {
+            let sentence = "the candidate pool can't be resized after the first local description";
+            return Err(RtcError::InvalidModificationError(sentence.to_owned()));
+        }
+        let mut config = self.session.config().clone();
+        config.always_negotiate_data_channels = wanted.always_negotiate_data_channels;
+        self.session.set_configuration(config)?;
+        for transport in self.transports.all_mut() {
+            transport.set_servers(wanted.ice.clone());
+        }
+        let certificates = self.configuration.certificates.clone();
+        self.configuration = Configuration { certificates, ..wanted };
+        self.publish(ctx);
+        Ok(())
     }
 }
