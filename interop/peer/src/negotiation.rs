@@ -83,9 +83,9 @@ impl Negotiation {
             "video" => MediaKind::Video,
             other => bail!("there is no kind {other}"),
         };
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = parse_direction(direction)?;
-        init.stream_ids = vec!["interop".to_owned()];
+        let direction = parse_direction(direction)?;
+        let init =
+            RtcRtpTransceiverInit { direction, stream_ids: vec!["interop".to_owned()], ..Default::default() };
         let source = match &copy_of {
             Some(mid) => Some(self.by_mid(mid)?.receiver_track().context("nothing arrives there")?),
             None => None,

@@ -119,7 +119,8 @@ impl Session {
         section.rtcp_mux = true;
         section.rtcp_mux_only = false;
         section.rtcp_reduced_size = offered.rtcp_reduced_size;
-        if direction.sends() {
+        // See the offer: what has been sent stays announced.
+        if direction.sends() || transceiver.has_sent {
             announce_track(&mut section, transceiver, &self.config);
         }
         if direction.receives() {

@@ -146,7 +146,8 @@ impl Session {
         section.direction = Some(transceiver.direction.to_sdp());
         section.rtcp_mux = true;
         section.rtcp_reduced_size = true;
-        if transceiver.direction.sends() {
+        // Also while it is silent: Chromium shows nothing of a source that had gone and comes back.
+        if transceiver.direction.sends() || transceiver.has_sent {
             announce_track(&mut section, transceiver, &self.config);
         }
         if let Some(before) = before.filter(|_| transceiver.direction.receives()) {
