@@ -144,8 +144,7 @@ impl IceAgent {
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local =
-            |c: &&Candidate| c.kind == pair.local_kind && c.base.or(c.address.ip()) == Some(pair.local);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
         let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
         let local = self.agent.local_candidates().iter().find(is_local)?.clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();

@@ -10,4 +10,5 @@ pub mod error;
 pub mod ice;
 pub mod peer_connection;
 pub mod rtp;
+pub mod statistics;
 pub mod track;

@@ -14,6 +14,7 @@ use super::{
     dtls::DtlsTransportState,
     error::RtcError,
     ice::{CandidateError, CandidatePair, IceServers},
+    rtp::{SharedTones, SourcesSnapshot},
     track::MediaStreamTrack,
 };
 use crate::proto::{
@@ -25,6 +26,8 @@ use crate::proto::{
     },
     rtp::{CodecParameters, MediaKind},
 };
+
+pub use crate::proto::sender::{EncodingParameters, Priority};
 
 /// What every request answers.
 pub type Reply<T> = Result<T, RtcError>;
@@ -43,54 +46,6 @@ pub struct Configuration {
     pub ice_candidate_pool_size: u8,
     /// Every offer has a section for data channels, and a first one if there are other sections.
     pub always_negotiate_data_channels: bool,
-}
-
-/// How important a stream is compared with others (RFC 8835 §5, W3C `RTCPriorityType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[allow(clippy::exhaustive_enums, reason = "the levels are fixed by RFC 8831 §6.4")]
-pub enum Priority {
-    /// Below normal traffic.
-    VeryLow,
-    /// Normal traffic.
-    #[default]
-    Low,
-    /// Above normal traffic.
-    Medium,
-    /// First of all.
-    High,
-}
-
-/// One encoding that a sender sends (W3C webrtc-pc §5.2.1.1 `RTCRtpEncodingParameters`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct EncodingParameters {
-    /// Names it among the encodings of its sender (RFC 8851); needed when there are several.
-    pub rid: Option<String>,
-    /// Whether it is sent.
-    pub active: bool,
-    /// Upper bound in bits per second.
-    pub max_bitrate: Option<u64>,
-    /// Upper bound in frames per second.
-    pub max_framerate: Option<f64>,
-    /// Each side of the picture is divided by this, at least 1.
-    pub scale_resolution_down_by: Option<f64>,
-    /// Share of the bandwidth.
-    pub priority: Priority,
-    /// Marking of its packets (RFC 8837).
-    pub network_priority: Priority,
-}
-
-impl Default for EncodingParameters {
-    fn default() -> Self {
-        Self {
-            rid: None,
-            active: true,
-            max_bitrate: None,
-            max_framerate: None,
-            scale_resolution_down_by: None,
-            priority: Priority::Low,
-            network_priority: Priority::Low,
-        }
-    }
 }
 
 /// Handle → `PeerConnection`, control: W3C webrtc-pc §4.4.2 `createOffer`.
@@ -217,6 +172,11 @@ pub struct SetJitterBufferTarget {
     /// How long media shall wait at least; at most 4 s. `None`: as short as the network allows.
     pub target: Option<Duration>,
 }
+
+/// Handle → `PeerConnection`, control: `getSynchronizationSources` and `getContributingSources` of a receiver.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<SourcesSnapshot>")]
+pub struct GetSources(pub TransceiverId);
 
 /// Handle → `PeerConnection`, control: `insertDTMF` (W3C webrtc-pc §7.2): replaces what is still to be sent.
 #[derive(Debug, Message)]
@@ -368,6 +328,10 @@ pub struct TransceiverSnapshot {
     pub receive_parameters: Option<Arc<RtpReceiveParameters>>,
     /// W3C `jitterBufferTarget`.
     pub jitter_buffer_target: Option<Duration>,
+    /// The streams the peer says its track belongs to.
+    pub remote_stream_ids: Vec<String>,
+    /// W3C `sender.dtmf`: what is being played.
+    pub tones: SharedTones,
 }
 
 /// A transport as getters see it (W3C `RTCDtlsTransport` and its `RTCIceTransport`).
@@ -426,7 +390,7 @@ pub struct PeerSnapshot {
     pub ended: bool,
     /// All transceivers in order of creation.
     pub transceivers: Vec<TransceiverSnapshot>,
-    /// All transports, those of before by their last state.
+    /// The transports in use. One that is not here was taken away by bundling or a rollback: it is closed.
     pub transports: BTreeMap<TransportId, TransportSnapshot>,
 }
 

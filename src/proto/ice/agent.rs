@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use super::consent::Consent;
 use super::credentials::Credentials;
 use super::error::IceError;
 use super::generation::{Generation, Secret};
+use super::pacer::{Pacer, Turn};
 use super::pair::{Pair, PairId, PairStatistics, SelectedPair};
 use super::requests::{EarlyCheck, ErrorBudget};
 use super::transaction::Transactions;
@@ -117,6 +119,8 @@ pub struct Agent {
     pub(super) error_budget: ErrorBudget,
     /// The pacing: no check before this.
     pub(super) next_check: Option<Instant>,
+    pub(super) pacer: Option<Arc<Pacer>>,
+    pub(super) turn: Turn,
     /// Since when the generation could be checked: start of the patience of RFC 8863.
     pub(super) checking_since: Option<Instant>,
 
@@ -158,6 +162,8 @@ impl Agent {
             early_checks: Vec::new(),
             error_budget: ErrorBudget::new(now),
             next_check: None,
+            pacer: config.pacer,
+            turn: Turn::default(),
             checking_since: None,
             selected: None,
             nominating: None,

@@ -47,6 +47,24 @@ pub(super) fn same_codec(a: &CodecParameters, b: &CodecParameters) -> bool {
         }
 }
 
+/// Whether a codec named by the application is this capability (W3C 5.4.1, "codec dictionary match").
+pub(super) fn same_capability(known: &CodecParameters, named: &CodecParameters) -> bool {
+    let same_format = known.name.eq_ignore_ascii_case(&named.name)
+        && known.clock_rate == named.clock_rate
+        && known.channels.unwrap_or(1) == named.channels.unwrap_or(1);
+    let contains = |list: &CodecParameters, (name, value): &(String, Option<String>)| {
+        let same = |a: &Option<String>, b: &Option<String>| {
+            a.as_deref().unwrap_or_default().eq_ignore_ascii_case(b.as_deref().unwrap_or_default())
+        };
+        list.parameters.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && same(v, value))
+    };
+    let same_parameters = || {
+        known.parameters.len() == named.parameters.len()
+            && known.parameters.iter().all(|parameter| contains(named, parameter))
+    };
+    same_format && (is_rtx(known) || same_parameters())
+}
+
 /// `profile_idc` and the constraint flags: the first four hex digits of `profile-level-id`.
 fn h264_profile(codec: &CodecParameters) -> Option<String> {
     let value = parameter(codec, "profile-level-id").unwrap_or(H264_DEFAULT_PROFILE);

@@ -309,6 +309,3 @@ fn event_of(key: char) -> u8 {
         _ => (key as u8).wrapping_sub(b'A').wrapping_add(12),
     }
 }
-
-#[cfg(test)]
-mod tests;

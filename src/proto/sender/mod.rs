@@ -51,7 +51,9 @@ use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::Latest;
 use crate::proto::rtp::picture_index::PictureIndex;
-use crate::proto::rtp::{ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket};
+use crate::proto::rtp::{
+    ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket, WrittenExtensions,
+};
 
 /// Packets held while waiting for a key frame: more than one frame of a fast stream.
 const HELD_MAX: usize = 64;
@@ -66,9 +68,9 @@ pub struct Sender {
     codecs: Codecs,
     leg: LegExtensions,
     sends_absolute_time: bool,
-    /// The extension block of a packet whose source has nothing to forward, and where the time is in it.
+    /// The extension block of a packet whose source has nothing to forward, and what is where in it.
     own_extensions: HeaderBytes,
-    own_send_time: Option<usize>,
+    own_written: WrittenExtensions,
     state: SenderState,
     sent: SentWindow,
     history: History,
@@ -98,7 +100,7 @@ impl Sender {
             leg: LegExtensions::default(),
             sends_absolute_time: false,
             own_extensions: HeaderBytes::new(),
-            own_send_time: None,
+            own_written: WrittenExtensions::default(),
             sent: SentWindow::new(state.next_sequence),
             history: History::new(parameters.kind),
             budget: Budget::new(),
@@ -167,6 +169,12 @@ impl Sender {
         }
     }
 
+    /// [`Sender::pause`], and these packets of the source are not sent.
+    pub fn withhold(&mut self, packets: usize) {
+        self.pause();
+        self.statistics.packets_withheld += packets as u64;
+    }
+
     /// True once after each reason to ask the source for a key frame: start, switch, gap, PLI or FIR.
     pub fn wants_key_frame(&mut self) -> bool {
         std::mem::take(&mut self.key_frame_wanted)
@@ -181,8 +189,7 @@ impl Sender {
     pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
         if self.dtmf.is_playing() {
             // RFC 4733 §2.6: the tone is heard instead.
-            self.pause();
-            self.statistics.packets_withheld += 1;
+            self.withhold(1);
             return None;
         }
         let Some((codec, index, placement)) = self.decide(now, packet, generation) else {
@@ -211,7 +218,12 @@ impl Sender {
 
     /// The counters.
     pub fn statistics(&self) -> OutboundStatistics {
-        self.statistics
+        OutboundStatistics {
+            kind: Some(self.parameters.kind),
+            rtx_ssrc: self.parameters.rtx_ssrc,
+            rid: self.parameters.rid,
+            ..self.statistics
+        }
     }
 
     fn apply_parameters(&mut self) {
@@ -222,7 +234,7 @@ impl Sender {
         self.own_extensions.clear();
         let leg = LegExtensions { absolute_send_time: Some(0), ..self.leg };
         let written = extensions.write(&Extensions::default(), &leg, &mut self.own_extensions);
-        self.own_send_time = written.absolute_send_time;
+        self.own_written = written;
     }
 
     fn want_key_frame(&mut self, now: Instant) {
@@ -266,7 +278,7 @@ impl Sender {
             timestamp,
             self.parameters.ssrc,
         ));
-        let absolute_send_time = self.write_extensions(now, &packet.extensions, shifts, &mut header);
+        let written = self.write_extensions(now, &packet.extensions, shifts, &mut header);
         let rtp_header_length = header.len();
         if rtp_header_length > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
@@ -279,32 +291,33 @@ impl Sender {
             slot.header.clear();
             slot.header.extend_from_slice(&header);
             slot.rtp_header_length = rtp_header_length;
-            slot.absolute_send_time = absolute_send_time;
+            slot.written = written;
             slot.payload = payload.clone();
         }
         OutgoingPacket { header, payload, retransmission: false }
     }
 
-    /// Appends the extension block and returns where `abs-send-time` is in it.
+    /// Appends the extension block and returns what is where in it.
     fn write_extensions(
         &mut self,
         now: Instant,
         forwarded: &Extensions,
         shifts: Shifts,
         header: &mut HeaderBytes,
-    ) -> Option<usize> {
+    ) -> WrittenExtensions {
         let send_time = self.sends_absolute_time.then(|| self.parameters.clock.absolute_send_time_at(now));
         if !forwarded.forwards_nothing() {
             self.leg.absolute_send_time = send_time;
             self.leg.frame_number_shift = shifts.frame_number;
-            return self.parameters.extensions.write(forwarded, &self.leg, header).absolute_send_time;
+            return self.parameters.extensions.write(forwarded, &self.leg, header);
         }
         // Most video packets have nothing to forward: the block is the same but for the time.
-        let start = header.len();
+        let written = self.own_written.shifted(header.len());
         header.extend_from_slice(&self.own_extensions);
-        let at = start + self.own_send_time?;
-        header[at..at + 3].copy_from_slice(&send_time?.to_be_bytes()[1..]);
-        Some(at)
+        if let Some((at, time)) = written.absolute_send_time.zip(send_time) {
+            header[at..at + 3].copy_from_slice(&time.to_be_bytes()[1..]);
+        }
+        written
     }
 
     /// The key frame began, but some of its packets were here first: on a reordering network, or when its first packet
@@ -339,6 +352,8 @@ impl Sender {
         }
         self.count_sent(header_length, packet.payload.len());
         self.statistics.key_frames_sent += u64::from(packet.key_frame);
+        self.statistics.frames_sent += u64::from(packet.marker && self.parameters.kind == MediaKind::Video);
+        (self.statistics.codec, self.statistics.payload_type) = (Some(codec.key), codec.payload_type);
         self.report_soon(now);
     }
 
@@ -357,8 +372,10 @@ impl SenderState {
         // RFC 3550 §5.1: random; below 2^15 so that the first wraparound is far from the start (RFC 3711 §3.3.1).
         // One cycle up, so that subtraction has room.
         let mut start = || 0x1_0000 + u64::from(random.random::<u16>() >> 1);
+        let first_sequence = start();
         Self {
-            next_sequence: start(),
+            first_sequence,
+            next_sequence: first_sequence,
             next_rtx_sequence: start(),
             latest: None,
             counters: Counters::default(),

@@ -19,6 +19,8 @@ pub struct SenderParameters {
     /// The encodings of a simulcast section, each with its own SSRCs; empty: there is one, with those above. A
     /// [`Sender`](super::Sender) is one encoding and ignores this: its actor makes one for each.
     pub encodings: Vec<EncodingStream>,
+    /// The peer's limit from `b=`, in bits per second. Passed to whoever encodes: nothing is dropped for it.
+    pub bitrate_max: Option<u64>,
     /// The codecs the peer accepts, with the payload types to use.
     pub codecs: Vec<CodecParameters>,
     /// The header extension ids.

@@ -134,6 +134,12 @@ impl Sender {
 
     fn take_blocks(&mut self, now: Instant, mut blocks: impl Iterator<Item = ReportBlock>) {
         let Some(block) = blocks.find(|block| block.ssrc == self.parameters.ssrc) else { return };
+        self.statistics.remote_report = Some(now);
+        // The peer counts cycles from the first packet it saw; here the first cycle is 1.
+        let highest = u64::from(block.extended_highest_sequence_number) + 0x1_0000;
+        let expected = (highest + 1).saturating_sub(self.state.first_sequence);
+        self.statistics.remote_packets_received =
+            expected.saturating_add_signed(-i64::from(block.cumulative_lost));
         self.statistics.remote_packets_lost = i64::from(block.cumulative_lost);
         self.statistics.remote_fraction_lost = f32::from(block.fraction_lost) / 256.0;
         if let Some(latest) = self.state.latest {
@@ -148,7 +154,10 @@ impl Sender {
                 .wrapping_sub(block.delay_since_last_sender_report);
             // Rounding makes it slightly negative on a fast path; more than 2^31 is such a negative value.
             let round_trip = if round_trip > i32::MAX as u32 { 0 } else { round_trip };
-            self.statistics.round_trip_time = Some(Duration::from_secs_f64(f64::from(round_trip) / 65_536.0));
+            let round_trip = Duration::from_secs_f64(f64::from(round_trip) / 65_536.0);
+            self.statistics.round_trip_time = Some(round_trip);
+            self.statistics.total_round_trip_time += round_trip;
+            self.statistics.round_trip_time_measurements += 1;
         }
     }
 }

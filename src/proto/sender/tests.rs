@@ -2,6 +2,8 @@
 
 mod chain;
 mod corpora;
+mod dtmf;
+mod encodings;
 mod properties;
 
 use std::time::Duration;
@@ -39,6 +41,7 @@ fn parameters(now: Instant, kind: MediaKind) -> SenderParameters {
         rtx_ssrc: Some(RTX_SSRC),
         rid: None,
         encodings: Vec::new(),
+        bitrate_max: None,
         codecs: vec![
             codec(120, "VP8", 90_000, None),
             codec(121, "rtx", 90_000, Some(120)),

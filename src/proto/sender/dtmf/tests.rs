@@ -1,1 +1,0 @@
-//! Tests of telephone events, in virtual time.
