@@ -211,6 +211,9 @@ impl Session {
         }
         if transceiver.direction.sends() {
             announce_layers(&mut section, transceiver.rids().flatten().map(str::to_owned).collect());
+        }
+        // Also while it is silent: Chromium shows nothing of a source that had gone and comes back.
+        if transceiver.direction.sends() || transceiver.has_sent {
             announce_track(&mut section, transceiver, &self.config);
         }
         section
