@@ -157,11 +157,7 @@ impl IceAgent {
             return kit::statistics().drop(DropReason::NoRoute, 1);
         };
         environment.router.borrow_mut().expect_response(environment.key, transmit.remote);
-        let route = Route {
-            socket: Rc::clone(socket),
-            source: Some(transmit.local.ip()),
-            destination: transmit.remote,
-        };
+        let route = Route { socket, source: Some(transmit.local.ip()), destination: transmit.remote };
         let length = transmit.payload.len();
         let written = environment.egress.borrow_mut().write(&route, length, |buffer| {
             buffer.copy_from_slice(&transmit.payload);

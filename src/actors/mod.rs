@@ -26,4 +26,5 @@ mod sections;
 pub mod shard;
 pub mod track;
 pub mod transport;
+pub mod turn_client;
 pub mod udp_socket;

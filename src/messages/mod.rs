@@ -11,3 +11,4 @@ pub mod ice;
 pub mod peer_connection;
 pub mod rtp;
 pub mod track;
+pub mod turn;

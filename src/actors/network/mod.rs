@@ -6,11 +6,13 @@
 
 mod egress;
 mod interfaces;
+mod relay;
 mod router;
 mod socket;
 
 pub use egress::{Egress, FlushOutcome, Route};
 pub use interfaces::{NetworkConfig, host_addresses};
 pub(crate) use interfaces::{local_address, local_preference};
+pub use relay::{Relay, Wire};
 pub use router::{Inbound, PeerKey, PeerLanes, Router, RouterSize};
 pub use socket::{Socket, SocketSet};
