@@ -21,7 +21,7 @@ use quinn_udp::RecvMeta;
 use tokio::io::ReadBuf;
 
 use self::connect::ByteStream;
-pub use self::connect::{Connection, TlsTrust, connect};
+pub use self::connect::{Connection, connect};
 use crate::{
     actors::{
         kit::{self, ActorKind, Driven, DropReason, Metered, MeteredContext, Policy},

@@ -9,6 +9,7 @@ mod interfaces;
 mod relay;
 mod router;
 mod socket;
+mod trust;
 
 pub use egress::{Egress, FlushOutcome, Route};
 pub use interfaces::{NetworkConfig, host_addresses};
@@ -16,3 +17,4 @@ pub(crate) use interfaces::{local_address, local_preference};
 pub use relay::{Relay, Wire};
 pub use router::{Inbound, PeerKey, PeerLanes, Router, RouterSize};
 pub use socket::{Socket, SocketSet};
+pub use trust::TlsTrust;

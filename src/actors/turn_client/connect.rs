@@ -21,7 +21,10 @@ use tokio::{
 };
 use tokio_openssl::SslStream;
 
-use crate::{actors::network::Socket, proto::ice::ServerTransport};
+use crate::{
+    actors::network::{Socket, TlsTrust, Wire},
+    proto::ice::ServerTransport,
+};
 
 /// Where distributions keep the authorities they trust: OpenSSL knows only the place it was built with, and
 /// the vendored one was built elsewhere.
@@ -31,17 +34,6 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-
-/// Whom a TLS client believes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TlsTrust {
-    /// Certificates (PEM) of authorities to trust besides those of the system.
-    pub additional_roots: Vec<Vec<u8>>,
-    /// Take any certificate of any server: whoever is on the way can then read who calls whom, and the hash of
-    /// the password. Media and data stay encrypted end to end. For tests.
-    pub dangerous_accept_any_certificate: bool,
-}
 
 /// What TLS and TCP have in common.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite {}
@@ -60,6 +52,16 @@ pub enum Connection {
     },
     /// By a byte stream.
     Stream(Pin<Box<dyn ByteStream>>),
+}
+
+impl Connection {
+    /// What the relay is told of it.
+    pub fn wire(&self) -> Wire {
+        match self {
+            Self::Udp { socket, server } => Wire::Udp { socket: Rc::clone(socket), server: *server },
+            Self::Stream(_) => Wire::Stream,
+        }
+    }
 }
 
 /// Connects to `server`. `name` is what its certificate must be for. Cancelled by dropping the future; nothing
