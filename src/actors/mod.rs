@@ -24,6 +24,7 @@ pub mod rtp_receiver;
 pub mod rtp_sender;
 mod sections;
 pub mod shard;
+mod statistics;
 pub mod track;
 pub mod transport;
 pub mod turn_client;

@@ -10,5 +10,6 @@ pub mod error;
 pub mod ice;
 pub mod peer_connection;
 pub mod rtp;
+pub mod statistics;
 pub mod track;
 pub mod turn;

@@ -1,8 +1,8 @@
 //! New exchanges while media runs.
 
 use actix_rtc::{
-    MediaKind, MediaStreamTrack, MediaStreamTrackEvent, RtcEvents, RtcPeerConnectionEvent,
-    RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode,
+    MediaStreamTrack, MediaStreamTrackEvent, RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState,
+    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode,
 };
 use futures_util::StreamExt;
 
@@ -16,8 +16,8 @@ const ROUNDS: usize = 10;
 
 async fn next_track(events: &mut RtcEvents) -> MediaStreamTrack {
     loop {
-        if let RtcPeerConnectionEvent::Track(event) = events.next().await.unwrap() {
-            return event.track;
+        if let RtcPeerConnectionEvent::Track { track, .. } = events.next().await.unwrap() {
+            return track;
         }
     }
 }
@@ -41,11 +41,9 @@ fn tracks_come_and_go_without_a_gap_in_the_others() {
 
         let init = RtcRtpTransceiverInit {
             direction: RtcRtpTransceiverDirection::Sendonly,
-            track_id: Some("second".to_owned()),
             ..RtcRtpTransceiverInit::default()
         };
-        let added =
-            call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init).await.unwrap();
+        let added = call.sender.add_transceiver(&second.track, init).await.unwrap();
         let mut ids = None;
         for round in 0..ROUNDS {
             println!("round {round}");
@@ -64,8 +62,8 @@ fn tracks_come_and_go_without_a_gap_in_the_others() {
 
             viewer.sees(10).await;
         }
-        assert_eq!(call.sender.transceivers().len(), 2, "a direction that changes makes no new section");
-        assert_eq!(call.receiver.transceivers().len(), 2);
+        assert_eq!(call.sender.get_transceivers().len(), 2, "a direction that changes makes no new section");
+        assert_eq!(call.receiver.get_transceivers().len(), 2);
         for connection in [&call.sender, &call.receiver] {
             assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
         }
@@ -85,7 +83,7 @@ fn stopped_transceivers_make_room_for_new_ones() {
                 direction: RtcRtpTransceiverDirection::Sendonly,
                 ..RtcRtpTransceiverInit::default()
             };
-            let added = call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init);
+            let added = call.sender.add_transceiver(&second.track, init);
             let added = added.await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
             let mut packets = next_track(&mut call.receiver_events).await.packets();
@@ -95,7 +93,7 @@ fn stopped_transceivers_make_room_for_new_ones() {
             while packets.next().await.is_some() {}
         }
         for connection in [&call.sender, &call.receiver] {
-            assert_eq!(connection.transceivers().len(), 1, "stopped ones are gone");
+            assert_eq!(connection.get_transceivers().len(), 1, "stopped ones are gone");
             let description = connection.local_description().unwrap();
             assert_eq!(description.sdp.matches("\nm=").count(), 2, "their section is used again");
         }

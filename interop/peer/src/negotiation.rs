@@ -6,7 +6,7 @@
 use actix_rtc::{
     MediaKind, RtcError, RtcIceCandidateInit, RtcPeerConnection, RtcRtpTransceiver,
     RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescription,
-    RtcSignalingState,
+    RtcSignalingState, TrackOrKind,
 };
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -85,12 +85,12 @@ impl Negotiation {
         };
         let mut init = RtcRtpTransceiverInit::default();
         init.direction = parse_direction(direction)?;
-        init.stream_ids = vec!["interop".to_owned()];
+        init.streams = vec!["interop".to_owned()];
         let source = match &copy_of {
-            Some(mid) => Some(self.by_mid(mid)?.receiver_track().context("nothing arrives there")?),
-            None => None,
+            Some(mid) => self.by_mid(mid)?.receiver().track().context("nothing arrives there")?.into(),
+            None => TrackOrKind::Kind(kind),
         };
-        let transceiver = self.connection.add_transceiver(kind, source, init).await?;
+        let transceiver = self.connection.add_transceiver(source, init).await?;
         if let Some(mid) = copy_of {
             self.copies.push((transceiver, mid));
         }
@@ -98,28 +98,28 @@ impl Negotiation {
     }
 
     pub(crate) fn by_mid(&self, mid: &str) -> Result<RtcRtpTransceiver> {
-        let found = self.connection.transceivers().into_iter().find(|t| t.mid().as_deref() == Some(mid));
+        let found = self.connection.get_transceivers().into_iter().find(|t| t.mid().as_deref() == Some(mid));
         found.with_context(|| format!("no transceiver has the mid {mid}"))
     }
 
     /// Sends what arrives on each section back on it, and stops where nothing arrives any more.
     async fn echo_all(&self) -> Result<(), RtcError> {
-        for transceiver in self.connection.transceivers() {
+        for transceiver in self.connection.get_transceivers() {
             let copied = self.copies.iter().any(|(copy, _)| copy.id() == transceiver.id());
             if copied || transceiver.stopped() {
                 continue;
             }
             let arrives =
                 matches!(transceiver.remote_direction(), Some(Direction::Sendrecv | Direction::Sendonly));
-            let track = transceiver.receiver_track().filter(|_| arrives);
+            let track = transceiver.receiver().track().filter(|_| arrives);
             let direction = if arrives { Direction::Sendrecv } else { Direction::Recvonly };
-            if transceiver.direction() != Some(direction) {
+            if transceiver.direction() != direction {
                 transceiver.set_direction(direction).await?;
             }
-            if transceiver.sender_track().map(|t| t.id().to_owned())
+            if transceiver.sender().track().map(|t| t.id().to_owned())
                 != track.as_ref().map(|t| t.id().to_owned())
             {
-                transceiver.send_track(track, vec!["echo".to_owned()]).await?;
+                transceiver.sender().send_track(track, vec!["echo".to_owned()]).await?;
             }
         }
         Ok(())

@@ -150,7 +150,6 @@ impl Session {
             }
             Event::IceCandidate(candidate) => {
                 if self.negotiation.as_ref().is_some_and(Negotiation::trickles) {
-                    let candidate = candidate.map(RtcIceCandidateInit::from);
                     self.outbox.send(json!({ "candidate": candidate })).await;
                 }
                 return;
@@ -159,8 +158,8 @@ impl Session {
             Event::IceGatheringStateChange(state) => ("icegatheringstatechange", json!(view::words(state))),
             Event::IceConnectionStateChange(state) => ("iceconnectionstatechange", json!(view::words(state))),
             Event::ConnectionStateChange(state) => ("connectionstatechange", json!(state.as_str())),
-            Event::Track(event) => {
-                ("track", json!({ "mid": event.mid, "kind": view::words(event.track.kind()) }))
+            Event::Track { track, transceiver, .. } => {
+                ("track", json!({ "mid": transceiver.mid(), "kind": view::words(track.kind()) }))
             }
             Event::Failure(reason) => ("failure", json!(reason)),
             other => ("other", json!(format!("{other:?}"))),

@@ -13,18 +13,18 @@ pub(crate) fn state(connection: &RtcPeerConnection) -> Value {
         "gathering": words(connection.ice_gathering_state()),
         "local": description(connection.local_description()),
         "remote": description(connection.remote_description()),
-        "transceivers": connection.transceivers().iter().map(transceiver).collect::<Vec<_>>(),
+        "transceivers": connection.get_transceivers().iter().map(transceiver).collect::<Vec<_>>(),
     })
 }
 
 fn transceiver(transceiver: &RtcRtpTransceiver) -> Value {
     json!({
         "mid": transceiver.mid(),
-        "kind": transceiver.kind().map(words),
-        "direction": transceiver.direction().map(words),
+        "kind": words(transceiver.kind()),
+        "direction": words(transceiver.direction()),
         "currentDirection": transceiver.current_direction().map(words),
         "stopped": transceiver.stopped(),
-        "sends": transceiver.sender_track().is_some(),
+        "sends": transceiver.sender().track().is_some(),
     })
 }
 
