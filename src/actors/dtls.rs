@@ -439,7 +439,7 @@ impl Handler<RouteChanged> for DtlsActor {
     fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
         self.traffic.select(message.0);
         self.route = message.0.and_then(|selected| {
-            let socket = Rc::clone(self.environment.sockets.find(selected.local)?);
+            let socket = self.environment.sockets.find(selected.local)?;
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
         });
         self.start_when_ready(kit::now());

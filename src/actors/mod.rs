@@ -33,4 +33,5 @@ pub mod shard;
 pub mod track;
 mod traffic;
 pub mod transport;
+pub mod turn_client;
 pub mod udp_socket;

@@ -14,3 +14,4 @@ pub mod rtp;
 pub mod sctp;
 pub mod statistics;
 pub mod track;
+pub mod turn;

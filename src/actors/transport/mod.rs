@@ -155,7 +155,7 @@ impl TransportActors {
         let actor = DtlsActor::new(DtlsEnvironment {
             certificate: config.certificate.clone(),
             egress: Rc::clone(&place.egress),
-            sockets: place.attachment.sockets.clone(),
+            sockets: place.sockets.clone(),
             report: Rc::new(move |event| events(TransportEvent::Dtls(event))),
             dtls: dtls_receiver,
             media: media_receiver,
@@ -298,7 +298,7 @@ fn start_agent(
         stun_receiver,
         IceEnvironment {
             key: place.key,
-            sockets: place.attachment.sockets.clone(),
+            sockets: place.sockets.clone(),
             router: Rc::clone(&place.attachment.router),
             egress: Rc::clone(&place.egress),
             lanes: PeerLanes { stun, dtls: dtls.clone(), media: media.clone() },
