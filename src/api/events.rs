@@ -10,7 +10,7 @@ use std::{
 use futures_util::{Stream, StreamExt};
 
 use super::{
-    MediaStream, RtcIceCandidateInit, RtcRtpReceiver, RtcRtpTransceiver,
+    MediaStream, RtcDataChannel, RtcIceCandidateInit, RtcRtpReceiver, RtcRtpTransceiver,
     handle::{Core, Section},
 };
 use crate::{
@@ -66,6 +66,8 @@ pub enum RtcPeerConnectionEvent {
         /// The section that it arrives on.
         transceiver: RtcRtpTransceiver,
     },
+    /// W3C `datachannel`: the peer has opened a channel.
+    DataChannel(RtcDataChannel),
     /// Part of the connection failed; a sentence for people. Not in W3C.
     Failure(String),
 }
@@ -165,6 +167,7 @@ fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnecti
             RtcPeerConnectionEvent::ConnectionStateChange(state)
         }
         PeerConnectionEvent::Track(event) => track_event(core, event),
+        PeerConnectionEvent::DataChannel(channel) => RtcPeerConnectionEvent::DataChannel(channel.into()),
         PeerConnectionEvent::Failure(sentence) => RtcPeerConnectionEvent::Failure(sentence),
     }
 }

@@ -7,6 +7,8 @@ mod churn;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod media;
 #[cfg(test)]
 mod perfect;
@@ -18,6 +20,8 @@ mod restart;
 mod security;
 #[cfg(test)]
 mod statistics;
+#[cfg(test)]
+mod transports;
 
 #[cfg(test)]
 mod runner;
