@@ -9,6 +9,12 @@ pub use crate::proto::{Priority, dcep::Reliability};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelKey(pub(super) u64);
 
+impl std::fmt::Display for ChannelKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// What a channel is opened with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelParameters {
