@@ -33,11 +33,11 @@ async fn offer(
 async fn answer(engine: &RtcEngine, offer: RtcSessionDescription) -> Result<RtcSessionDescription, RtcError> {
     let connection = RtcPeerConnection::on(engine, RtcConfiguration::default()).await?;
     connection.set_remote_description(offer).await?;
-    for transceiver in connection.transceivers() {
+    for transceiver in connection.get_transceivers() {
         // What the peer sends on a section is what we send on it.
-        if let Some(track) = transceiver.receiver_track() {
+        if let Some(track) = transceiver.receiver().track() {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv).await?;
-            transceiver.send_track(Some(track), vec!["echo".to_owned()]).await?;
+            transceiver.sender().send_track(Some(track), vec!["echo".to_owned()]).await?;
         }
     }
     connection.set_local_description(None).await?;
@@ -53,9 +53,9 @@ async fn answer(engine: &RtcEngine, offer: RtcSessionDescription) -> Result<RtcS
 async fn keep(connection: RtcPeerConnection, mut events: RtcEvents) {
     while let Some(event) = events.next().await {
         match event {
-            RtcPeerConnectionEvent::Track(event) => {
-                let kind = if event.track.kind() == MediaKind::Audio { "audio" } else { "video" };
-                println!("echoing {kind} track {}", event.track.id());
+            RtcPeerConnectionEvent::Track { track, .. } => {
+                let kind = if track.kind() == MediaKind::Audio { "audio" } else { "video" };
+                println!("echoing {kind} track {}", track.id());
             }
             RtcPeerConnectionEvent::ConnectionStateChange(state) => {
                 println!("connection {}", state.as_str());

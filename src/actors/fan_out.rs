@@ -2,33 +2,64 @@
 
 use std::{sync::Arc, time::Instant};
 
-use crate::messages::track::{MediaLot, MediaSink, SubscriptionId};
+use crate::messages::track::{EncodingDemand, MediaLot, MediaSink, SUBSCRIPTIONS_MAX, SubscriptionId};
 
-/// More consumers of one track than this live on other shards or servers: a bound on the time one
-/// lot may take to hand out.
-const MAX_SUBSCRIPTIONS: usize = 4096;
+/// Encodings that one consumer may have wishes about: twice what a simulcast has.
+const DEMANDS_MAX: usize = 8;
 
 /// The subscriptions of one track. Survives a restart of its actor.
 #[derive(Default)]
 pub(crate) struct FanOut {
-    sinks: Vec<(SubscriptionId, Arc<dyn MediaSink>)>,
+    sinks: Vec<Subscription>,
+}
+
+struct Subscription {
+    id: SubscriptionId,
+    sink: Arc<dyn MediaSink>,
+    demand: Vec<EncodingDemand>,
 }
 
 impl FanOut {
     /// Adds a subscription. One too many is refused: its stream ends at once, as its sink is dropped.
     pub(crate) fn subscribe(&mut self, id: SubscriptionId, sink: Arc<dyn MediaSink>) {
-        self.sinks.retain(|(known, sink)| *known != id && !sink.is_closed());
-        if self.sinks.len() == MAX_SUBSCRIPTIONS {
+        self.sinks.retain(|known| known.id != id && !known.sink.is_closed());
+        if self.sinks.len() == SUBSCRIPTIONS_MAX {
             return tracing::warn!(
-                limit = MAX_SUBSCRIPTIONS,
+                limit = SUBSCRIPTIONS_MAX,
                 "a track has too many subscribers: one is refused"
             );
         }
-        self.sinks.push((id, sink));
+        self.sinks.push(Subscription { id, sink, demand: Vec::new() });
     }
 
     pub(crate) fn unsubscribe(&mut self, id: SubscriptionId) {
-        self.sinks.retain(|(known, _)| *known != id);
+        self.sinks.retain(|known| known.id != id);
+    }
+
+    /// What a subscription asks of the encodings from now on; of one that is not known, nothing.
+    pub(crate) fn set_demand(&mut self, id: SubscriptionId, mut demand: Vec<EncodingDemand>) {
+        demand.truncate(DEMANDS_MAX);
+        if let Some(known) = self.sinks.iter_mut().find(|known| known.id == id) {
+            known.demand = demand;
+        }
+    }
+
+    /// What all consumers together ask for, by encoding: the media is the same for all, so the one that
+    /// can take least decides. Idle is what nobody takes.
+    pub(crate) fn demand(&self) -> Vec<EncodingDemand> {
+        let mut combined: Vec<EncodingDemand> = Vec::new();
+        for demand in self.sinks.iter().flat_map(|known| &known.demand) {
+            match combined.iter().position(|known| known.rid == demand.rid) {
+                Some(at) => combined[at].combine(demand),
+                None if combined.len() < DEMANDS_MAX => combined.push(*demand),
+                None => {}
+            }
+        }
+        // Who asks for nothing in particular takes everything.
+        if self.sinks.iter().any(|known| known.demand.is_empty()) {
+            combined.iter_mut().for_each(|demand| demand.idle = false);
+        }
+        combined
     }
 
     /// Hands a lot to every subscriber; forgets those that are closed.
@@ -38,12 +69,12 @@ impl FanOut {
         }
         let lot = Arc::new(lot);
         let mut closed = false;
-        for (_, sink) in &self.sinks {
+        for Subscription { sink, .. } in &self.sinks {
             closed |= sink.is_closed();
             sink.push(now, Arc::clone(&lot));
         }
         if closed {
-            self.sinks.retain(|(_, sink)| !sink.is_closed());
+            self.sinks.retain(|known| !known.sink.is_closed());
         }
     }
 }
@@ -60,12 +91,12 @@ mod tests {
     fn subscriptions_are_bounded_and_the_closed_ones_make_room() {
         let mut fan_out = FanOut::default();
         let mut readers = Vec::new();
-        for _ in 0..=MAX_SUBSCRIPTIONS {
+        for _ in 0..=SUBSCRIPTIONS_MAX {
             let (sender, reader) = media_lane::<SharedLot>(LaneKind::SenderMedia);
             fan_out.subscribe(SubscriptionId::next(), Arc::new(sender));
             readers.push(reader);
         }
-        assert_eq!(fan_out.sinks.len(), MAX_SUBSCRIPTIONS);
+        assert_eq!(fan_out.sinks.len(), SUBSCRIPTIONS_MAX);
         assert!(readers.last().is_some_and(|reader| reader.is_abandoned()), "the refused one is told");
         readers.truncate(2);
         fan_out.push(Instant::now(), MediaLot { packets: Vec::new(), gap: false });

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     actors::kit::{LaneKind, LaneReceiver, LaneSender, Weight, lane},
     messages::{
-        rtp::{ReceivedRtp, RtcpSink, RtpSink},
+        rtp::{OutboundRtpSink, ReceivedRtp, RtcpSink, RtpSink},
         sctp::SctpSink,
         track::{MediaLot, MediaSink},
     },
@@ -90,6 +90,12 @@ impl SctpSink for LaneSender<Bytes> {
 
 impl RtpSink for LaneSender<ReceivedRtp> {
     fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = ReceivedRtp>) {
+        Self::push_all(self, now, packets);
+    }
+}
+
+impl OutboundRtpSink for LaneSender<OutgoingPacket> {
+    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = OutgoingPacket>) {
         Self::push_all(self, now, packets);
     }
 }

@@ -21,6 +21,8 @@ pub mod fault_injection;
 pub mod ice_agent;
 pub mod kit;
 pub mod lanes;
+#[cfg(test)]
+mod media_tests;
 pub mod network;
 pub mod peer_connection;
 pub mod rtp_receiver;
@@ -29,4 +31,7 @@ pub mod sctp_assoc;
 mod sections;
 pub mod shard;
 pub mod track;
+mod traffic;
+pub mod transport;
+pub mod turn_client;
 pub mod udp_socket;

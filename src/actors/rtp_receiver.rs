@@ -4,6 +4,7 @@
 //! frame.
 
 use std::{
+    sync::Arc,
     task::Context as TaskContext,
     time::{Duration, Instant},
 };
@@ -15,16 +16,21 @@ use crate::{
     actors::{
         fan_out::FanOut,
         kit::{
-            self, ActorKind, Driven, DropReason, LaneReceiver, LaneSender, Metered, MeteredContext, Policy,
+            self, ActorKind, DownReason, Driven, DropReason, LaneReceiver, LaneSender, Metered,
+            MeteredContext, Policy,
         },
         lanes::RtcpCompound,
     },
     messages::{
-        rtp::{ReceivedRtp, SetReceiveParameters, SetRoundTripTime, StopReceiver},
-        track::{MediaLot, TrackRequest},
+        rtp::{
+            AttachTransport, CollectInbound, CollectSources, JITTER_BUFFER_TARGET_MAX, PauseReceiver,
+            ReceivedRtp, RtcpSink, SetJitterBufferTarget, SetReceiveParameters, SetRoundTripTime,
+            SourcesSnapshot, StopReceiver,
+        },
+        track::{MediaLot, MediaStreamTrack, TrackRequest, TrackSource},
     },
     proto::{
-        receiver::{ReceiveError, Receiver, ReceiverParameters},
+        receiver::{InboundStatistics, ReceiveError, Receiver, ReceiverEvent, ReceiverParameters},
         rtcp::Compound,
         rtp::{MediaKind, Rid, RtpPacket},
     },
@@ -42,8 +48,14 @@ pub struct RtpReceiver {
     parameters: ReceiverParameters,
     rtp: LaneReceiver<ReceivedRtp>,
     rtcp: LaneReceiver<RtcpCompound>,
-    feedback: LaneSender<RtcpCompound>,
+    feedback: Arc<dyn RtcpSink>,
     fan_out: FanOut,
+    /// Ends the tracks when this actor ends, however it does.
+    source: TrackSource,
+    /// As [`Self::source`] says, for a quick look at every lot.
+    muted: bool,
+    /// The negotiated direction does not receive.
+    paused: bool,
     inbox: Vec<ReceivedRtp>,
     inbox_rtcp: Vec<RtcpCompound>,
     lot: Vec<RtpPacket>,
@@ -62,17 +74,40 @@ impl RtpReceiver {
         feedback: LaneSender<RtcpCompound>,
     ) -> Self {
         Self {
+            // W3C webrtc-pc §5.3: muted until something arrives.
+            source: TrackSource::new(parameters.kind, true),
+            muted: true,
+            paused: false,
             receiver: Receiver::new(kit::now(), parameters.clone(), StdRng::from_os_rng()),
             parameters,
             rtp,
             rtcp,
-            feedback,
+            feedback: Arc::new(feedback),
             fan_out: FanOut::default(),
             inbox: Vec::new(),
             inbox_rtcp: Vec::new(),
             lot: Vec::new(),
             encoding: None,
             round_trip_time: None,
+        }
+    }
+
+    /// Starts a receiver, and makes the track it becomes, which can be taken at once. `down` is called
+    /// when it has ended for good.
+    pub fn start(
+        self,
+        track_id: &str,
+        down: impl FnOnce(DownReason) + 'static,
+    ) -> (Addr<Self>, MediaStreamTrack) {
+        let source = self.source.handle();
+        let address = kit::start(RTP_RECEIVER_POLICY, down, |_| self);
+        let track = MediaStreamTrack::of_source(track_id, "", &source, address.clone().recipient());
+        (address, track)
+    }
+
+    fn set_muted(&mut self, muted: bool) {
+        if std::mem::replace(&mut self.muted, muted) != muted {
+            self.source.set_muted(muted);
         }
     }
 
@@ -88,12 +123,16 @@ impl RtpReceiver {
         if gap {
             self.request_key_frame(now);
         }
+        if self.paused {
+            self.inbox.clear();
+        }
         for ReceivedRtp { packet, rid, repaired } in self.inbox.drain(..) {
             if let Err(error) = self.receiver.handle_rtp(now, packet, rid, repaired, &mut self.lot) {
                 kit::statistics().drop(drop_reason(&error), 1);
             }
         }
         if !self.lot.is_empty() {
+            self.set_muted(false);
             self.keep_one_encoding(now);
             let packets = std::mem::take(&mut self.lot);
             if !packets.is_empty() {
@@ -170,9 +209,14 @@ impl Driven for RtpReceiver {
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
         while let Some(compound) = self.receiver.poll_transmit(now) {
-            self.feedback.push(now, RtcpCompound(compound));
+            self.feedback.push(now, compound);
         }
-        while self.receiver.poll_event().is_some() {}
+        while let Some(event) = self.receiver.poll_event() {
+            // W3C webrtc-pc §5.3: a goodbye mutes; only the end of the transceiver ends the track.
+            if matches!(event, ReceiverEvent::StreamEnded { .. }) && !self.receiver.is_heard() {
+                self.set_muted(true);
+            }
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -192,6 +236,9 @@ impl Handler<TrackRequest> for RtpReceiver {
             TrackRequest::Subscribe { id, sink } => self.fan_out.subscribe(id, sink),
             TrackRequest::Unsubscribe(id) => self.fan_out.unsubscribe(id),
             TrackRequest::KeyFrame => self.request_key_frame(kit::now()),
+            // What one consumer can take is no reason to throttle a publisher for all others, and a
+            // track that nobody takes any more is received on: its transceiver decides (W3C §5.3).
+            TrackRequest::Demand(..) | TrackRequest::Stop => {}
         }
     }
 }
@@ -200,6 +247,7 @@ impl Handler<SetReceiveParameters> for RtpReceiver {
     type Result = ();
 
     fn handle(&mut self, message: SetReceiveParameters, _: &mut Self::Context) {
+        self.paused = false;
         self.parameters = message.0.clone();
         self.receiver.set_parameters(message.0);
     }
@@ -214,10 +262,56 @@ impl Handler<SetRoundTripTime> for RtpReceiver {
     }
 }
 
+impl Handler<PauseReceiver> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, _: PauseReceiver, _: &mut Self::Context) {
+        self.paused = true;
+        self.set_muted(true);
+    }
+}
+
+impl Handler<AttachTransport> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachTransport, _: &mut Self::Context) {
+        self.feedback = message.outbound_rtcp;
+    }
+}
+
+impl Handler<SetJitterBufferTarget> for RtpReceiver {
+    type Result = ();
+
+    fn handle(&mut self, message: SetJitterBufferTarget, _: &mut Self::Context) {
+        self.source.set_jitter_buffer_target(message.0.map(|target| target.min(JITTER_BUFFER_TARGET_MAX)));
+    }
+}
+
+impl Handler<CollectSources> for RtpReceiver {
+    type Result = MessageResult<CollectSources>;
+
+    fn handle(&mut self, _: CollectSources, _: &mut Self::Context) -> Self::Result {
+        let now = kit::now();
+        MessageResult(SourcesSnapshot {
+            synchronization: self.receiver.synchronization_sources(now),
+            contributing: self.receiver.contributing_sources(now),
+        })
+    }
+}
+
+impl Handler<CollectInbound> for RtpReceiver {
+    type Result = Vec<InboundStatistics>;
+
+    fn handle(&mut self, _: CollectInbound, _: &mut Self::Context) -> Self::Result {
+        self.receiver.statistics()
+    }
+}
+
 impl Handler<StopReceiver> for RtpReceiver {
     type Result = ();
 
     fn handle(&mut self, _: StopReceiver, ctx: &mut Self::Context) {
+        self.source.end();
         ctx.stop();
     }
 }

@@ -1,8 +1,12 @@
-//! `RtpSender`: one outgoing stream. It owns SSRC, sequence numbers and timestamps; a track only
-//! supplies media, so tracks can be exchanged while packets flow.
+//! `RtpSender`: one outgoing section. It owns SSRCs, sequence numbers and timestamps; a track only
+//! supplies media, so tracks can be exchanged while packets flow. With simulcast there are several
+//! encodings, each a stream of its own, and the track's packets say which they belong to.
 //!
-//! Restarts after a panic from its saved [`SenderState`], which is written before a packet leaves: a
-//! restarted sender may leave a gap, but never uses a packet index twice.
+//! Media is encoded when it comes here, and is not transcoded: limits of bit rate, frame rate and size
+//! are handed to the source of the track ([`TrackRequest::Demand`]), and nothing is dropped for them.
+//!
+//! Restarts after a panic from its saved states, which are written before a packet leaves: a restarted
+//! sender may leave a gap, but never uses a packet index twice.
 
 use std::{
     sync::Arc,
@@ -11,25 +15,27 @@ use std::{
 };
 
 use actix::prelude::*;
-use rand::{SeedableRng, rngs::StdRng};
 
+use self::encodings::Encodings;
 use crate::{
     actors::{
-        kit::{
-            self, ActorKind, Driven, DropReason, LaneKind, LaneReceiver, LaneSender, Metered, MeteredContext,
-            Policy,
-        },
+        kit::{self, ActorKind, Driven, LaneKind, LaneReceiver, LaneSender, Metered, MeteredContext, Policy},
         lanes::{RtcpCompound, SharedLot, media_lane},
     },
     messages::{
-        rtp::{SetSendParameters, StopSender, SwapTrack},
-        track::{MediaStreamTrack, SubscriptionId, TrackRequest},
+        rtp::{
+            AttachTransport, CollectOutbound, InsertDtmf, OutboundRtpSink, ReportTones, RtcpSink,
+            SetEncodings, SetSendParameters, SharedTones, StopSender, SwapTrack,
+        },
+        track::{EncodingDemand, MediaStreamTrack, SubscriptionId, TrackRequest},
     },
     proto::{
         rtcp::Compound,
-        sender::{OutboundStatistics, OutgoingPacket, Sender, SenderParameters, SenderState},
+        sender::{DtmfError, OutboundStatistics, OutgoingPacket, Sender},
     },
 };
+
+mod encodings;
 
 /// How often a sender may be rebuilt after a panic.
 pub const RTP_SENDER_POLICY: Policy = Policy::restarts(5, Duration::from_secs(10));
@@ -43,6 +49,17 @@ struct Source {
     track: MediaStreamTrack,
     subscription: SubscriptionId,
     lane: LaneReceiver<SharedLot>,
+    /// What the track was told last.
+    told: Vec<EncodingDemand>,
+}
+
+impl Source {
+    fn tell(&mut self, demand: &[EncodingDemand]) {
+        if self.told != demand {
+            self.told = demand.to_vec();
+            self.track.request(TrackRequest::Demand(self.subscription, self.told.clone()));
+        }
+    }
 }
 
 impl Drop for Source {
@@ -52,20 +69,18 @@ impl Drop for Source {
     }
 }
 
-/// One outgoing stream.
+/// One outgoing section.
 pub struct RtpSender {
-    sender: Option<Sender>,
-    parameters: Option<SenderParameters>,
-    /// With the SSRC it belongs to: another stream must not continue from it.
-    saved: Option<(u32, SenderState)>,
+    encodings: Encodings,
     /// What is asked for, also while nothing is negotiated.
     track: Option<MediaStreamTrack>,
     generation: u32,
     current: Option<Source>,
     next: Option<Source>,
     rtcp: LaneReceiver<RtcpCompound>,
-    outbound_rtp: LaneSender<OutgoingPacket>,
-    outbound_rtcp: LaneSender<RtcpCompound>,
+    outbound_rtp: Arc<dyn OutboundRtpSink>,
+    outbound_rtcp: Arc<dyn RtcpSink>,
+    tones: SharedTones,
     inbox: Vec<SharedLot>,
     inbox_rtcp: Vec<RtcpCompound>,
     outbox: Vec<OutgoingPacket>,
@@ -79,16 +94,15 @@ impl RtpSender {
         outbound_rtcp: LaneSender<RtcpCompound>,
     ) -> Self {
         Self {
-            sender: None,
-            parameters: None,
-            saved: None,
+            encodings: Encodings::default(),
             track: None,
             generation: 0,
             current: None,
             next: None,
             rtcp,
-            outbound_rtp,
-            outbound_rtcp,
+            outbound_rtp: Arc::new(outbound_rtp),
+            outbound_rtcp: Arc::new(outbound_rtcp),
+            tones: SharedTones::default(),
             inbox: Vec::new(),
             inbox_rtcp: Vec::new(),
             outbox: Vec::new(),
@@ -96,104 +110,134 @@ impl RtpSender {
     }
 
     /// Opens the lane of the next generation. The track before it keeps flowing until the new one can
-    /// be decoded from.
+    /// be decoded from, unless that one has nothing to say.
     fn open_source(&mut self, now: Instant) {
-        let (Some(sender), Some(track)) = (&mut self.sender, &self.track) else { return };
+        let Some(track) = self.track.clone().filter(|_| !self.encodings.is_empty()) else { return };
         self.generation += 1;
-        sender.switch_source(now, self.generation);
+        self.encodings.switch_source(now, self.generation);
         let (lane_sender, lane) = media_lane(LaneKind::SenderMedia);
         let subscription = SubscriptionId::next();
         track.request(TrackRequest::Subscribe { id: subscription, sink: Arc::new(lane_sender) });
-        let source = Source { generation: self.generation, track: track.clone(), subscription, lane };
+        if !track.enabled() || !track.is_live() {
+            self.current = None;
+        }
+        let source = Source { generation: self.generation, track, subscription, lane, told: Vec::new() };
         if self.current.is_none() {
             self.current = Some(source);
         } else {
             self.next = Some(source);
         }
+        self.tell_sources();
     }
 
-    /// Counts what the sender refused since `before`, by reason.
-    fn count_refused(before: &OutboundStatistics, after: &OutboundStatistics) {
-        let refused = after.packets_dropped - before.packets_dropped;
-        if refused == 0 {
+    /// Tells the tracks what their encoders should know, if that has changed.
+    fn tell_sources(&mut self) {
+        if self.current.is_none() {
             return;
         }
-        let without_codec = after.packets_without_codec - before.packets_without_codec;
-        let replaced = after.packets_of_replaced_source - before.packets_of_replaced_source;
-        let statistics = kit::statistics();
-        statistics.drop(DropReason::NoCodec, without_codec);
-        statistics.drop(DropReason::StaleGeneration, replaced);
-        // The rest waits for a key frame, or came too late to be placed before one.
-        statistics.drop(DropReason::AwaitingKeyFrame, refused - without_codec - replaced);
+        let demand = self.encodings.demand();
+        for source in self.current.iter_mut().chain(&mut self.next) {
+            source.tell(&demand);
+        }
     }
 
     fn take_media(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let mut more = false;
         for is_next in [false, true] {
             let source = if is_next { &self.next } else { &self.current };
-            let (Some(source), Some(sender)) = (source, &mut self.sender) else { continue };
+            let Some(source) = source.as_ref().filter(|_| !self.encodings.is_empty()) else { continue };
             more |= source.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
             // What the next track loses before it takes over interrupts nothing.
             if source.lane.take_dropped() > 0 && !is_next {
-                sender.mark_gap();
+                self.encodings.senders_mut().for_each(Sender::mark_gap);
             }
             if self.inbox.is_empty() {
                 continue;
             }
-            let generation = source.generation;
-            let (before, counted) = (self.outbox.len(), sender.statistics());
+            let (generation, enabled) = (source.generation, source.track.enabled());
             for SharedLot(lot) in self.inbox.drain(..) {
+                if !enabled {
+                    self.encodings.withhold(&lot);
+                    continue;
+                }
                 if lot.gap && !is_next {
-                    sender.mark_gap();
+                    self.encodings.senders_mut().for_each(Sender::mark_gap);
                 }
-                for packet in &lot.packets {
-                    self.outbox.extend(sender.forward(now, packet, generation));
-                }
+                self.encodings.forward(now, &lot, generation, &mut self.outbox);
             }
-            Self::count_refused(&counted, &sender.statistics());
-            if is_next && self.outbox.len() > before {
+            if is_next && (!enabled || self.encodings.has_taken_over(now, generation)) {
                 // The new track has taken over: the old one is told by its drop.
                 self.current = self.next.take();
             }
+        }
+        // W3C webrtc-pc §5.2: of a track that has ended, nothing is sent. Its own event says so.
+        if self.current.as_ref().is_some_and(|source| source.lane.is_abandoned()) {
+            self.current = self.next.take();
         }
         more
     }
 
     fn take_rtcp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let more = self.rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox_rtcp);
+        if self.inbox_rtcp.is_empty() {
+            return more;
+        }
         for RtcpCompound(compound) in self.inbox_rtcp.drain(..) {
-            let Some(sender) = &mut self.sender else { continue };
             for packet in Compound::parse(&compound) {
-                sender.handle_rtcp(now, &packet, &mut self.outbox);
+                for sender in self.encodings.senders_mut() {
+                    sender.handle_rtcp(now, &packet, &mut self.outbox);
+                }
             }
         }
+        self.tell_sources();
         more
+    }
+
+    /// Plays what is due of tones, and says what has changed.
+    fn play_tones(&mut self, now: Instant) {
+        let Some(sender) = self.encodings.first_mut() else { return };
+        sender.poll_dtmf(now, &mut self.outbox);
+        while let Some(change) = sender.poll_tone_change() {
+            self.tones.report(change);
+        }
+    }
+
+    /// W3C webrtc-pc §7.3, "determine if DTMF can be sent".
+    fn can_insert_dtmf(&self) -> bool {
+        self.track.is_some()
+            && self.encodings.is_first_active()
+            && self.encodings.senders().next().is_some_and(Sender::can_insert_dtmf)
+    }
+
+    fn publish_tones(&self) {
+        let buffer = self.encodings.senders().next().map(Sender::tone_buffer);
+        self.tones.set(self.can_insert_dtmf(), buffer.unwrap_or_default());
     }
 
     /// Saves the state, then lets the packets leave: in this order, whatever happens in between.
     fn release(&mut self, now: Instant) {
-        let Some(sender) = &mut self.sender else { return };
         if !self.outbox.is_empty() {
-            self.saved = Some((sender.parameters().ssrc, sender.state()));
-            self.outbound_rtp.push_all(now, self.outbox.drain(..));
+            self.encodings.save();
+            self.outbound_rtp.push_all(now, &mut self.outbox.drain(..));
             // A burst of retransmissions must not keep its memory.
             self.outbox.shrink_to(OUTBOX_KEPT);
         }
-        if sender.wants_key_frame()
-            && let Some(source) = self.next.as_ref().or(self.current.as_ref())
-        {
+        let wanted =
+            self.encodings.senders_mut().fold(false, |wanted, sender| wanted | sender.wants_key_frame());
+        if wanted {
+            self.request_key_frame();
+        }
+    }
+
+    fn request_key_frame(&self) {
+        if let Some(source) = self.next.as_ref().or(self.current.as_ref()) {
             source.track.request(TrackRequest::KeyFrame);
         }
     }
 
-    fn rebuild(&mut self, now: Instant) {
-        let Some(parameters) = self.parameters.clone() else { return };
-        let saved = self.saved.filter(|(ssrc, _)| *ssrc == parameters.ssrc).map(|(_, state)| state);
-        let mut sender = Sender::new(now, parameters, saved, StdRng::from_os_rng());
-        if let Some(source) = self.next.as_ref().or(self.current.as_ref()) {
-            sender.switch_source(now, source.generation);
-        }
-        self.sender = Some(sender);
+    fn silence(&mut self) {
+        self.current = None;
+        self.next = None;
     }
 }
 
@@ -214,7 +258,9 @@ impl Supervised for RtpSender {
         self.inbox.clear();
         self.inbox_rtcp.clear();
         self.outbox.clear();
-        self.rebuild(kit::now());
+        let source = self.next.as_ref().or(self.current.as_ref());
+        self.encodings.rebuild(kit::now(), source.map(|source| source.generation));
+        self.publish_tones();
     }
 }
 
@@ -226,21 +272,21 @@ impl Driven for RtpSender {
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
+        self.play_tones(now);
         self.release(now);
-        let Some(sender) = &mut self.sender else { return };
-        while let Some(compound) = sender.poll_transmit(now) {
-            self.outbound_rtcp.push(now, RtcpCompound(compound));
+        for sender in self.encodings.senders_mut() {
+            while let Some(compound) = sender.poll_transmit(now) {
+                self.outbound_rtcp.push(now, compound);
+            }
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.sender.as_ref()?.poll_timeout()
+        self.encodings.senders().filter_map(Sender::poll_timeout).min()
     }
 
     fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
-        if let Some(sender) = &mut self.sender {
-            sender.handle_timeout(now);
-        }
+        self.encodings.senders_mut().for_each(|sender| sender.handle_timeout(now));
     }
 }
 
@@ -249,24 +295,28 @@ impl Handler<SetSendParameters> for RtpSender {
 
     fn handle(&mut self, message: SetSendParameters, _: &mut Self::Context) {
         let now = kit::now();
-        let known = self.parameters.as_ref().map(|p| p.ssrc);
-        let wanted = message.0.as_ref().map(|p| p.ssrc);
-        self.parameters = message.0;
-        match (&mut self.sender, &self.parameters) {
-            (Some(sender), Some(parameters)) if known == wanted => sender.set_parameters(parameters.clone()),
-            (_, None) => {
-                // The section no longer sends. The state stays: it may send again with the same SSRC.
-                self.current = None;
-                self.next = None;
-                self.sender = None;
-            }
-            (_, Some(_)) => {
-                self.current = None;
-                self.next = None;
-                self.rebuild(now);
-                self.open_source(now);
-            }
+        let are_others = self.encodings.set_parameters(now, message.0);
+        if self.encodings.is_empty() {
+            // The section no longer sends. The states stay: it may send again with the same SSRCs.
+            self.silence();
+        } else if are_others {
+            self.silence();
+            self.open_source(now);
         }
+        self.tell_sources();
+        self.publish_tones();
+    }
+}
+
+impl Handler<SetEncodings> for RtpSender {
+    type Result = ();
+
+    fn handle(&mut self, message: SetEncodings, _: &mut Self::Context) {
+        if self.encodings.set_wanted(message.0) {
+            self.request_key_frame();
+        }
+        self.tell_sources();
+        self.publish_tones();
     }
 }
 
@@ -274,14 +324,53 @@ impl Handler<SwapTrack> for RtpSender {
     type Result = ();
 
     fn handle(&mut self, message: SwapTrack, _: &mut Self::Context) {
-        let now = kit::now();
         self.track = message.0;
         self.next = None;
         if self.track.is_none() {
             self.current = None;
         } else {
-            self.open_source(now);
+            self.open_source(kit::now());
         }
+        self.publish_tones();
+    }
+}
+
+impl Handler<AttachTransport> for RtpSender {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachTransport, _: &mut Self::Context) {
+        self.outbound_rtp = message.outbound_rtp;
+        self.outbound_rtcp = message.outbound_rtcp;
+    }
+}
+
+impl Handler<InsertDtmf> for RtpSender {
+    type Result = Result<(), DtmfError>;
+
+    fn handle(&mut self, message: InsertDtmf, _: &mut Self::Context) -> Self::Result {
+        if !self.can_insert_dtmf() {
+            return Err(DtmfError::CannotInsert);
+        }
+        self.encodings.first_mut().ok_or(DtmfError::CannotInsert)?.insert_dtmf(kit::now(), message.0)?;
+        self.publish_tones();
+        Ok(())
+    }
+}
+
+impl Handler<ReportTones> for RtpSender {
+    type Result = ();
+
+    fn handle(&mut self, message: ReportTones, _: &mut Self::Context) {
+        self.tones = message.0;
+        self.publish_tones();
+    }
+}
+
+impl Handler<CollectOutbound> for RtpSender {
+    type Result = Vec<OutboundStatistics>;
+
+    fn handle(&mut self, _: CollectOutbound, _: &mut Self::Context) -> Self::Result {
+        self.encodings.senders().map(Sender::statistics).collect()
     }
 }
 
@@ -290,11 +379,11 @@ impl Handler<StopSender> for RtpSender {
 
     fn handle(&mut self, _: StopSender, ctx: &mut Self::Context) {
         let now = kit::now();
-        if let Some(sender) = &mut self.sender {
-            self.outbound_rtcp.push(now, RtcpCompound(sender.bye(now)));
+        for sender in self.encodings.senders_mut() {
+            self.outbound_rtcp.push(now, sender.bye(now));
         }
-        self.current = None;
-        self.next = None;
+        self.silence();
+        self.tones.set(false, String::new());
         ctx.stop();
     }
 }

@@ -2,17 +2,22 @@
 //! of datagrams that leave, and it makes the `PeerConnection` actors of its thread.
 
 use std::{
-    cell::RefCell, collections::HashMap, io, net::SocketAddr, rc::Rc, task::Context as TaskContext,
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    task::Context as TaskContext,
     time::Instant,
 };
 
-use actix::{WeakRecipient, prelude::*};
+use actix::prelude::*;
 
 use crate::{
     actors::{
         kit::{self, ActorKind, DownReason, Driven, DropReason, Metered, MeteredContext, Policy},
         network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, Socket, SocketSet},
-        peer_connection::{PeerConfig, PeerConnection, PeerEnvironment, PeerHandle},
+        peer_connection::{PeerConfig, PeerConnection, PeerHandle},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
     messages::error::RtcError,
@@ -48,8 +53,8 @@ pub struct Attachment {
     buffers: Rc<RefCell<ReceiveBuffers>>,
     /// One per socket, in the order of `sockets`.
     receiving: RefCell<Vec<Addr<UdpSocket>>>,
-    /// The peers that receive through these sockets, to be told when one is lost.
-    peers: Rc<RefCell<HashMap<PeerKey, WeakRecipient<SocketLost>>>>,
+    /// Who receives through these sockets, to be told when one is lost.
+    peers: Rc<RefCell<HashMap<PeerKey, Rc<dyn Fn(SocketAddr)>>>>,
 }
 
 impl Attachment {
@@ -74,10 +79,10 @@ impl Attachment {
             if reason == DownReason::Stopped {
                 return;
             }
-            let lost: Vec<_> = peers.borrow().values().filter_map(WeakRecipient::upgrade).collect();
-            tracing::error!(%local, ?reason, peers = lost.len(), "a socket's actor is lost");
-            for peer in lost {
-                peer.do_send(SocketLost(local));
+            let lost: Vec<_> = peers.borrow().values().cloned().collect();
+            tracing::error!(%local, ?reason, transports = lost.len(), "a socket's actor is lost");
+            for tell in lost {
+                tell(local);
             }
         };
         kit::start(UDP_SOCKET_POLICY, down, |_| actor)
@@ -93,12 +98,12 @@ impl Attachment {
         }
     }
 
-    /// Tells `peer` when a socket is lost, until [`Self::leave`].
-    pub(super) fn join(&self, key: PeerKey, peer: WeakRecipient<SocketLost>) {
-        self.peers.borrow_mut().insert(key, peer);
+    /// Calls `tell` when a socket is lost, until [`Self::leave`]. It must hold its owner weakly.
+    pub(super) fn join(&self, key: PeerKey, tell: Rc<dyn Fn(SocketAddr)>) {
+        self.peers.borrow_mut().insert(key, tell);
     }
 
-    /// The peer no longer needs the sockets.
+    /// The transport no longer needs the sockets.
     pub(super) fn leave(&self, key: PeerKey) {
         self.peers.borrow_mut().remove(&key);
     }
@@ -111,11 +116,6 @@ impl Attachment {
     }
 }
 
-/// Attachment → `PeerConnection`, control: nothing is received from this local address any more.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct SocketLost(pub SocketAddr);
-
 impl Drop for Attachment {
     fn drop(&mut self) {
         for socket in self.receiving.borrow().iter() {
@@ -124,13 +124,88 @@ impl Drop for Attachment {
     }
 }
 
-/// One thread's share of the peers.
-pub struct Shard {
+/// Where the transports of one thread get their sockets and their names.
+pub struct TransportPlaces {
     config: ShardConfig,
     egress: Rc<RefCell<Egress>>,
     buffers: Rc<RefCell<ReceiveBuffers>>,
     shared: Option<Rc<Attachment>>,
-    next_peer: u64,
+    next_key: Cell<u64>,
+}
+
+impl TransportPlaces {
+    fn bind(config: ShardConfig) -> io::Result<Self> {
+        let buffers = Rc::default();
+        let shared = match config.udp {
+            UdpMode::Shared { port } => Some(Rc::new(Attachment::bind(port, &config.network, &buffers)?)),
+            UdpMode::PerConnection => None,
+        };
+        Ok(Self { config, egress: Rc::default(), buffers, shared, next_key: Cell::new(1) })
+    }
+
+    /// The place of one more transport.
+    ///
+    /// # Errors
+    /// When it needs sockets of its own and none can be bound.
+    pub fn place(self: &Rc<Self>) -> io::Result<TransportPlace> {
+        let attachment = match &self.shared {
+            Some(shared) => {
+                shared.revive();
+                Rc::clone(shared)
+            }
+            None => Rc::new(Attachment::bind(0, &self.config.network, &self.buffers)?),
+        };
+        Ok(TransportPlace {
+            key: self.key(),
+            sockets: attachment.sockets.for_transport(),
+            attachment,
+            egress: Rc::clone(&self.egress),
+            network: self.config.network.clone(),
+            places: Rc::clone(self),
+        })
+    }
+
+    fn key(&self) -> PeerKey {
+        let key = self.next_key.get();
+        self.next_key.set(key + 1);
+        PeerKey(key)
+    }
+}
+
+/// Where one transport lives: what names it, and what it shares with the others of its thread.
+pub struct TransportPlace {
+    /// Names it in the router.
+    pub key: PeerKey,
+    /// What receives for it.
+    pub attachment: Rc<Attachment>,
+    /// Its sockets, and the relayed addresses it will have.
+    pub sockets: SocketSet,
+    /// The thread's send queue.
+    pub egress: Rc<RefCell<Egress>>,
+    /// Addresses that are offered.
+    pub network: NetworkConfig,
+    places: Rc<TransportPlaces>,
+}
+
+impl TransportPlace {
+    /// The same sockets under another name: for an agent that takes over from one that is lost. A socket
+    /// whose actor is lost is received from again.
+    pub(super) fn renew(&mut self) {
+        self.attachment.leave(self.key);
+        self.key = self.places.key();
+        self.attachment.revive();
+    }
+}
+
+impl Drop for TransportPlace {
+    fn drop(&mut self) {
+        self.attachment.leave(self.key);
+    }
+}
+
+/// One thread's share of the peers.
+pub struct Shard {
+    places: Rc<TransportPlaces>,
 }
 
 impl Shard {
@@ -139,12 +214,7 @@ impl Shard {
     /// # Errors
     /// When the shared sockets can't be bound.
     pub fn start(config: ShardConfig) -> io::Result<Addr<Self>> {
-        let buffers = Rc::default();
-        let shared = match config.udp {
-            UdpMode::Shared { port } => Some(Rc::new(Attachment::bind(port, &config.network, &buffers)?)),
-            UdpMode::PerConnection => None,
-        };
-        let shard = Self { config, egress: Rc::default(), buffers, shared, next_peer: 1 };
+        let shard = Self { places: Rc::new(TransportPlaces::bind(config)?) };
         // A shard that panics has lost its egress queue at most: everything it owns survives.
         let down = |reason: DownReason| {
             if reason != DownReason::Stopped {
@@ -154,18 +224,8 @@ impl Shard {
         Ok(kit::start(Policy::restarts(3, std::time::Duration::from_secs(10)), down, |_| shard))
     }
 
-    fn attachment(&self) -> io::Result<Rc<Attachment>> {
-        match &self.shared {
-            Some(shared) => {
-                shared.revive();
-                Ok(Rc::clone(shared))
-            }
-            None => Attachment::bind(0, &self.config.network, &self.buffers).map(Rc::new),
-        }
-    }
-
     fn flush_egress(&self, cx: &mut TaskContext<'_>) {
-        let outcome = self.egress.borrow_mut().poll_flush(cx);
+        let outcome = self.places.egress.borrow_mut().poll_flush(cx);
         if outcome.calls > 0 {
             let statistics = kit::statistics();
             statistics.send_calls(outcome.calls, outcome.datagrams);
@@ -212,20 +272,7 @@ impl Handler<CreatePeer> for Shard {
     type Result = Result<PeerHandle, RtcError>;
 
     fn handle(&mut self, message: CreatePeer, _: &mut Self::Context) -> Self::Result {
-        let attachment = self
-            .attachment()
-            .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
-        let key = PeerKey(self.next_peer);
-        self.next_peer += 1;
-        PeerConnection::start(
-            message.0,
-            PeerEnvironment {
-                key,
-                attachment,
-                egress: Rc::clone(&self.egress),
-                network: self.config.network.clone(),
-            },
-        )
+        PeerConnection::start(message.0, &self.places)
     }
 }
 
@@ -238,8 +285,13 @@ impl Handler<LocalPorts> for Shard {
     type Result = Vec<u16>;
 
     fn handle(&mut self, _: LocalPorts, _: &mut Self::Context) -> Self::Result {
-        let mut ports: Vec<u16> =
-            self.shared.iter().flat_map(|shared| shared.sockets.iter()).map(|s| s.local().port()).collect();
+        let mut ports: Vec<u16> = self
+            .places
+            .shared
+            .iter()
+            .flat_map(|shared| shared.sockets.iter())
+            .map(|s| s.local().port())
+            .collect();
         ports.dedup();
         ports
     }
@@ -254,7 +306,7 @@ impl Handler<RouterSizeRequest> for Shard {
     type Result = MessageResult<RouterSizeRequest>;
 
     fn handle(&mut self, _: RouterSizeRequest, _: &mut Self::Context) -> Self::Result {
-        let size = self.shared.as_ref().map(|shared| shared.router.borrow().size());
+        let size = self.places.shared.as_ref().map(|shared| shared.router.borrow().size());
         MessageResult(size.unwrap_or_default())
     }
 }

@@ -3,14 +3,14 @@
 use std::{sync::Arc, task::Context as TaskContext, time::Instant};
 
 use actix::prelude::*;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     actors::{
         fan_out::FanOut,
         kit::{self, ActorKind, Driven, LaneReceiver, Metered, MeteredContext, Weight},
     },
-    messages::track::{MediaLot, TrackRequest},
+    messages::track::{EncodingDemand, MediaLot, TrackRequest, TrackSource},
     proto::rtp::RtpPacket,
 };
 
@@ -24,14 +24,32 @@ impl Weight for RtpPacket {
 pub struct LocalTrack {
     packets: LaneReceiver<RtpPacket>,
     key_frame_wanted: Arc<Notify>,
+    demand: watch::Sender<Vec<EncodingDemand>>,
+    /// Ends the tracks when this actor ends, however it does.
+    source: TrackSource,
     fan_out: FanOut,
     inbox: Vec<RtpPacket>,
 }
 
 impl LocalTrack {
-    /// A track that reads from `packets` and notifies `key_frame_wanted` when a consumer needs one.
-    pub fn new(packets: LaneReceiver<RtpPacket>, key_frame_wanted: Arc<Notify>) -> Self {
-        Self { packets, key_frame_wanted, fan_out: FanOut::default(), inbox: Vec::new() }
+    /// The source of tracks that reads from `packets`, notifies `key_frame_wanted` when a consumer needs
+    /// one, and shows in `demand` what the consumers ask of its encodings.
+    pub fn new(
+        packets: LaneReceiver<RtpPacket>,
+        key_frame_wanted: Arc<Notify>,
+        demand: watch::Sender<Vec<EncodingDemand>>,
+        source: TrackSource,
+    ) -> Self {
+        Self { packets, key_frame_wanted, demand, source, fan_out: FanOut::default(), inbox: Vec::new() }
+    }
+
+    fn publish_demand(&self) {
+        let demand = self.fan_out.demand();
+        self.demand.send_if_modified(|known| {
+            let changes = *known != demand;
+            *known = demand;
+            changes
+        });
     }
 }
 
@@ -75,12 +93,18 @@ impl Driven for LocalTrack {
 impl Handler<TrackRequest> for LocalTrack {
     type Result = ();
 
-    fn handle(&mut self, message: TrackRequest, _: &mut Self::Context) {
+    fn handle(&mut self, message: TrackRequest, ctx: &mut Self::Context) {
         match message {
             TrackRequest::Subscribe { id, sink } => self.fan_out.subscribe(id, sink),
             TrackRequest::Unsubscribe(id) => self.fan_out.unsubscribe(id),
-            TrackRequest::KeyFrame => self.key_frame_wanted.notify_one(),
+            TrackRequest::KeyFrame => return self.key_frame_wanted.notify_one(),
+            TrackRequest::Demand(id, demand) => self.fan_out.set_demand(id, demand),
+            TrackRequest::Stop => {
+                self.source.end();
+                return ctx.stop();
+            }
         }
+        self.publish_demand();
     }
 }
 

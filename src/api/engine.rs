@@ -8,6 +8,7 @@ use std::{
 
 use actix::Addr;
 
+use super::{KeyType, RtcCertificate};
 use crate::{
     actors::{
         kit::{self, ShardError, Shards, ShardsConfig},
@@ -15,10 +16,7 @@ use crate::{
         shard::{Flush, LocalPorts, RouterSizeRequest, Shard, ShardConfig, UdpMode},
     },
     messages::error::RtcError,
-    proto::{
-        dtls::{Certificate, KeyType},
-        rtcp::{ClockAnchor, NtpTime},
-    },
+    proto::rtcp::{ClockAnchor, NtpTime},
 };
 
 /// How an engine is started.
@@ -32,7 +30,7 @@ pub struct RtcEngineConfig {
     /// Which addresses are offered to peers.
     pub network: NetworkConfig,
     /// Our certificate; by default a new one (ECDSA P-256) is made.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<RtcCertificate>,
 }
 
 impl Default for RtcEngineConfig {
@@ -56,7 +54,7 @@ pub struct RtcEngine {
 struct Inner {
     shards: Shards,
     actors: Vec<Addr<Shard>>,
-    certificate: Certificate,
+    certificate: RtcCertificate,
     clock: ClockAnchor,
 }
 
@@ -75,7 +73,7 @@ impl RtcEngine {
         let shards = Shards::start(config.shards)?;
         let certificate = match config.certificate {
             Some(certificate) => certificate,
-            None => Certificate::generate(KeyType::EcdsaP256).map_err(io::Error::other)?,
+            None => RtcCertificate::generate(KeyType::EcdsaP256).map_err(io::Error::other)?,
         };
         let clock = ClockAnchor { instant: kit::now(), ntp: NtpTime::from(kit::wall_clock()) };
         let mut actors = Vec::with_capacity(shards.len());
@@ -122,7 +120,7 @@ impl RtcEngine {
     }
 
     /// The certificate that connections show unless they have their own.
-    pub fn certificate(&self) -> &Certificate {
+    pub fn certificate(&self) -> &RtcCertificate {
         &self.inner.certificate
     }
 

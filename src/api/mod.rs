@@ -5,47 +5,81 @@
 //! dropped leaves its request with the actor, which still carries it out. Getters read the state that
 //! the actor published last and never wait.
 
+mod capabilities;
+mod certificate;
 mod configuration;
 mod data_channel;
 mod description;
+mod dtls_transport;
+mod dtmf_sender;
 mod engine;
 mod events;
+mod handle;
+mod ice_candidate;
+mod ice_server;
+mod ice_transport;
+mod media_stream;
 mod media_stream_track;
 mod peer_connection;
+mod receiver;
+mod rtp_parameters;
 mod sctp_transport;
+mod send_parameters;
+mod sender;
+pub mod stats;
 mod transceiver;
+mod transport_parameters;
 
-pub use configuration::RtcConfiguration;
+pub use certificate::{RtcCertificate, RtcCertificatePem};
+pub use configuration::{
+    DEFAULT_MAX_MESSAGE_SIZE, RtcBundlePolicy, RtcConfiguration, RtcIceServer, RtcIceTransportPolicy,
+    RtcRtcpMuxPolicy,
+};
 pub use data_channel::{RtcDataChannel, RtcDataChannelEvents};
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
+pub use dtls_transport::RtcDtlsTransport;
+pub use dtmf_sender::RtcDtmfSender;
 pub use engine::{RtcEngine, RtcEngineConfig};
-pub use events::RtcEvents;
-pub use media_stream_track::{LocalTrackWriter, TrackPackets, local_track};
+pub use events::{RtcEvents, RtcPeerConnectionEvent};
+pub use ice_candidate::{RtcIceCandidate, RtcIceCandidateType, RtcIceProtocol, RtcIceTcpCandidateType};
+pub use ice_transport::{RtcIceCandidatePair, RtcIceComponent, RtcIceRole, RtcIceTransport};
+pub use media_stream::{MediaStream, MediaStreamEvent};
+pub use media_stream_track::{LocalTrackWriter, TrackEvents, TrackPackets, local_track};
 pub use peer_connection::RtcPeerConnection;
+pub use receiver::RtcRtpReceiver;
+pub use rtp_parameters::{
+    RtcPriorityType, RtcRtcpFeedback, RtcRtcpParameters, RtcRtpCapabilities, RtcRtpCodecCapability,
+    RtcRtpCodecParameters, RtcRtpContributingSource, RtcRtpEncodingParameters,
+    RtcRtpHeaderExtensionCapability, RtcRtpHeaderExtensionParameters, RtcRtpParameters,
+    RtcRtpReceiveParameters, RtcRtpSendParameters, RtcRtpSynchronizationSource,
+};
 pub use sctp_transport::RtcSctpTransport;
-pub use transceiver::RtcRtpTransceiver;
+pub use sender::RtcRtpSender;
+pub use stats::RtcStatsReport;
+pub use transceiver::{RtcRtpTransceiver, RtcRtpTransceiverInit, TrackOrKind};
+pub use transport_parameters::{
+    RtcDataChannelParameters, RtcDtlsFingerprint, RtcDtlsParameters, RtcDtlsRole, RtcIceParameters,
+    RtcSctpCapabilities,
+};
 
 pub use crate::{
     actors::{network::NetworkConfig, shard::UdpMode},
     messages::{
         data_channel::{
-            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState,
-            RtcPriorityType, TrySendError,
+            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,
         },
+        dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
-        peer_connection::{
-            PeerConnectionEvent as RtcPeerConnectionEvent, RtcIceGatheringState, RtcPeerConnectionState,
-            TrackEvent as RtcTrackEvent,
-        },
+        peer_connection::{RtcIceGatheringState, RtcPeerConnectionState},
         sctp::RtcSctpTransportState,
-        track::MediaStreamTrack,
+        track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },
     proto::{
-        dtls::{Certificate as RtcCertificate, KeyType},
-        ice::State as RtcIceConnectionState,
+        dtls::KeyType,
+        ice::{State as RtcIceConnectionState, State as RtcIceTransportState},
         jsep::{
             Direction as RtcRtpTransceiverDirection, OfferOptions as RtcOfferOptions,
-            SignalingState as RtcSignalingState, TransceiverId, TransceiverInit as RtcRtpTransceiverInit,
+            SignalingState as RtcSignalingState, TransceiverId, TransportId,
         },
         rtp::MediaKind,
     },

@@ -1,13 +1,10 @@
-//! `RtcRtpTransceiver` with its sender and receiver (W3C webrtc-pc §5.4).
+//! `RtcRtpTransceiver` (W3C webrtc-pc §5.4): one media section, with its sender and its receiver.
 
-use actix::Addr;
-
-use super::engine::ask;
+use super::{RtcRtpCodecCapability, RtcRtpEncodingParameters, RtcRtpReceiver, RtcRtpSender, handle::Section};
 use crate::{
-    actors::peer_connection::PeerConnection,
     messages::{
         error::RtcError,
-        peer_connection::{ReplaceTrack, SetDirection, SharedSnapshot, StopTransceiver, TransceiverSnapshot},
+        peer_connection::{SetCodecPreferences, SetDirection, StopTransceiver},
         track::MediaStreamTrack,
     },
     proto::{
@@ -16,109 +13,161 @@ use crate::{
     },
 };
 
-/// One media section: what is sent and what is received on it.
-#[derive(Clone)]
+/// How a new transceiver begins (W3C webrtc-pc §5.1 `RTCRtpTransceiverInit`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RtcRtpTransceiverInit {
+    /// What is wanted. Default: both ways.
+    pub direction: Direction,
+    /// The streams that the track sent is said to belong to, by their ids.
+    pub streams: Vec<String>,
+    /// What is sent; several for simulcast, each with a rid. Empty: one with the defaults.
+    pub send_encodings: Vec<RtcRtpEncodingParameters>,
+}
+
+impl Default for RtcRtpTransceiverInit {
+    fn default() -> Self {
+        Self { direction: Direction::Sendrecv, streams: Vec::new(), send_encodings: Vec::new() }
+    }
+}
+
+impl RtcRtpTransceiverInit {
+    /// The default with a direction chosen.
+    pub fn with_direction(direction: Direction) -> Self {
+        Self { direction, ..Self::default() }
+    }
+}
+
+/// What `add_transceiver` is made of: a kind, or a track to send.
+#[derive(Debug, Clone)]
+#[allow(clippy::exhaustive_enums, reason = "W3C: (MediaStreamTrack or DOMString)")]
+pub enum TrackOrKind {
+    /// Send this track.
+    Track(MediaStreamTrack),
+    /// Send nothing yet.
+    Kind(MediaKind),
+}
+
+impl From<MediaKind> for TrackOrKind {
+    fn from(kind: MediaKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+impl From<MediaStreamTrack> for TrackOrKind {
+    fn from(track: MediaStreamTrack) -> Self {
+        Self::Track(track)
+    }
+}
+
+impl From<&MediaStreamTrack> for TrackOrKind {
+    fn from(track: &MediaStreamTrack) -> Self {
+        Self::Track(track.clone())
+    }
+}
+
+/// One media section: what is sent and what is received on it (W3C `RTCRtpTransceiver`). Clones are
+/// handles to the same one, and handles to the same one are equal.
+#[derive(Clone, PartialEq)]
 pub struct RtcRtpTransceiver {
-    id: TransceiverId,
-    address: Addr<PeerConnection>,
-    snapshot: SharedSnapshot,
+    section: Section,
 }
 
 impl std::fmt::Debug for RtcRtpTransceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RtcRtpTransceiver").field("id", &self.id).field("mid", &self.mid()).finish()
+        f.debug_struct("RtcRtpTransceiver")
+            .field("id", &self.section.id)
+            .field("kind", &self.section.kind)
+            .field("mid", &self.mid())
+            .finish()
     }
 }
 
 impl RtcRtpTransceiver {
-    pub(super) fn new(id: TransceiverId, address: Addr<PeerConnection>, snapshot: SharedSnapshot) -> Self {
-        Self { id, address, snapshot }
+    pub(crate) fn new(section: Section) -> Self {
+        Self { section }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&TransceiverSnapshot) -> T) -> Option<T> {
-        self.snapshot.lock().transceivers.iter().find(|t| t.id == self.id).map(read)
-    }
-
-    /// Names it within its connection.
+    /// Names it within its connection. Not in W3C.
     pub fn id(&self) -> TransceiverId {
-        self.id
+        self.section.id
     }
 
-    /// W3C `mid`: the section it belongs to, once negotiated.
+    /// W3C `mid`: the section it belongs to, once negotiated; `None` again when it was stopped and its
+    /// section is gone.
     pub fn mid(&self) -> Option<String> {
-        self.read(|t| t.mid.clone()).flatten()
+        self.section.read(|transceiver| transceiver.mid.clone()).flatten()
     }
 
     /// Audio or video.
-    pub fn kind(&self) -> Option<MediaKind> {
-        self.read(|t| t.kind)
+    pub fn kind(&self) -> MediaKind {
+        self.section.kind
     }
 
-    /// W3C `direction`: what is wanted.
-    pub fn direction(&self) -> Option<Direction> {
-        self.read(|t| t.direction)
+    /// W3C `sender`.
+    pub fn sender(&self) -> RtcRtpSender {
+        self.section.sender()
     }
 
-    /// W3C `currentDirection`: what is negotiated.
+    /// W3C `receiver`.
+    pub fn receiver(&self) -> RtcRtpReceiver {
+        self.section.receiver()
+    }
+
+    /// W3C `direction`: what is wanted; [`Direction::Stopped`] after [`Self::stop`].
+    pub fn direction(&self) -> Direction {
+        self.section.read(|transceiver| transceiver.direction).unwrap_or(Direction::Stopped)
+    }
+
+    /// W3C `currentDirection`: what is negotiated; `None` before the first answer.
     pub fn current_direction(&self) -> Option<Direction> {
-        self.read(|t| t.current_direction).flatten()
+        match self.section.read(|transceiver| transceiver.current_direction) {
+            Some(direction) => direction,
+            // It has left the session, which only stopped ones do.
+            None => Some(Direction::Stopped),
+        }
     }
 
-    /// What the peer wants, from its last description and its point of view.
+    /// What the peer wants, from its last description and its point of view. Not in W3C.
     pub fn remote_direction(&self) -> Option<Direction> {
-        self.read(|t| t.remote_direction).flatten()
+        self.section.read(|transceiver| transceiver.remote_direction).flatten()
     }
 
-    /// Over, by [`Self::stop`] or by the peer.
+    /// Over, by [`Self::stop`], by the peer, or because the connection was closed.
     pub fn stopped(&self) -> bool {
-        self.read(|t| t.stopped).unwrap_or(true)
-    }
-
-    /// W3C `receiver.track`: what the peer sends.
-    pub fn receiver_track(&self) -> Option<MediaStreamTrack> {
-        self.read(|t| t.receiver_track.clone()).flatten()
-    }
-
-    /// W3C `sender.track`: what is sent.
-    pub fn sender_track(&self) -> Option<MediaStreamTrack> {
-        self.read(|t| t.sender_track.clone()).flatten()
+        self.section.stopped()
     }
 
     /// Sets W3C `direction`; takes effect with the next negotiation.
     ///
     /// # Errors
-    /// [`RtcError::InvalidStateError`] when stopped or closed.
+    /// [`RtcError::InvalidStateError`] when stopped or closed, [`RtcError::TypeError`] for
+    /// [`Direction::Stopped`].
     pub async fn set_direction(&self, direction: Direction) -> Result<(), RtcError> {
-        ask(&self.address, SetDirection { id: self.id, direction }).await?
+        self.section.check_usable()?;
+        self.section.core.ask(SetDirection { id: self.section.id, direction }).await
     }
 
-    /// W3C `sender.replaceTrack`: exchanges the track while packets flow. The old one keeps flowing
-    /// until the new one's first key frame; the peer sees continuous numbering and no renegotiation.
+    /// W3C `setCodecPreferences`: the codecs of the next descriptions, in this order; empty for those of
+    /// [`RtcRtpReceiver::get_capabilities`] again.
     ///
     /// # Errors
-    /// [`RtcError::TypeError`] for a track of the other kind, [`RtcError::InvalidStateError`] when stopped.
-    pub async fn replace_track(&self, track: Option<MediaStreamTrack>) -> Result<(), RtcError> {
-        ask(&self.address, ReplaceTrack { id: self.id, track, stream_ids: None }).await?
+    /// [`RtcError::InvalidModificationError`] for a codec that is not among the capabilities, or when
+    /// there are only formats for retransmission and the like. [`RtcError::InvalidStateError`] when closed.
+    pub async fn set_codec_preferences(&self, codecs: &[RtcRtpCodecCapability]) -> Result<(), RtcError> {
+        let codecs = super::capabilities::preferences(self.section.kind, codecs)?;
+        self.section.core.ask(SetCodecPreferences { id: self.section.id, codecs }).await
     }
 
-    /// [`Self::replace_track`] together with W3C `setStreams`: the next description names the streams
-    /// and the track.
-    ///
-    /// # Errors
-    /// See [`Self::replace_track`].
-    pub async fn send_track(
-        &self,
-        track: Option<MediaStreamTrack>,
-        stream_ids: Vec<String>,
-    ) -> Result<(), RtcError> {
-        ask(&self.address, ReplaceTrack { id: self.id, track, stream_ids: Some(stream_ids) }).await?
-    }
-
-    /// W3C `stop`: ends it for good; its section is rejected in the next description.
+    /// W3C `stop`: ends it for good; its section is rejected in the next description. Stopped ones are
+    /// left as they are.
     ///
     /// # Errors
     /// [`RtcError::InvalidStateError`] when closed.
     pub async fn stop(&self) -> Result<(), RtcError> {
-        ask(&self.address, StopTransceiver(self.id)).await?
+        self.section.core.check_open()?;
+        if self.stopped() {
+            return Ok(());
+        }
+        self.section.core.ask(StopTransceiver(self.section.id)).await
     }
 }

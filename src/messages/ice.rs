@@ -4,7 +4,37 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix::Message;
 
-use crate::proto::ice::{Candidate, Credentials, IceServer, Role, State, TransportPolicy};
+use crate::proto::ice::{Candidate, Credentials, Role, State};
+
+/// A STUN or TURN server that may be asked for candidates (W3C webrtc-pc §4.2.3 `RTCIceServer`), one
+/// for every URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:`, `stuns:`, `turn:` or `turns:` with host and port (RFC 7064, RFC 7065).
+    pub url: String,
+    /// The name to give a TURN server.
+    pub username: Option<String>,
+    /// The password that goes with it.
+    pub credential: Option<String>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceServer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Which candidates may be used (W3C webrtc-pc §4.2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums, reason = "W3C has two policies")]
+pub enum IceTransportPolicy {
+    /// Every kind.
+    #[default]
+    All,
+    /// Only those of TURN servers: the peer does not learn our address.
+    Relay,
+}
 
 /// What an agent gathers from. No server is contacted that is not named here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,7 +42,7 @@ pub struct IceServers {
     /// Who is asked.
     pub servers: Vec<IceServer>,
     /// What is used of the answers.
-    pub policy: TransportPolicy,
+    pub policy: IceTransportPolicy,
 }
 
 /// `TransportActors` → `IceAgent`, control: from the next [`Gather`] or [`RestartIce`] on, these servers
@@ -91,17 +121,17 @@ pub struct CandidatePair {
     pub remote: Candidate,
 }
 
-/// What W3C's `RTCPeerConnectionIceErrorEvent` tells (webrtc-pc section 4.8.2).
+/// Why a server gave no candidate (W3C webrtc-pc §4.8.1.2 `RTCPeerConnectionIceErrorEvent`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CandidateError {
-    /// The local address used for the server; `None` where it would tell an address that is not offered.
+    /// The local address the server was asked from, once one was bound.
     pub address: Option<SocketAddr>,
-    /// The server's URL.
+    /// The server.
     pub url: String,
-    /// The code of the server's answer (300 to 699), or 701: the server can't be reached.
-    pub error_code: u16,
-    /// A sentence for people.
-    pub error_text: String,
+    /// The STUN error code, or 701 when the server can't be reached.
+    pub code: u16,
+    /// What the server said, or what is known.
+    pub text: String,
 }
 
 /// The pair of addresses that carries everything but connectivity checks.

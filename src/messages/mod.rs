@@ -12,4 +12,6 @@ pub mod ice;
 pub mod peer_connection;
 pub mod rtp;
 pub mod sctp;
+pub mod statistics;
 pub mod track;
+pub mod turn;

@@ -8,12 +8,16 @@ use std::{
 
 use actix::Message;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
+    data_channel::{DataChannel, RtcDataChannelInit},
     dtls::DtlsTransportState,
     error::RtcError,
     ice::{CandidateError, CandidatePair, IceServers},
+    rtp::{SharedTones, SourcesSnapshot},
+    sctp::SharedSctpSnapshot,
     track::MediaStreamTrack,
 };
 use crate::proto::{
@@ -25,6 +29,8 @@ use crate::proto::{
     },
     rtp::{CodecParameters, MediaKind},
 };
+
+pub use crate::proto::sender::{EncodingParameters, Priority};
 
 /// What every request answers.
 pub type Reply<T> = Result<T, RtcError>;
@@ -43,54 +49,6 @@ pub struct Configuration {
     pub ice_candidate_pool_size: u8,
     /// Every offer has a section for data channels, and a first one if there are other sections.
     pub always_negotiate_data_channels: bool,
-}
-
-/// How important a stream is compared with others (RFC 8835 §5, W3C `RTCPriorityType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[allow(clippy::exhaustive_enums, reason = "the levels are fixed by RFC 8831 §6.4")]
-pub enum Priority {
-    /// Below normal traffic.
-    VeryLow,
-    /// Normal traffic.
-    #[default]
-    Low,
-    /// Above normal traffic.
-    Medium,
-    /// First of all.
-    High,
-}
-
-/// One encoding that a sender sends (W3C webrtc-pc §5.2.1.1 `RTCRtpEncodingParameters`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct EncodingParameters {
-    /// Names it among the encodings of its sender (RFC 8851); needed when there are several.
-    pub rid: Option<String>,
-    /// Whether it is sent.
-    pub active: bool,
-    /// Upper bound in bits per second.
-    pub max_bitrate: Option<u64>,
-    /// Upper bound in frames per second.
-    pub max_framerate: Option<f64>,
-    /// Each side of the picture is divided by this, at least 1.
-    pub scale_resolution_down_by: Option<f64>,
-    /// Share of the bandwidth.
-    pub priority: Priority,
-    /// Marking of its packets (RFC 8837).
-    pub network_priority: Priority,
-}
-
-impl Default for EncodingParameters {
-    fn default() -> Self {
-        Self {
-            rid: None,
-            active: true,
-            max_bitrate: None,
-            max_framerate: None,
-            scale_resolution_down_by: None,
-            priority: Priority::Low,
-            network_priority: Priority::Low,
-        }
-    }
 }
 
 /// Handle → `PeerConnection`, control: W3C webrtc-pc §4.4.2 `createOffer`.
@@ -218,6 +176,11 @@ pub struct SetJitterBufferTarget {
     pub target: Option<Duration>,
 }
 
+/// Handle → `PeerConnection`, control: `getSynchronizationSources` and `getContributingSources` of a receiver.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<SourcesSnapshot>")]
+pub struct GetSources(pub TransceiverId);
+
 /// Handle → `PeerConnection`, control: `insertDTMF` (W3C webrtc-pc §7.2): replaces what is still to be sent.
 #[derive(Debug, Message)]
 #[rtype(result = "Reply<()>")]
@@ -230,6 +193,16 @@ pub struct InsertDtmf {
     pub duration: Duration,
     /// Silence between tones, at least 30 ms.
     pub gap: Duration,
+}
+
+/// Handle → `PeerConnection`, control: `createDataChannel`, before and after the connection is there.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<DataChannel>")]
+pub struct CreateDataChannel {
+    /// Named by the application.
+    pub label: String,
+    /// What else it wants.
+    pub init: RtcDataChannelInit,
 }
 
 /// Handle → `PeerConnection`, control: `getConfiguration`.
@@ -254,7 +227,8 @@ pub struct RequestIceRestart;
 pub struct Close;
 
 /// The state of a connection (W3C webrtc-pc §4.3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcPeerConnectionState {
     /// Nothing has been tried.
     #[default]
@@ -286,7 +260,8 @@ impl RtcPeerConnectionState {
 }
 
 /// The state of gathering (W3C webrtc-pc §4.3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcIceGatheringState {
     /// Not begun.
     #[default]
@@ -318,6 +293,8 @@ pub enum PeerConnectionEvent {
     ConnectionStateChange(RtcPeerConnectionState),
     /// The peer sends media.
     Track(TrackEvent),
+    /// The peer has opened a channel.
+    DataChannel(DataChannel),
     /// Part of the connection failed; a sentence for people.
     Failure(String),
 }
@@ -368,6 +345,10 @@ pub struct TransceiverSnapshot {
     pub receive_parameters: Option<Arc<RtpReceiveParameters>>,
     /// W3C `jitterBufferTarget`.
     pub jitter_buffer_target: Option<Duration>,
+    /// The streams the peer says its track belongs to.
+    pub remote_stream_ids: Vec<String>,
+    /// W3C `sender.dtmf`: what is being played.
+    pub tones: SharedTones,
 }
 
 /// A transport as getters see it (W3C `RTCDtlsTransport` and its `RTCIceTransport`).
@@ -393,6 +374,15 @@ pub struct TransportSnapshot {
     pub dtls_state: DtlsTransportState,
     /// What the peer has shown, DER.
     pub remote_certificates: Vec<Bytes>,
+}
+
+/// The association as getters see it (W3C `RTCSctpTransport`).
+#[derive(Debug, Clone)]
+pub struct SctpTransportSnapshot {
+    /// The transport it runs over.
+    pub transport: TransportId,
+    /// What the association publishes.
+    pub association: SharedSctpSnapshot,
 }
 
 /// A connection as getters see it: written by its actor after every change.
@@ -426,8 +416,10 @@ pub struct PeerSnapshot {
     pub ended: bool,
     /// All transceivers in order of creation.
     pub transceivers: Vec<TransceiverSnapshot>,
-    /// All transports, those of before by their last state.
+    /// The transports in use. One that is not here was taken away by bundling or a rollback: it is closed.
     pub transports: BTreeMap<TransportId, TransportSnapshot>,
+    /// W3C `sctp`: the association, once data was negotiated.
+    pub sctp: Option<SctpTransportSnapshot>,
 }
 
 /// The snapshot shared by an actor and its handles.

@@ -1,12 +1,27 @@
 //! The conversations of `RtpReceiver` and `RtpSender` with `DtlsActor` and `PeerConnection`.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use actix::Message;
 use bytes::Bytes;
+use tokio::sync::broadcast;
 
 use super::track::MediaStreamTrack;
-use crate::proto::{receiver::ReceiverParameters, rtp::Rid, sender::SenderParameters};
+use crate::proto::{
+    receiver::{InboundStatistics, ReceiverParameters, RtpSource},
+    rtp::Rid,
+    sender::{
+        DtmfError, EncodingParameters, OutboundStatistics, OutgoingPacket, SenderParameters, ToneChange,
+        ToneRequest,
+    },
+};
+
+/// Tone changes that wait for an application: more than a dialling string makes in a minute. One that
+/// does not read them misses the oldest.
+const TONE_CHANGES_MAX: usize = 64;
 
 /// A decrypted RTP packet, routed to its section.
 #[derive(Debug, Clone)]
@@ -31,12 +46,37 @@ pub trait RtcpSink: Send + Sync {
     fn push(&self, now: Instant, compound: Bytes);
 }
 
+/// `RtpSender` → `DtlsActor`. Class: media.
+pub trait OutboundRtpSink: Send + Sync {
+    /// Takes packets in order; never blocks; drops its oldest when full.
+    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = OutgoingPacket>);
+}
+
+/// `PeerConnection` → `RtpSender` or `RtpReceiver`, control: its section is on this transport from now
+/// on. Bundling may move a section (RFC 9143 §7.3.2).
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub struct AttachTransport {
+    /// Takes packets to be encrypted; receivers ignore it.
+    pub outbound_rtp: Arc<dyn OutboundRtpSink>,
+    /// Takes reports and feedback to be encrypted.
+    pub outbound_rtcp: Arc<dyn RtcpSink>,
+}
+
 /// `PeerConnection` → `RtpReceiver`, control: the outcome of a negotiation.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SetReceiveParameters(pub ReceiverParameters);
 
-/// `PeerConnection` → `RtpReceiver`, control: the section receives no more; its track ends.
+/// `PeerConnection` → `RtpReceiver`, control: the negotiated direction does not receive for now. Its
+/// track is muted (W3C webrtc-pc §5.3), and goes on with the first packet after the next
+/// [`SetReceiveParameters`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PauseReceiver;
+
+/// `PeerConnection` → `RtpReceiver`, control: the transceiver was stopped, or the connection closed; its
+/// track ends.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopReceiver;
@@ -62,3 +102,108 @@ pub struct SwapTrack(pub Option<MediaStreamTrack>);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopSender;
+
+/// `PeerConnection` → `RtpSender`, control: what the application asks of its encodings (W3C
+/// `setParameters`), by `rid`. One that is not mentioned keeps what it had.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetEncodings(pub Vec<EncodingParameters>);
+
+/// `PeerConnection` → `RtpSender`, control: W3C `insertDTMF`.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), DtmfError>")]
+pub struct InsertDtmf(pub ToneRequest);
+
+/// `RtpSender` → W3C `tonechange`, report.
+pub type DtmfToneChange = ToneChange;
+
+/// `PeerConnection` → `RtpSender`, control: write what happens to tones here from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReportTones(pub SharedTones);
+
+/// The state of a DTMF sender as handles see it (W3C `RTCDTMFSender`). Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct SharedTones(Arc<Tones>);
+
+#[derive(Debug)]
+struct Tones {
+    state: Mutex<ToneState>,
+    changes: broadcast::Sender<DtmfToneChange>,
+}
+
+#[derive(Debug, Default)]
+struct ToneState {
+    can_insert: bool,
+    buffer: String,
+}
+
+impl Default for SharedTones {
+    fn default() -> Self {
+        let changes = broadcast::Sender::new(TONE_CHANGES_MAX);
+        Self(Arc::new(Tones { state: Mutex::default(), changes }))
+    }
+}
+
+impl SharedTones {
+    /// W3C `canInsertDTMF`.
+    pub fn can_insert(&self) -> bool {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).can_insert
+    }
+
+    /// W3C `toneBuffer`: the keys that wait.
+    pub fn tone_buffer(&self) -> String {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).buffer.clone()
+    }
+
+    /// W3C `tonechange` from now on. Bounded to 64: a slow reader misses the oldest.
+    pub fn changes(&self) -> broadcast::Receiver<DtmfToneChange> {
+        self.0.changes.subscribe()
+    }
+
+    /// For the sender: how it is now.
+    pub(crate) fn set(&self, can_insert: bool, buffer: String) {
+        *self.0.state.lock().unwrap_or_else(PoisonError::into_inner) = ToneState { can_insert, buffer };
+    }
+
+    /// For the sender: what has changed.
+    pub(crate) fn report(&self, change: DtmfToneChange) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).buffer.clone_from(&change.tone_buffer);
+        // Nobody may be listening.
+        let _ = self.0.changes.send(change);
+    }
+}
+
+/// `PeerConnection` → `RtpReceiver`, control: which sources were heard in the last ten seconds.
+#[derive(Debug, Message)]
+#[rtype(result = "SourcesSnapshot")]
+pub struct CollectSources;
+
+/// The sources of a receiver (W3C webrtc-pc §5.3), the latest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourcesSnapshot {
+    /// W3C `getSynchronizationSources`.
+    pub synchronization: Vec<RtpSource>,
+    /// W3C `getContributingSources`.
+    pub contributing: Vec<RtpSource>,
+}
+
+/// The longest delay that W3C webrtc-pc §5.3 lets an application ask for.
+pub const JITTER_BUFFER_TARGET_MAX: Duration = Duration::from_millis(4000);
+
+/// `PeerConnection` → `RtpReceiver`, control: W3C `jitterBufferTarget`, at most
+/// [`JITTER_BUFFER_TARGET_MAX`] (more is taken as that). Nothing is delayed here: consumers of the
+/// track read it from there.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetJitterBufferTarget(pub Option<Duration>);
+
+/// `PeerConnection` → `RtpReceiver`, control: the counters of every source.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<InboundStatistics>")]
+pub struct CollectInbound;
+
+/// `PeerConnection` → `RtpSender`, control: the counters of every encoding.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<OutboundStatistics>")]
+pub struct CollectOutbound;

@@ -62,7 +62,7 @@ pub struct AttachSctp {
 
 /// `PeerConnection` → `SctpAssoc`, control: what the descriptions said (RFC 8841). May come again: the
 /// peer's message size is taken over, ports only until the association is started.
-#[derive(Debug, Clone, Copy, Message)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct ConfigureSctp {
     /// Our `a=sctp-port`.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_rtc::{
-    LocalTrackWriter, MediaKind, MediaStreamTrack, NetworkConfig, RtcConfiguration, RtcEngine,
+    LocalTrackWriter, MediaKind, MediaStream, MediaStreamTrack, NetworkConfig, RtcConfiguration, RtcEngine,
     RtcEngineConfig, RtcEvents, RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState,
     RtcRtpTransceiver, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode, local_track,
     proto::rtp::{CodecKey, CodecParameters, Extensions, RtpPacket},
@@ -58,17 +58,19 @@ impl Call {
         let receiver = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
         let init = RtcRtpTransceiverInit {
             direction: RtcRtpTransceiverDirection::Sendonly,
-            stream_ids: vec!["stream".to_owned()],
-            track_id: Some(track.id().to_owned()),
+            streams: vec!["stream".to_owned()],
+            ..RtcRtpTransceiverInit::default()
         };
-        let transceiver = sender.add_transceiver(MediaKind::Video, Some(track.clone()), init).await.unwrap();
+        let transceiver = sender.add_transceiver(track, init).await.unwrap();
         let mut sender_events = sender.events().unwrap();
         let mut receiver_events = receiver.events().unwrap();
         negotiate(&sender, &receiver).await;
         let remote_track = loop {
-            if let RtcPeerConnectionEvent::Track(event) = receiver_events.next().await.unwrap() {
-                assert_eq!(event.stream_ids, ["stream"]);
-                break event.track;
+            if let RtcPeerConnectionEvent::Track { track, streams, .. } =
+                receiver_events.next().await.unwrap()
+            {
+                assert_eq!(streams.iter().map(MediaStream::id).collect::<Vec<_>>(), ["stream"]);
+                break track;
             }
         };
         let packets = remote_track.packets();

@@ -66,7 +66,7 @@ fn a_track_is_exchanged_without_gap_or_repeat() {
         let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
         let mut call = Call::start(&engines, &first.track).await;
         let mut packets = call.next_packets(50).await;
-        call.transceiver.replace_track(Some(second.track.clone())).await.unwrap();
+        call.transceiver.sender().replace_track(Some(second.track.clone())).await.unwrap();
         while packets.last().is_none_or(|packet| mark_of(packet) == 1) {
             packets.extend(call.next_packets(1).await);
         }

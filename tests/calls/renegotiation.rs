@@ -1,8 +1,8 @@
 //! New exchanges while media runs.
 
 use actix_rtc::{
-    MediaKind, RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection,
-    RtcRtpTransceiverInit, TrackPackets, UdpMode,
+    MediaStreamTrack, MediaStreamTrackEvent, RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState,
+    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode,
 };
 use futures_util::StreamExt;
 
@@ -14,10 +14,10 @@ use crate::{
 /// Times a track is taken away and put back.
 const ROUNDS: usize = 10;
 
-async fn next_track(events: &mut RtcEvents) -> TrackPackets {
+async fn next_track(events: &mut RtcEvents) -> MediaStreamTrack {
     loop {
-        if let RtcPeerConnectionEvent::Track(event) = events.next().await.unwrap() {
-            return event.track.packets();
+        if let RtcPeerConnectionEvent::Track { track, .. } = events.next().await.unwrap() {
+            return track;
         }
     }
 }
@@ -41,26 +41,29 @@ fn tracks_come_and_go_without_a_gap_in_the_others() {
 
         let init = RtcRtpTransceiverInit {
             direction: RtcRtpTransceiverDirection::Sendonly,
-            track_id: Some("second".to_owned()),
             ..RtcRtpTransceiverInit::default()
         };
-        let added =
-            call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init).await.unwrap();
+        let added = call.sender.add_transceiver(&second.track, init).await.unwrap();
+        let mut ids = None;
         for round in 0..ROUNDS {
             println!("round {round}");
             added.set_direction(RtcRtpTransceiverDirection::Sendonly).await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
-            let mut packets = next_track(&mut call.receiver_events).await;
-            assert!(marks(&mut packets, 10).await.iter().all(|mark| *mark == 2));
+            let track = next_track(&mut call.receiver_events).await;
+            let mut events = track.events();
+            assert!(marks(&mut track.packets(), 10).await.iter().all(|mark| *mark == 2));
+            assert_eq!(ids.get_or_insert(track.id().to_owned()), track.id(), "it is the same track again");
 
             added.set_direction(RtcRtpTransceiverDirection::Inactive).await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
-            while packets.next().await.is_some() {}
+            while !track.muted() {
+                assert_ne!(events.next().await, Some(MediaStreamTrackEvent::Ended));
+            }
 
             viewer.sees(10).await;
         }
-        assert_eq!(call.sender.transceivers().len(), 2, "a direction that changes makes no new section");
-        assert_eq!(call.receiver.transceivers().len(), 2);
+        assert_eq!(call.sender.get_transceivers().len(), 2, "a direction that changes makes no new section");
+        assert_eq!(call.receiver.get_transceivers().len(), 2);
         for connection in [&call.sender, &call.receiver] {
             assert_eq!(connection.connection_state(), RtcPeerConnectionState::Connected);
         }
@@ -80,17 +83,17 @@ fn stopped_transceivers_make_room_for_new_ones() {
                 direction: RtcRtpTransceiverDirection::Sendonly,
                 ..RtcRtpTransceiverInit::default()
             };
-            let added = call.sender.add_transceiver(MediaKind::Video, Some(second.track.clone()), init);
+            let added = call.sender.add_transceiver(&second.track, init);
             let added = added.await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
-            let mut packets = next_track(&mut call.receiver_events).await;
+            let mut packets = next_track(&mut call.receiver_events).await.packets();
             assert!(marks(&mut packets, 5).await.iter().all(|mark| *mark == 2));
             added.stop().await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
             while packets.next().await.is_some() {}
         }
         for connection in [&call.sender, &call.receiver] {
-            assert_eq!(connection.transceivers().len(), 1, "stopped ones are gone");
+            assert_eq!(connection.get_transceivers().len(), 1, "stopped ones are gone");
             let description = connection.local_description().unwrap();
             assert_eq!(description.sdp.matches("\nm=").count(), 2, "their section is used again");
         }
@@ -110,7 +113,7 @@ fn the_answerer_adds_a_track_and_offers_it() {
         call.receiver.add_track(&second.track, vec!["back".to_owned()]).await.unwrap();
         call.transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv).await.unwrap();
         negotiate(&call.receiver, &call.sender).await;
-        let mut packets = next_track(&mut call.sender_events).await;
+        let mut packets = next_track(&mut call.sender_events).await.packets();
         assert!(marks(&mut packets, 20).await.iter().all(|mark| *mark == 2));
         call.next_packets(20).await;
         engines.shutdown().await;

@@ -1,5 +1,7 @@
 //! `cargo xtask interop NAME`, and the area `interop` of the tests: calls with real peers.
 
+mod calls;
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,9 +24,9 @@ const AIORTC_AND_CHROMIUM: &str = "aiortc and Chromium in one room";
 /// A peer to call.
 #[derive(Clone, Copy, ValueEnum)]
 enum Peer {
-    /// aiortc from PyPI: by WHIP and WHEP, and in a room with Chromium
+    /// aiortc from PyPI: call by call, by WHIP and WHEP, and in a room with Chromium
     Aiortc,
-    /// Chromium, headless, three in a room
+    /// Chromium, headless: call by call
     Chromium,
 }
 
@@ -39,13 +41,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
-    let (area, only) = match arguments.name {
-        Peer::Aiortc => (Area::Interop, "aiortc"),
-        Peer::Chromium => (Area::E2e, "three in a room"),
+    let only = match arguments.name {
+        Peer::Aiortc => "aiortc",
+        Peer::Chromium => "Chromium",
     };
     let tools = setup::install(workspace);
     test::build_programs(workspace)?;
-    let request = Request { areas: vec![area], only: Some(only.to_owned()), tools };
+    let request = Request { areas: vec![Area::Interop], only: Some(only.to_owned()), tools };
     let report = test::run_served(workspace, request, !arguments.no_namespace)?;
     report.print();
     Ok(!report.any_failed())
@@ -71,6 +73,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
             Ok(format!("{} frames and {} audio samples came back", seen["frames"], seen["audio_samples"]))
         })
     })?;
+    calls::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

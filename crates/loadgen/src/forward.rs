@@ -145,10 +145,10 @@ async fn publish(
     let (track, writer) = local_track(engine, 0, format!("video-{number}"), MediaKind::Video).await?;
     let init = RtcRtpTransceiverInit {
         direction: RtcRtpTransceiverDirection::Sendonly,
-        stream_ids: vec![format!("publisher-{number}")],
-        track_id: Some(track.id().to_owned()),
+        streams: vec![format!("publisher-{number}")],
+        ..RtcRtpTransceiverInit::default()
     };
-    connection.add_transceiver(MediaKind::Video, Some(track), init).await?;
+    connection.add_transceiver(track, init).await?;
     signalling::call(&connection, &format!("{}/whip/{}", options.url, options.room)).await?;
     wait_connected(&connection).await.with_context(|| format!("publisher {number}"))?;
     let packets_per_frame = (options.packets_per_second / FRAMES_PER_SECOND).max(1) as usize;
@@ -183,7 +183,7 @@ async fn subscribe(
             direction: RtcRtpTransceiverDirection::Recvonly,
             ..RtcRtpTransceiverInit::default()
         };
-        connection.add_transceiver(MediaKind::Video, None, init).await?;
+        connection.add_transceiver(MediaKind::Video, init).await?;
     }
     let mut events = connection.events().context("events were taken")?;
     signalling::call(&connection, &format!("{}/whep/{}", options.url, options.room)).await?;
@@ -194,8 +194,8 @@ async fn subscribe(
         let mut connected = Some(connected);
         while let Some(event) = events.next().await {
             match event {
-                RtcPeerConnectionEvent::Track(event) => {
-                    tokio::task::spawn_local(count(event.track, started, Rc::clone(&counted)));
+                RtcPeerConnectionEvent::Track { track, .. } => {
+                    tokio::task::spawn_local(count(track, started, Rc::clone(&counted)));
                 }
                 RtcPeerConnectionEvent::ConnectionStateChange(RtcPeerConnectionState::Connected) => {
                     // The receiver is gone only when the caller has given up.

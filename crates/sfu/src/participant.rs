@@ -133,7 +133,8 @@ impl Participant {
             return Err(NegotiationError::TooManySections { found, most: self.sections_max });
         }
         self.peer.set_remote_description(RtcSessionDescription::offer(sdp)).await?;
-        let publishing = self.peer.transceivers().iter().filter(|section| self.takes_from(section)).count();
+        let publishing =
+            self.peer.get_transceivers().iter().filter(|section| self.takes_from(section)).count();
         if publishing > self.tracks_max {
             self.refuse().await;
             return Err(NegotiationError::TooManyTracks { found: publishing, most: self.tracks_max });
@@ -151,11 +152,11 @@ impl Participant {
 
     /// The sections of the offer on which the client wants to receive, in their order.
     pub(crate) fn receiving_sections(&self) -> Vec<ReceivingSection> {
-        let transceivers = self.peer.transceivers().into_iter();
+        let transceivers = self.peer.get_transceivers().into_iter();
         let wanting = transceivers
             .filter(|t| !t.stopped() && t.remote_direction().is_some_and(|direction| direction.receives()));
         wanting
-            .filter_map(|t| Some(ReceivingSection { transceiver: t.id(), mid: t.mid()?, kind: t.kind()? }))
+            .filter_map(|t| Some(ReceivingSection { transceiver: t.id(), mid: t.mid()?, kind: t.kind() }))
             .collect()
     }
 
@@ -169,7 +170,7 @@ impl Participant {
     }
 
     async fn try_answer(&mut self, assignment: &Assignment) -> Result<String, NegotiationError> {
-        let transceivers = self.peer.transceivers();
+        let transceivers = self.peer.get_transceivers();
         for transceiver in &transceivers {
             check_kind(transceiver, assignment)?;
         }
@@ -189,7 +190,7 @@ impl Participant {
         source: Option<&Source>,
     ) -> Result<(), NegotiationError> {
         let direction = Direction::of(source.is_some(), self.takes_from(transceiver));
-        if transceiver.direction() != Some(direction) {
+        if transceiver.direction() != direction {
             transceiver.set_direction(direction).await?;
         }
         let id = transceiver.id();
@@ -198,10 +199,10 @@ impl Participant {
             Some(source) if self.carried.get(&id) == Some(&source.track.id) => {}
             Some(source) => {
                 let streams = vec![source.publisher.to_string()];
-                transceiver.send_track(Some(source.track.media.clone()), streams).await?;
+                transceiver.sender().send_track(Some(source.track.media.clone()), streams).await?;
                 self.carried.insert(id, source.track.id.clone());
             }
-            None if self.carried.remove(&id).is_some() => transceiver.replace_track(None).await?,
+            None if self.carried.remove(&id).is_some() => transceiver.sender().replace_track(None).await?,
             None => {}
         }
         Ok(())
@@ -217,14 +218,14 @@ impl Participant {
     /// Whether all that was assigned has been negotiated: codecs may not match, or a section be rejected.
     pub(crate) fn carries_all(&self, assignment: &Assignment) -> bool {
         assignment.keys().all(|id| {
-            let current = self.peer.transceiver(*id).current_direction();
+            let current = self.peer.transceiver(*id).and_then(|section| section.current_direction());
             current.is_some_and(|direction| direction.sends())
         })
     }
 
     /// Compares what is published with what is negotiated. `Some` with all of it when it has changed.
     pub(crate) fn update_published(&mut self) -> Option<Vec<PublishedTrack>> {
-        let present: Vec<_> = self.peer.transceivers().iter().filter_map(published_media).collect();
+        let present: Vec<_> = self.peer.get_transceivers().iter().filter_map(published_media).collect();
         let before = self.published.len();
         self.published.retain(|publication| {
             publication.track.media.is_live() && present.iter().any(|(id, _)| *id == publication.transceiver)
@@ -254,7 +255,8 @@ impl Participant {
             self.carried.iter().filter(|(_, track)| ended.contains(track)).map(|(id, _)| *id).collect();
         for id in idle {
             self.carried.remove(&id);
-            if let Err(error) = self.peer.transceiver(id).replace_track(None).await {
+            let Some(transceiver) = self.peer.transceiver(id) else { continue };
+            if let Err(error) = transceiver.sender().replace_track(None).await {
                 tracing::debug!(%error, "a track that has ended could not be taken from its sender");
             }
         }
@@ -279,9 +281,8 @@ impl Participant {
 }
 
 fn check_kind(transceiver: &RtcRtpTransceiver, assignment: &Assignment) -> Result<(), NegotiationError> {
-    let (Some(source), Some(section)) = (assignment.get(&transceiver.id()), transceiver.kind()) else {
-        return Ok(());
-    };
+    let Some(source) = assignment.get(&transceiver.id()) else { return Ok(()) };
+    let section = transceiver.kind();
     let track = source.track.media.kind();
     if track == section {
         return Ok(());
@@ -292,6 +293,6 @@ fn check_kind(transceiver: &RtcRtpTransceiver, assignment: &Assignment) -> Resul
 /// What arrives on a section, if it is negotiated and alive.
 fn published_media(transceiver: &RtcRtpTransceiver) -> Option<(TransceiverId, actix_rtc::MediaStreamTrack)> {
     let receives = transceiver.current_direction().is_some_and(|direction| direction.receives());
-    let track = transceiver.receiver_track().filter(|track| track.is_live())?;
+    let track = transceiver.receiver().track().filter(|track| track.is_live())?;
     (receives && !transceiver.stopped()).then(|| (transceiver.id(), track))
 }

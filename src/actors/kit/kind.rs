@@ -49,6 +49,8 @@ labels! {
         PeerConnection => "peer_connection",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
+        /// One allocation on a TURN server.
+        TurnClient => "turn_client",
         /// Handshake, SRTP contexts and record layer of one transport.
         Dtls => "dtls",
         /// One SCTP association.

@@ -4,8 +4,6 @@ use actix::prelude::*;
 
 use super::PeerConnection;
 use crate::messages::{
-    dtls::CloseDtls,
-    ice::CloseIce,
     peer_connection::{Close, PeerConnectionEvent, RtcPeerConnectionState},
     rtp::{StopReceiver, StopSender},
 };
@@ -13,6 +11,7 @@ use crate::messages::{
 impl Handler<Close> for PeerConnection {
     type Result = ResponseFuture<()>;
 
+    /// W3C webrtc-pc §4.4.1.3: every state is closed at once, and no event tells so.
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) -> Self::Result {
         self.closing = true;
         self.session.close();
@@ -25,17 +24,21 @@ impl Handler<Close> for PeerConnection {
         for receiving in self.transceivers.iter_mut().filter_map(|actors| actors.receiver.take()) {
             receiving.actor.do_send(StopReceiver);
         }
-        self.publish();
-        let (dtls, ice) = (self.children.dtls.clone(), self.children.ice.clone());
+        self.publish_closed();
+        let (sctp, transports) = (self.sctp.take(), self.transports.take());
         ctx.stop();
         Box::pin(async move {
-            // In this order: BYEs are queued, then encrypted and followed by close_notify, and only
-            // then is the route taken away. A child that is gone already has nothing left to say.
+            // In this order: BYEs and the end of the association are queued, then encrypted and followed by close_notify. An actor that is
+            // gone already has nothing left to say.
             for sender in senders {
                 let _ = sender.send(StopSender).await;
             }
-            let _ = dtls.send(CloseDtls).await;
-            let _ = ice.send(CloseIce).await;
+            if let Some(sctp) = sctp {
+                sctp.close().await;
+            }
+            for transport in transports {
+                transport.close().await;
+            }
         })
     }
 }
@@ -53,8 +56,10 @@ impl PeerConnection {
                 sending.actor.do_send(StopSender);
             }
         }
-        self.children.dtls.do_send(CloseDtls);
-        self.children.ice.do_send(CloseIce);
+        if let Some(sctp) = self.sctp.take() {
+            sctp.lose_transport();
+        }
+        drop(self.transports.take());
         self.snapshot.lock().connection_state = RtcPeerConnectionState::Failed;
         self.emit(PeerConnectionEvent::Failure("the connection has ended by itself".to_owned()));
         self.emit(PeerConnectionEvent::ConnectionStateChange(RtcPeerConnectionState::Failed));

@@ -1,116 +1,49 @@
-//! Brings the children into line with what is negotiated. Idempotent: it compares what the session
-//! says with what the children were told, so it may run after anything.
+//! Brings transports and streams into line with what is negotiated. Idempotent: it compares what the
+//! session says with what they were told, so it may run after anything.
 
 use actix::prelude::*;
 
 use super::{
-    DtlsState, PeerConnection,
-    children::Children,
-    transceivers::{Receiving, Sending, TransceiverActors, extension_map},
+    PeerConnection,
+    transceivers::{TransceiverActors, detach_receiver, detach_sender, extension_map},
+    transports::Transports,
 };
 use crate::{
-    actors::{ice_agent::role_for, kit::MeteredContext},
+    actors::kit::MeteredContext,
     messages::{
-        dtls::{DetachReceiver, DetachSender, StartDtls},
-        ice::{AddRemoteCandidate, EndOfRemoteCandidates, RestartIce, SetRemoteIce},
-        peer_connection::{PeerConnectionEvent, RtcIceGatheringState, TrackEvent},
-        rtp::{
-            SetReceiveParameters, SetRoundTripTime, SetSendParameters, StopReceiver, StopSender, SwapTrack,
-        },
+        dtls::DtlsTransportState,
+        peer_connection::{PeerConnectionEvent, TrackEvent},
+        rtp::{PauseReceiver, SetReceiveParameters, SetSendParameters, StopReceiver, StopSender},
     },
     proto::{
-        dtls, ice,
-        jsep::{DtlsRole, RtpReceiveParameters, RtpSendParameters, Transceiver},
+        jsep::{RtpReceiveParameters, RtpSendParameters, SignalingState, Transceiver},
         receiver::ReceiverParameters,
-        rtp::{ExtensionMap, Mid},
-        sender::SenderParameters,
+        rtcp::ClockAnchor,
+        rtp::{ExtensionMap, Mid, Rid},
+        sender::{EncodingStream, SenderParameters},
     },
 };
 
 impl PeerConnection {
     pub(super) fn reconcile(&mut self, ctx: &mut MeteredContext<Self>) {
-        self.reconcile_transport();
+        self.announce_signaling_state();
+        self.reconcile_transports(ctx);
         let transceivers = self.session.transceivers().to_vec();
         for transceiver in &transceivers {
-            self.reconcile_transceiver(transceiver, ctx);
+            let index = self.index_of(transceiver.id());
+            self.reconcile_receiver(index, transceiver, ctx);
+            self.reconcile_sender(index, transceiver, ctx);
+            self.show_parameters(transceiver);
         }
         // Stopped ones leave the session with the final answer.
         let is_gone = |actors: &TransceiverActors| transceivers.iter().all(|t| t.id() != actors.id);
         for mut actors in self.transceivers.extract_if(.., |actors| is_gone(actors)) {
-            stop_receiving(&mut actors, &self.children);
-            if let Some(sending) = actors.sender.take() {
-                sending.actor.do_send(StopSender);
-                self.children.dtls.do_send(DetachSender { ssrcs: actors.sending_ssrcs });
-            }
+            stop_receiving(&mut actors, &self.transports);
+            stop_sending(&mut actors, &self.transports);
         }
-        self.publish();
-    }
-
-    /// Our ICE restarts when the session has taken new credentials.
-    pub(super) fn reconcile_local_ice(&mut self) {
-        let ice = self.session.local_ice();
-        if self.children.local_ufrag == ice.ufrag {
-            return;
-        }
-        self.children.local_ufrag = ice.ufrag.clone();
-        let credentials = ice::Credentials { ufrag: ice.ufrag.clone(), password: ice.password.clone() };
-        // W3C webrtc-pc §4.3.2: candidates of the new credentials are gathered from now on.
-        self.set_gathering(RtcIceGatheringState::Gathering);
-        self.children.ice.do_send(RestartIce(credentials));
-    }
-
-    pub(super) fn reconcile_transport(&mut self) {
-        let Some(remote) = self.session.transport() else { return };
-        let Some(offerer) = self.offerer else { return };
-        let lite = self.session.config().ice.lite;
-        if self.children.remote_ufrag != remote.ufrag {
-            self.children.remote_ufrag = remote.ufrag.clone();
-            self.children.remote_candidates.clear();
-            self.children.remote_ended = false;
-            self.children.ice.do_send(SetRemoteIce {
-                credentials: ice::Credentials { ufrag: remote.ufrag, password: remote.password },
-                lite: remote.lite,
-                role: role_for(offerer, lite, remote.lite),
-            });
-        }
-        for line in &remote.candidates {
-            if self.children.remote_candidates.contains(line) {
-                continue;
-            }
-            // RFC 8839 §5.1: a candidate that can't be understood is skipped, not fatal.
-            if let Ok(candidate) = line.parse() {
-                self.children.ice.do_send(AddRemoteCandidate(candidate));
-            }
-        }
-        // Replaced, not added to: what a peer drops from its descriptions must not pile up here.
-        self.children.remote_candidates = remote.candidates;
-        if remote.end_of_candidates && !std::mem::replace(&mut self.children.remote_ended, true) {
-            self.children.ice.do_send(EndOfRemoteCandidates);
-        }
-        if let (DtlsState::New, Some(role)) = (self.dtls_state, remote.dtls_role) {
-            self.dtls_state = DtlsState::Connecting;
-            self.children.dtls.do_send(StartDtls {
-                role: match role {
-                    DtlsRole::Client => dtls::Role::Client,
-                    DtlsRole::Server => dtls::Role::Server,
-                },
-                // Fingerprints of unknown algorithms can't be checked; the others must match.
-                fingerprints: remote.fingerprints.iter().filter_map(|f| f.parse().ok()).collect(),
-            });
-        }
-    }
-
-    fn reconcile_transceiver(&mut self, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
-        let id = transceiver.id();
-        let index = match self.transceivers.iter().position(|actors| actors.id == id) {
-            Some(index) => index,
-            None => {
-                self.transceivers.push(TransceiverActors::new(id));
-                self.transceivers.len() - 1
-            }
-        };
-        self.reconcile_receiver(index, transceiver, ctx);
-        self.reconcile_sender(index, transceiver, ctx);
+        self.reconcile_data(ctx);
+        self.announce_transports();
+        self.publish(ctx);
     }
 
     fn reconcile_receiver(
@@ -119,86 +52,135 @@ impl PeerConnection {
         transceiver: &Transceiver,
         ctx: &mut MeteredContext<Self>,
     ) {
+        let actors = &mut self.transceivers[index];
+        if transceiver.stopped() {
+            return stop_receiving(actors, &self.transports);
+        }
         let remote_sends = transceiver.remote_direction().is_some_and(|direction| direction.sends());
-        let actors = &mut self.transceivers[index];
-        if transceiver.stopped() || !remote_sends {
-            return stop_receiving(actors, &self.children);
-        }
-        if actors.receiver.is_none() {
-            let parent = ctx.address().downgrade();
-            let cname = &self.session.config().cname;
-            let track_id = transceiver.remote_track_id().unwrap_or_default();
-            let receiving =
-                Receiving::start(&parent, actors.id, transceiver.kind(), track_id, &self.children, cname);
-            if let Some(round_trip_time) = self.round_trip_time {
-                receiving.actor.do_send(SetRoundTripTime(round_trip_time));
-            }
-            let event = TrackEvent {
-                track: receiving.track.clone(),
-                transceiver: actors.id,
-                mid: transceiver.mid().map(str::to_owned),
-                stream_ids: transceiver.remote_stream_ids().to_vec(),
-            };
-            actors.receiver = Some(receiving);
-            self.emit(PeerConnectionEvent::Track(event));
-        }
-        let actors = &mut self.transceivers[index];
-        let Some(receiving) = &actors.receiver else { return };
-        if let Some(parameters) = transceiver.receive_parameters() {
-            let converted = receiver_parameters(transceiver, parameters, &self.session.config().cname);
-            if actors.receive_parameters.as_ref() != Some(parameters) {
-                actors.receive_parameters = Some(parameters.clone());
-                if let Some(mid) = actors.receiving_mid.take().filter(|mid| *mid != parameters.mid) {
-                    self.children.dtls.do_send(DetachReceiver { mid });
+        if remote_sends != actors.is_track_announced {
+            actors.is_track_announced = remote_sends;
+            match remote_sends {
+                true => self.announce_track(index, transceiver, ctx),
+                // W3C webrtc-pc §5.3: the track is muted, not ended.
+                false => {
+                    if let Some(receiving) = &actors.receiver {
+                        receiving.actor.do_send(PauseReceiver);
+                    }
                 }
-                receiving.actor.do_send(SetReceiveParameters(converted));
-                self.children.dtls.do_send(receiving.attach_message(parameters));
-                actors.receiving_mid = Some(parameters.mid.clone());
             }
-        } else if let Some(mid) = actors.receiving_mid.take() {
-            actors.receive_parameters = None;
-            self.children.dtls.do_send(DetachReceiver { mid });
+        }
+        let actors = &mut self.transceivers[index];
+        let Some(receiving) = &mut actors.receiver else { return };
+        let before = receiving.attached();
+        let parameters = transceiver.receive_parameters().filter(|_| remote_sends);
+        if !receiving.negotiate(parameters) {
+            return;
+        }
+        if let Some((id, mid)) = before.filter(|before| receiving.attached().as_ref() != Some(before)) {
+            detach_receiver(self.transports.get(id), mid);
+        }
+        if let Some(parameters) = parameters {
+            let cname = &self.session.config().cname;
+            let converted = receiver_parameters(transceiver, parameters, cname);
+            receiving.actor.do_send(SetReceiveParameters(converted));
+            if let Some(transport) = self.transports.get(parameters.transport) {
+                receiving.attach(transport);
+            }
         }
     }
 
-    fn reconcile_sender(&mut self, index: usize, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
-        // Packets sent before the keys exist would be lost, and with them the first key frame.
-        let parameters = transceiver.send_parameters().filter(|_| self.dtls_state == DtlsState::Connected);
+    /// W3C webrtc-pc §5.7.1: the peer sends from now on.
+    fn announce_track(&mut self, index: usize, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
+        let cname = self.session.config().cname.clone();
+        let made_up = self.media_id();
         let actors = &mut self.transceivers[index];
-        if parameters.is_none() && actors.sending_ssrcs.is_empty() {
+        let track_id = transceiver.remote_track_id().filter(|id| !id.is_empty()).unwrap_or(&made_up);
+        let receiving = actors.receiving(&ctx.address().downgrade(), transceiver.kind(), track_id, &cname);
+        let event = TrackEvent {
+            track: receiving.track.clone(),
+            transceiver: transceiver.id(),
+            mid: transceiver.mid().map(str::to_owned),
+            stream_ids: transceiver.remote_stream_ids().to_vec(),
+        };
+        self.emit(PeerConnectionEvent::Track(event));
+    }
+
+    fn reconcile_sender(&mut self, index: usize, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
+        let actors = &mut self.transceivers[index];
+        // Packets sent before the keys exist would be lost, and with them the first key frame.
+        let ready = transceiver.send_parameters().and_then(|parameters| {
+            let transport = self.transports.get(parameters.transport)?;
+            (transport.dtls_state() == DtlsTransportState::Connected).then_some((parameters, transport))
+        });
+        if ready.is_none() && actors.sender.as_ref().is_none_or(|sending| sending.parameters.is_none()) {
             return;
         }
-        let sending = actors.sender.get_or_insert_with(|| {
-            let sending = Sending::start(&ctx.address().downgrade(), actors.id, &self.children);
-            sending.actor.do_send(SwapTrack(actors.sender_track.clone()));
-            sending
-        });
-        let ssrcs: Vec<u32> =
-            parameters.iter().flat_map(|p| std::iter::once(p.ssrc).chain(p.rtx_ssrc)).collect();
-        if ssrcs != actors.sending_ssrcs {
-            let old = std::mem::replace(&mut actors.sending_ssrcs, ssrcs.clone());
-            if !old.is_empty() {
-                self.children.dtls.do_send(DetachSender { ssrcs: old });
+        let sending = actors.sending(&ctx.address().downgrade());
+        match ready {
+            Some((parameters, transport)) => {
+                let sources = |parameters: &RtpSendParameters| -> Vec<u32> {
+                    let encodings = parameters.encodings.iter();
+                    encodings.flat_map(|e| std::iter::once(e.ssrc).chain(e.rtx_ssrc)).collect()
+                };
+                let ssrcs = sources(parameters);
+                if !sending.is_attached(parameters.transport, &ssrcs) {
+                    if let Some((id, ssrcs)) = sending.take_attached() {
+                        detach_sender(self.transports.get(id), ssrcs);
+                    }
+                    sending.attach(parameters.transport, transport, ssrcs);
+                }
             }
-            if !ssrcs.is_empty() {
-                self.children.dtls.do_send(sending.attach_message(ssrcs));
+            None => {
+                if let Some((id, ssrcs)) = sending.take_attached() {
+                    detach_sender(self.transports.get(id), ssrcs);
+                }
             }
         }
-        let converted = parameters.map(|p| sender_parameters(transceiver, p, self.clock));
-        if converted != actors.send_parameters {
-            actors.send_parameters.clone_from(&converted);
+        let converted = ready.map(|(p, _)| sender_parameters(transceiver, p, self.clock));
+        if converted != sending.parameters {
+            sending.parameters.clone_from(&converted);
             sending.actor.do_send(SetSendParameters(converted));
+        }
+    }
+
+    pub(super) fn index_of(&mut self, id: crate::proto::jsep::TransceiverId) -> usize {
+        match self.transceivers.iter().position(|actors| actors.id == id) {
+            Some(index) => index,
+            None => {
+                self.transceivers.push(TransceiverActors::new(id));
+                self.transceivers.len() - 1
+            }
+        }
+    }
+
+    /// W3C webrtc-pc §4.4.1.5: the new signalling state is told before the tracks it brings.
+    fn announce_signaling_state(&mut self) {
+        let signaling = self.session.signaling_state();
+        let previous = self.snapshot.lock().signaling_state.replace(signaling);
+        if previous.unwrap_or(SignalingState::Stable) != signaling {
+            // Who hears of the state finds the descriptions that go with it.
+            self.write_snapshot();
+            self.emit(PeerConnectionEvent::SignalingStateChange(signaling));
         }
     }
 }
 
-fn stop_receiving(actors: &mut TransceiverActors, children: &Children) {
-    actors.receive_parameters = None;
+fn stop_receiving(actors: &mut TransceiverActors, transports: &Transports) {
+    actors.is_track_announced = false;
     if let Some(receiving) = actors.receiver.take() {
         receiving.actor.do_send(StopReceiver);
+        if let Some((id, mid)) = receiving.attached() {
+            detach_receiver(transports.get(id), mid);
+        }
     }
-    if let Some(mid) = actors.receiving_mid.take() {
-        children.dtls.do_send(DetachReceiver { mid });
+}
+
+fn stop_sending(actors: &mut TransceiverActors, transports: &Transports) {
+    if let Some(mut sending) = actors.sender.take() {
+        sending.actor.do_send(StopSender);
+        if let Some((id, ssrcs)) = sending.take_attached() {
+            detach_sender(transports.get(id), ssrcs);
+        }
     }
 }
 
@@ -221,12 +203,20 @@ fn receiver_parameters(
 fn sender_parameters(
     transceiver: &Transceiver,
     parameters: &RtpSendParameters,
-    clock: crate::proto::rtcp::ClockAnchor,
+    clock: ClockAnchor,
 ) -> SenderParameters {
+    let first = parameters.encodings.first();
+    let layers = parameters.encodings.iter().filter_map(|encoding| {
+        let rid = Rid::new(encoding.rid.as_ref()?)?;
+        Some(EncodingStream { rid, ssrc: encoding.ssrc, rtx_ssrc: encoding.rtx_ssrc })
+    });
     SenderParameters {
         kind: transceiver.kind(),
-        ssrc: parameters.ssrc,
-        rtx_ssrc: parameters.rtx_ssrc,
+        ssrc: first.map(|encoding| encoding.ssrc).unwrap_or_default(),
+        rtx_ssrc: first.and_then(|encoding| encoding.rtx_ssrc),
+        rid: None,
+        encodings: layers.collect(),
+        bitrate_max: parameters.bitrate_max,
         codecs: parameters.codecs.clone(),
         extensions: ExtensionMap::new(
             parameters.extensions.iter().map(|(id, uri)| (*id, uri)),

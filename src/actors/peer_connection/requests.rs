@@ -7,11 +7,9 @@ use super::PeerConnection;
 use crate::{
     messages::{
         error::RtcError,
-        ice::{Gather, SetIceServers},
         peer_connection::{
             AddIceCandidate, Configuration, CreateAnswer, CreateOffer, GetConfiguration, Reply,
-            RequestIceRestart, RtcIceGatheringState, SetConfiguration, SetLocalDescription,
-            SetRemoteDescription,
+            RequestIceRestart, SetConfiguration, SetLocalDescription, SetRemoteDescription,
         },
     },
     proto::{
@@ -29,13 +27,6 @@ impl PeerConnection {
             }
             _ => self.session.create_offer(OfferOptions::default())?,
         })
-    }
-
-    fn begin_gathering(&mut self) {
-        if self.gathering == RtcIceGatheringState::New {
-            self.set_gathering(RtcIceGatheringState::Gathering);
-            self.children.ice.do_send(Gather);
-        }
     }
 }
 
@@ -71,10 +62,7 @@ impl Handler<SetLocalDescription> for PeerConnection {
             SdpType::Offer => self.offerer = Some(true),
             SdpType::Answer | SdpType::Pranswer | SdpType::Rollback => {}
         }
-        if kind != SdpType::Rollback {
-            self.reconcile_local_ice();
-            self.begin_gathering();
-        }
+        self.descriptions_changed = true;
         self.reconcile(ctx);
         Ok(())
     }
@@ -89,6 +77,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
         if kind == SdpType::Offer {
             self.offerer = Some(false);
         }
+        self.descriptions_changed = true;
         self.reconcile(ctx);
         Ok(())
     }
@@ -97,7 +86,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
 impl Handler<AddIceCandidate> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: AddIceCandidate, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: AddIceCandidate, ctx: &mut Self::Context) -> Self::Result {
         let candidate = message.0.unwrap_or_else(|| CandidateInit {
             candidate: String::new(),
             mid: None,
@@ -105,8 +94,9 @@ impl Handler<AddIceCandidate> for PeerConnection {
             username_fragment: None,
         });
         self.session.add_remote_candidate(&candidate)?;
-        self.reconcile_transport();
-        self.publish();
+        self.descriptions_changed = true;
+        self.reconcile_transports(ctx);
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -114,9 +104,9 @@ impl Handler<AddIceCandidate> for PeerConnection {
 impl Handler<RequestIceRestart> for PeerConnection {
     type Result = ();
 
-    fn handle(&mut self, _: RequestIceRestart, _: &mut Self::Context) {
+    fn handle(&mut self, _: RequestIceRestart, ctx: &mut Self::Context) {
         self.session.restart_ice();
-        self.publish();
+        self.publish(ctx);
     }
 }
 
@@ -132,7 +122,7 @@ impl Handler<SetConfiguration> for PeerConnection {
     type Result = Reply<()>;
 
     /// W3C webrtc-pc §4.4.1.6.
-    fn handle(&mut self, message: SetConfiguration, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: SetConfiguration, ctx: &mut Self::Context) -> Self::Result {
         let SetConfiguration(wanted) = message;
         let known = &self.configuration;
         let is_same = |a: &Certificate, b: &Certificate| a.der() == b.der();
@@ -150,9 +140,15 @@ impl Handler<SetConfiguration> for PeerConnection {
             let sentence = "the candidate pool can't be resized after the first local description";
             return Err(RtcError::InvalidModificationError(sentence.to_owned()));
         }
+        let mut config = self.session.config().clone();
+        config.always_negotiate_data_channels = wanted.always_negotiate_data_channels;
+        self.session.set_configuration(config)?;
+        for transport in self.transports.all_mut() {
+            transport.set_servers(wanted.ice.clone());
+        }
         let certificates = self.configuration.certificates.clone();
-        self.children.ice.do_send(SetIceServers(wanted.ice.clone()));
         self.configuration = Configuration { certificates, ..wanted };
+        self.publish(ctx);
         Ok(())
     }
 }

@@ -1,41 +1,51 @@
 //! The requests of the API about one transceiver: what it sends, what it receives, which way.
 
-use std::time::Duration;
-
 use actix::prelude::*;
+use rand::Rng;
 
 use super::{PeerConnection, transceivers::TransceiverActors};
 use crate::{
+    actors::kit::MeteredContext,
     messages::{
         error::RtcError,
         peer_connection::{
-            AddTrack, AddTransceiver, EncodingParameters, InsertDtmf, RemoveTrack, ReplaceTrack, Reply,
-            SetCodecPreferences, SetDirection, SetJitterBufferTarget, SetSendEncodings, SetStreams,
+            AddTrack, AddTransceiver, EncodingParameters, GetSources, InsertDtmf, RemoveTrack, ReplaceTrack,
+            Reply, SetCodecPreferences, SetDirection, SetJitterBufferTarget, SetSendEncodings, SetStreams,
             StopTransceiver,
         },
-        rtp::SwapTrack,
+        rtp::{self, CollectSources, JITTER_BUFFER_TARGET_MAX, SetEncodings, SourcesSnapshot, SwapTrack},
         track::MediaStreamTrack,
     },
     proto::{
-        jsep::{Direction, TransceiverId},
+        jsep::{SendEncoding, SignalingState, TransceiverId},
         rtp::MediaKind,
+        sender::{DtmfError, ToneRequest},
     },
 };
 
 /// Simulcast encodings of one sender: more than any browser sends.
 const MAX_ENCODINGS: usize = 8;
-/// RFC 8852 §3.1: a rid is what RFC 8851 allows, and a header extension element holds at most 16 of it here.
-const MAX_RID: usize = 16;
-/// W3C webrtc-extensions: the longest that media may be asked to wait.
-const MAX_JITTER_BUFFER_TARGET: Duration = Duration::from_secs(4);
 
 impl PeerConnection {
     fn actors(&mut self, id: TransceiverId) -> &mut TransceiverActors {
-        let index = self.transceivers.iter().position(|actors| actors.id == id).unwrap_or_else(|| {
-            self.transceivers.push(TransceiverActors::new(id));
-            self.transceivers.len() - 1
-        });
+        let index = self.index_of(id);
         &mut self.transceivers[index]
+    }
+
+    /// W3C webrtc-pc §5.3: a receiver has its track from the beginning. One that was made for a section of
+    /// the peer has it as soon as the peer sends.
+    fn begin_receiver(&mut self, id: TransceiverId, ctx: &mut MeteredContext<Self>) {
+        let (cname, track_id) = (self.session.config().cname.clone(), self.media_id());
+        let Some(transceiver) = self.session.transceiver(id) else { return };
+        let (kind, receives) = (transceiver.kind(), transceiver.direction().receives());
+        if receives {
+            self.actors(id).receiving(&ctx.address().downgrade(), kind, &track_id, &cname);
+        }
+    }
+
+    /// An identifier for a track that has none.
+    pub(super) fn media_id(&mut self) -> String {
+        format!("{:032x}", self.random.random::<u128>())
     }
 
     fn set_sender_track(&mut self, id: TransceiverId, track: Option<MediaStreamTrack>) {
@@ -68,7 +78,6 @@ fn check_encodings(kind: MediaKind, encodings: &[EncodingParameters]) -> Reply<(
     for (index, encoding) in encodings.iter().enumerate() {
         match &encoding.rid {
             None if encodings.len() > 1 => return type_error("of several encodings each needs a rid"),
-            Some(rid) if !is_rid(rid) => return type_error("a rid has 1 to 16 letters and digits"),
             Some(rid) if encodings[..index].iter().any(|e| e.rid.as_ref() == Some(rid)) => {
                 return type_error("two encodings have the same rid");
             }
@@ -84,20 +93,23 @@ fn check_encodings(kind: MediaKind, encodings: &[EncodingParameters]) -> Reply<(
     Ok(())
 }
 
-fn is_rid(rid: &str) -> bool {
-    (1..=MAX_RID).contains(&rid.len()) && rid.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
 impl Handler<AddTransceiver> for PeerConnection {
     type Result = Reply<TransceiverId>;
 
     fn handle(&mut self, message: AddTransceiver, ctx: &mut Self::Context) -> Self::Result {
         check_encodings(message.kind, &message.send_encodings)?;
-        let id = self.session.add_transceiver(message.kind, message.init)?;
+        let mut init = message.init;
+        init.send_encodings.clear();
+        for encoding in &message.send_encodings {
+            let rid = encoding.rid.map(|rid| rid.as_str().to_owned());
+            init.send_encodings.push(SendEncoding { rid });
+        }
+        let id = self.session.add_transceiver(message.kind, init)?;
         if !message.send_encodings.is_empty() {
             self.actors(id).send_encodings = message.send_encodings;
         }
         self.set_sender_track(id, message.track);
+        self.begin_receiver(id, ctx);
         self.reconcile(ctx);
         Ok(id)
     }
@@ -110,6 +122,7 @@ impl Handler<AddTrack> for PeerConnection {
         let track = message.track;
         let id = self.session.add_track(track.kind(), message.stream_ids, Some(track.id().to_owned()))?;
         self.set_sender_track(id, Some(track));
+        self.begin_receiver(id, ctx);
         self.reconcile(ctx);
         Ok(id)
     }
@@ -118,9 +131,9 @@ impl Handler<AddTrack> for PeerConnection {
 impl Handler<SetDirection> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: SetDirection, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: SetDirection, ctx: &mut Self::Context) -> Self::Result {
         self.session.set_direction(message.id, message.direction)?;
-        self.publish();
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -128,7 +141,7 @@ impl Handler<SetDirection> for PeerConnection {
 impl Handler<ReplaceTrack> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: ReplaceTrack, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: ReplaceTrack, ctx: &mut Self::Context) -> Self::Result {
         let transceiver = self
             .session
             .transceiver(message.id)
@@ -150,7 +163,7 @@ impl Handler<ReplaceTrack> for PeerConnection {
             self.session.set_sending_track(message.id, streams, track_id)?;
         }
         self.set_sender_track(message.id, message.track);
-        self.publish();
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -171,16 +184,19 @@ impl Handler<RemoveTrack> for PeerConnection {
     /// W3C webrtc-pc §5.1, `removeTrack`: a sender without a track is left as it is.
     fn handle(&mut self, message: RemoveTrack, ctx: &mut Self::Context) -> Self::Result {
         let RemoveTrack(id) = message;
-        let direction = match self.usable(id) {
-            // A sender that was stopped, or is gone, sends nothing any more.
+        if self.session.signaling_state() == SignalingState::Closed {
+            return Err(RtcError::InvalidStateError("the connection is closed".to_owned()));
+        }
+        match self.usable(id) {
+            // A sender that was stopped sends nothing any more.
             Err(RtcError::InvalidStateError(_)) => return Ok(()),
-            usable => usable?.direction(),
+            usable => usable?,
         };
         if self.actors(id).sender_track.is_none() {
             return Ok(());
         }
         self.set_sender_track(id, None);
-        self.session.set_direction(id, Direction::of(false, direction.receives()))?;
+        self.session.remove_track(id)?;
         self.reconcile(ctx);
         Ok(())
     }
@@ -189,9 +205,9 @@ impl Handler<RemoveTrack> for PeerConnection {
 impl Handler<SetStreams> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: SetStreams, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: SetStreams, ctx: &mut Self::Context) -> Self::Result {
         self.session.set_sending_track(message.id, message.stream_ids, None)?;
-        self.publish();
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -199,9 +215,9 @@ impl Handler<SetStreams> for PeerConnection {
 impl Handler<SetCodecPreferences> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: SetCodecPreferences, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: SetCodecPreferences, ctx: &mut Self::Context) -> Self::Result {
         self.session.set_codec_preferences(message.id, message.codecs)?;
-        self.publish();
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -218,8 +234,12 @@ impl Handler<SetSendEncodings> for PeerConnection {
             return Err(RtcError::InvalidModificationError(sentence.to_owned()));
         }
         check_encodings(kind, &encodings)?;
-        self.actors(id).send_encodings = encodings;
-        self.reconcile(ctx);
+        let actors = self.actors(id);
+        actors.send_encodings.clone_from(&encodings);
+        if let Some(sending) = &actors.sender {
+            sending.actor.do_send(SetEncodings(encodings));
+        }
+        self.publish(ctx);
         Ok(())
     }
 }
@@ -227,27 +247,62 @@ impl Handler<SetSendEncodings> for PeerConnection {
 impl Handler<SetJitterBufferTarget> for PeerConnection {
     type Result = Reply<()>;
 
-    fn handle(&mut self, message: SetJitterBufferTarget, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: SetJitterBufferTarget, ctx: &mut Self::Context) -> Self::Result {
         let SetJitterBufferTarget { id, target } = message;
-        if target.is_some_and(|target| target > MAX_JITTER_BUFFER_TARGET) {
+        if target.is_some_and(|target| target > JITTER_BUFFER_TARGET_MAX) {
             let sentence = "media can't be asked to wait longer than 4 s";
             return Err(RtcError::RangeError(sentence.to_owned()));
         }
         self.usable(id)?;
-        self.actors(id).jitter_buffer_target = target;
-        self.publish();
+        let actors = self.actors(id);
+        actors.jitter_buffer_target = target;
+        if let Some(receiving) = &actors.receiver {
+            receiving.actor.do_send(rtp::SetJitterBufferTarget(target));
+        }
+        self.publish(ctx);
         Ok(())
     }
 }
 
 impl Handler<InsertDtmf> for PeerConnection {
-    type Result = Reply<()>;
+    type Result = ResponseFuture<Reply<()>>;
 
     fn handle(&mut self, message: InsertDtmf, _: &mut Self::Context) -> Self::Result {
-        let transceiver = self.usable(message.id)?;
-        if transceiver.kind() != MediaKind::Audio || transceiver.send_parameters().is_none() {
-            return Err(RtcError::InvalidStateError("tones need a sender of audio that sends".to_owned()));
-        }
-        Err(RtcError::NotSupportedError("telephone-event was not negotiated".to_owned()))
+        let request = ToneRequest::new(&message.tones, message.duration, message.gap);
+        let sender = match self.usable(message.id) {
+            Ok(_) => self.actors(message.id).sender.as_ref().map(|sending| sending.actor.clone()),
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        Box::pin(async move {
+            let request = request.map_err(dtmf_error)?;
+            let sender = sender.ok_or_else(|| dtmf_error(DtmfError::CannotInsert))?;
+            let inserted = sender.send(rtp::InsertDtmf(request)).await;
+            inserted.map_err(|error| RtcError::Gone(error.to_string()))?.map_err(dtmf_error)
+        })
+    }
+}
+
+fn dtmf_error(error: DtmfError) -> RtcError {
+    let sentence = error.to_string();
+    match error {
+        DtmfError::InvalidCharacter(_) => RtcError::InvalidCharacterError(sentence),
+        DtmfError::CannotInsert => RtcError::InvalidStateError(sentence),
+        _ => RtcError::OperationError(sentence),
+    }
+}
+
+impl Handler<GetSources> for PeerConnection {
+    type Result = ResponseFuture<Reply<SourcesSnapshot>>;
+
+    fn handle(&mut self, message: GetSources, _: &mut Self::Context) -> Self::Result {
+        let receiving = self.transceivers.iter().find(|actors| actors.id == message.0);
+        let receiver = receiving.and_then(|actors| Some(actors.receiver.as_ref()?.actor.clone()));
+        Box::pin(async move {
+            match receiver {
+                // One that has ended in between has heard nobody either.
+                Some(receiver) => Ok(receiver.send(CollectSources).await.unwrap_or_default()),
+                None => Ok(SourcesSnapshot::default()),
+            }
+        })
     }
 }

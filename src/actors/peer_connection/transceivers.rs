@@ -6,23 +6,27 @@ use actix::{WeakAddr, prelude::*};
 
 use super::{
     PeerConnection,
-    children::{Child, Children, report_to},
+    children::{Child, report_to},
 };
 use crate::{
     actors::{
         kit::{self, LaneKind, LaneSender},
         lanes::{RtcpCompound, control_lane, media_lane},
-        rtp_receiver::{RTP_RECEIVER_POLICY, RtpReceiver},
+        rtp_receiver::RtpReceiver,
         rtp_sender::{RTP_SENDER_POLICY, RtpSender},
+        transport::{TransportActors, TransportLanes},
     },
     messages::{
-        dtls::{AttachReceiver, AttachSender},
+        dtls::{AttachReceiver, AttachSender, DetachReceiver, DetachSender},
         peer_connection::EncodingParameters,
-        rtp::ReceivedRtp,
+        rtp::{
+            ReceivedRtp, ReportTones, SetEncodings, SetJitterBufferTarget, SetRoundTripTime, SharedTones,
+            SwapTrack,
+        },
         track::MediaStreamTrack,
     },
     proto::{
-        jsep::{RtpReceiveParameters, TransceiverId},
+        jsep::{RtpReceiveParameters, RtpSendParameters, TransceiverId, TransportId},
         receiver::ReceiverParameters,
         rtp::{ExtensionMap, MediaKind},
         sender::SenderParameters,
@@ -38,25 +42,30 @@ pub(super) struct TransceiverActors {
     /// W3C `[[SendEncodings]]`: never empty.
     pub(super) send_encodings: Vec<EncodingParameters>,
     pub(super) jitter_buffer_target: Option<Duration>,
-    /// What the sender was told last, to tell it only what changes.
-    pub(super) sending_ssrcs: Vec<u32>,
-    pub(super) receiving_mid: Option<String>,
-    pub(super) send_parameters: Option<SenderParameters>,
-    pub(super) receive_parameters: Option<RtpReceiveParameters>,
+    /// The state of the tones, also before there is a sender.
+    pub(super) tones: SharedTones,
+    /// W3C `[[FiredDirection]]`: the application was told that the peer sends.
+    pub(super) is_track_announced: bool,
+    /// What getters show of the negotiated parameters.
+    pub(super) shown_send: Option<Arc<RtpSendParameters>>,
+    pub(super) shown_receive: Option<Arc<RtpReceiveParameters>>,
 }
 
-/// A receiver and the lanes that lead to it.
+/// A receiver, the lanes that lead to it, and what it was told last.
 pub(super) struct Receiving {
     pub(super) actor: Addr<RtpReceiver>,
     pub(super) track: MediaStreamTrack,
     rtp: LaneSender<ReceivedRtp>,
     rtcp: LaneSender<RtcpCompound>,
+    parameters: Option<RtpReceiveParameters>,
 }
 
-/// A sender and the lane that leads to it.
+/// A sender, the lane that leads to it, and what it was told last.
 pub(super) struct Sending {
     pub(super) actor: Addr<RtpSender>,
     rtcp: LaneSender<RtcpCompound>,
+    pub(super) parameters: Option<SenderParameters>,
+    attached: Option<(TransportId, Vec<u32>)>,
 }
 
 impl TransceiverActors {
@@ -68,26 +77,54 @@ impl TransceiverActors {
             sender_track: None,
             send_encodings: vec![EncodingParameters::default()],
             jitter_buffer_target: None,
-            sending_ssrcs: Vec::new(),
-            receiving_mid: None,
-            send_parameters: None,
-            receive_parameters: None,
+            tones: SharedTones::default(),
+            is_track_announced: false,
+            shown_send: None,
+            shown_receive: None,
         }
     }
 
     pub(super) fn receiver_track(&self) -> Option<MediaStreamTrack> {
         self.receiver.as_ref().map(|receiving| receiving.track.clone())
     }
+
+    /// The receiver, started when there is none yet. Its track can be taken at once.
+    pub(super) fn receiving(
+        &mut self,
+        parent: &WeakAddr<PeerConnection>,
+        kind: MediaKind,
+        track_id: &str,
+        cname: &str,
+    ) -> &mut Receiving {
+        let (id, target) = (self.id, self.jitter_buffer_target);
+        self.receiver.get_or_insert_with(|| {
+            let receiving = Receiving::start(parent, id, kind, track_id, cname);
+            if target.is_some() {
+                receiving.actor.do_send(SetJitterBufferTarget(target));
+            }
+            receiving
+        })
+    }
+
+    /// The sender, started when there is none yet.
+    pub(super) fn sending(&mut self, parent: &WeakAddr<PeerConnection>) -> &mut Sending {
+        self.sender.get_or_insert_with(|| {
+            let sending = Sending::start(parent, self.id);
+            sending.actor.do_send(SwapTrack(self.sender_track.clone()));
+            sending.actor.do_send(SetEncodings(self.send_encodings.clone()));
+            sending.actor.do_send(ReportTones(self.tones.clone()));
+            sending
+        })
+    }
 }
 
 impl Receiving {
-    /// A receiver that waits for its first parameters; its track can be taken at once.
-    pub(super) fn start(
+    /// A receiver that waits for its first parameters.
+    fn start(
         parent: &WeakAddr<PeerConnection>,
         id: TransceiverId,
         kind: MediaKind,
         track_id: &str,
-        children: &Children,
         cname: &str,
     ) -> Self {
         let (rtp, rtp_receiver) = media_lane(LaneKind::ReceiverRtp);
@@ -101,14 +138,38 @@ impl Receiving {
             cname: cname.to_owned(),
             reduced_size: false,
         };
-        let actor = RtpReceiver::new(parameters, rtp_receiver, rtcp_receiver, children.outbound_rtcp.clone());
-        let actor = kit::start(RTP_RECEIVER_POLICY, report_to(parent, Child::Receiver(id)), |_| actor);
-        let track = MediaStreamTrack::new(track_id, kind, actor.clone().recipient());
-        Self { actor, track, rtp, rtcp }
+        let nowhere = TransportLanes::nowhere();
+        let actor = RtpReceiver::new(parameters, rtp_receiver, rtcp_receiver, nowhere.rtcp);
+        let (actor, track) = actor.start(track_id, report_to(parent, Child::Receiver(id)));
+        Self { actor, track, rtp, rtcp, parameters: None }
     }
 
-    pub(super) fn attach_message(&self, parameters: &RtpReceiveParameters) -> AttachReceiver {
-        AttachReceiver {
+    /// The transport it receives through.
+    pub(super) fn transport(&self) -> Option<TransportId> {
+        self.parameters.as_ref().map(|parameters| parameters.transport)
+    }
+
+    /// What is negotiated; answers whether that is news.
+    pub(super) fn negotiate(&mut self, parameters: Option<&RtpReceiveParameters>) -> bool {
+        if self.parameters.as_ref() == parameters {
+            return false;
+        }
+        self.parameters = parameters.cloned();
+        true
+    }
+
+    /// Where it was attached: transport and `a=mid`.
+    pub(super) fn attached(&self) -> Option<(TransportId, String)> {
+        self.parameters.as_ref().map(|parameters| (parameters.transport, parameters.mid.clone()))
+    }
+
+    pub(super) fn attach(&self, transport: &TransportActors) {
+        let Some(parameters) = &self.parameters else { return };
+        self.actor.do_send(transport.lanes().attach_message());
+        if let Some(round_trip_time) = transport.round_trip_time() {
+            self.actor.do_send(SetRoundTripTime(round_trip_time));
+        }
+        transport.dtls().do_send(AttachReceiver {
             mid: parameters.mid.clone(),
             payload_types: parameters.codecs.iter().map(|codec| codec.payload_type).collect(),
             ssrcs: parameters.ssrcs.clone(),
@@ -116,21 +177,49 @@ impl Receiving {
             extensions: parameters.extensions.clone(),
             rtp: Arc::new(self.rtp.clone()),
             rtcp: Arc::new(self.rtcp.clone()),
-        }
+        });
+    }
+}
+
+/// Ends what [`Receiving::attach`] began.
+pub(super) fn detach_receiver(transport: Option<&TransportActors>, mid: String) {
+    // A transport that has vanished has forgotten everything.
+    if let Some(transport) = transport {
+        transport.dtls().do_send(DetachReceiver { mid });
     }
 }
 
 impl Sending {
-    pub(super) fn start(parent: &WeakAddr<PeerConnection>, id: TransceiverId, children: &Children) -> Self {
+    fn start(parent: &WeakAddr<PeerConnection>, id: TransceiverId) -> Self {
         let (rtcp, rtcp_receiver) = control_lane(LaneKind::SenderRtcp);
-        let actor =
-            RtpSender::new(rtcp_receiver, children.outbound_rtp.clone(), children.outbound_rtcp.clone());
+        let nowhere = TransportLanes::nowhere();
+        let actor = RtpSender::new(rtcp_receiver, nowhere.rtp, nowhere.rtcp);
         let actor = kit::start(RTP_SENDER_POLICY, report_to(parent, Child::Sender(id)), |_| actor);
-        Self { actor, rtcp }
+        Self { actor, rtcp, parameters: None, attached: None }
     }
 
-    pub(super) fn attach_message(&self, ssrcs: Vec<u32>) -> AttachSender {
-        AttachSender { ssrcs, rtcp: Arc::new(self.rtcp.clone()) }
+    /// Feedback about `ssrcs` comes through this transport, and what is sent leaves through it.
+    pub(super) fn attach(&mut self, id: TransportId, transport: &TransportActors, ssrcs: Vec<u32>) {
+        self.actor.do_send(transport.lanes().attach_message());
+        let rtcp = Arc::new(self.rtcp.clone());
+        transport.dtls().do_send(AttachSender { ssrcs: ssrcs.clone(), rtcp });
+        self.attached = Some((id, ssrcs));
+    }
+
+    pub(super) fn is_attached(&self, id: TransportId, ssrcs: &[u32]) -> bool {
+        self.attached.as_ref().is_some_and(|(known, known_ssrcs)| *known == id && known_ssrcs == ssrcs)
+    }
+
+    /// Where it was attached; it no longer is.
+    pub(super) fn take_attached(&mut self) -> Option<(TransportId, Vec<u32>)> {
+        self.attached.take()
+    }
+}
+
+/// Ends what [`Sending::attach`] began.
+pub(super) fn detach_sender(transport: Option<&TransportActors>, ssrcs: Vec<u32>) {
+    if let Some(transport) = transport {
+        transport.dtls().do_send(DetachSender { ssrcs });
     }
 }
 

@@ -1,4 +1,4 @@
-//! URLs of STUN and TURN servers (RFC 7064, RFC 7065) and what else an agent knows about a server.
+//! URLs of STUN and TURN servers (RFC 7064, RFC 7065).
 //!
 //! ```text
 //! stun:<host>[:<port>]      stuns:<host>[:<port>]
@@ -11,8 +11,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
-
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Longest DNS name (RFC 1035 section 2.3.4).
 const MAX_NAME_LENGTH: usize = 255;
@@ -224,37 +222,6 @@ impl fmt::Display for ServerUrl {
     }
 }
 
-/// A server and the credentials for it. STUN servers ignore them.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct IceServer {
-    /// Where it is and what it does.
-    #[zeroize(skip)]
-    pub url: ServerUrl,
-    /// The long-term user name (RFC 8489 section 9.2); empty for none.
-    pub username: String,
-    /// The long-term password; empty for none.
-    pub credential: String,
-}
-
-impl fmt::Debug for IceServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IceServer")
-            .field("url", &self.url)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which candidates may be offered and checked (W3C `RTCIceTransportPolicy`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum TransportPolicy {
-    /// All.
-    #[default]
-    All,
-    /// Relayed ones only: the peer learns no address of this host.
-    Relay,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,12 +291,5 @@ mod tests {
             assert_eq!(url.parse::<ServerUrl>(), Err(error), "{url}");
         }
         assert_eq!(format!("stun:{}", "a".repeat(256)).parse::<ServerUrl>(), Err(InvalidHost));
-    }
-
-    #[test]
-    fn debug_output_hides_the_credential() {
-        let server =
-            IceServer { url: read("turn:example.org"), username: "user".into(), credential: "secret".into() };
-        assert!(!format!("{server:?}").contains("secret"));
     }
 }

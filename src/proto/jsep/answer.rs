@@ -5,22 +5,15 @@ use super::codecs::{answer_codecs, can_answer};
 use super::compose::*;
 use super::error::{Action, JsepError};
 use super::extensions::{ExtensionIds, answer_extensions};
+use super::placement::{Leads, Placement, carriers, groups};
 use super::session::Session;
 use super::stored::{Stored, effective_transport};
 use super::transceiver::Transceiver;
 use super::types::*;
 use crate::proto::sdp::{
-    MediaDescription, MediaType, Rid, RidDirection, SessionDescription, Setup, Simulcast, SimulcastId,
+    Group, MediaDescription, MediaType, Rid, RidDirection, SessionDescription, Setup, Simulcast, SimulcastId,
 };
-use std::collections::HashSet;
-
-/// Which sections of an offer are accepted.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) accepted: Vec<bool>,
-    /// The accepted section whose transport is used.
-    pub(super) tagged: Option<usize>,
-}
+use std::collections::{HashMap, HashSet};
 
 impl Session {
     /// Creates an answer to the remote offer (RFC 8829 5.3).
@@ -30,9 +23,10 @@ impl Session {
             return Err(wrong_state);
         }
         let offer = self.slots.pending_remote.clone().ok_or(wrong_state)?;
-        let plan = self.plan_answer(&offer.sdp);
-        let ice = self.answer_ice(&offer, plan.tagged);
-        let mut sdp = self.empty_description(&ice, self.answer_setup(&offer.sdp, plan.tagged));
+        let leads = self.plan_answer(&offer.sdp);
+        let placement = self.place(&leads);
+        let credentials = self.answer_credentials(&offer, &leads, &placement);
+        let mut sdp = self.empty_description();
         sdp.extmap_allow_mixed = offer.sdp.extmap_allow_mixed;
         let mut ids = ExtensionIds::default();
         ids.note(&offer.sdp.extensions);
@@ -40,56 +34,45 @@ impl Session {
             ids.note(&section.extensions);
         }
         let mut sections = Vec::new();
+        let by_section = self.transceiver_sections();
         for (index, offered) in offer.sdp.media.iter().enumerate() {
-            let transceiver = self.transceiver_of(index);
+            let transceiver = by_section.get(&index).copied();
             sections.push(transceiver.map(|transceiver| transceiver.id));
             sdp.media.push(match transceiver {
-                _ if !plan.accepted[index] => rejected_section(offered),
+                _ if leads[index].is_none() => rejected_section(offered),
                 Some(transceiver) => self.answer_section(transceiver, &offer.sdp, offered, &mut ids),
-                None => data_section(&offered.protocol, offered.mid.clone()),
+                None => self.data_section(Some(offered), offered.mid.clone()),
             });
         }
         for &index in &offer.unnamed {
             // RFC 8829 5.10: a mid made up here is not told to a peer that does not use them.
             sdp.media[index].mid = None;
         }
-        let bundle = answer_bundle(&offer.sdp, &sdp, &plan);
-        Ok(self.finish_description(SdpType::Answer, sdp, bundle, sections, ice))
+        sdp.groups = answer_groups(&offer.sdp, &leads);
+        let setups = self.answer_setups(&offer.sdp, &leads, &placement);
+        let carriers = carriers(&placement, Some(&leads), &credentials);
+        Ok(self.finish_description(DescriptionDraft {
+            kind: SdpType::Answer,
+            sdp,
+            sections,
+            placement,
+            leads: Some(leads),
+            credentials,
+            setups,
+            carriers,
+        }))
     }
 
-    /// Which sections are accepted: known, not stopped, and sharing the one transport.
-    pub(super) fn plan_answer(&self, offer: &SessionDescription) -> Plan {
-        let acceptable: Vec<bool> =
-            offer.media.iter().enumerate().map(|(index, section)| self.acceptable(index, section)).collect();
-        let bundle: HashSet<&str> = offer.bundle().iter().map(String::as_str).collect();
-        let bundled: Vec<bool> =
-            offer.media.iter().map(|s| s.mid.as_deref().is_some_and(|mid| bundle.contains(mid))).collect();
-        let first_bundled =
-            offer.bundle().iter().find_map(|mid| offer.index_of(mid).filter(|&index| acceptable[index]));
-        // Without a bundle only one section fits on one transport. A bundle-only section has no
-        // transport of its own.
-        let alone = || (0..acceptable.len()).find(|&i| acceptable[i] && !offer.media[i].bundle_only);
-        let tagged = first_bundled.or_else(alone);
-        let accepted = (0..acceptable.len())
-            .map(|i| acceptable[i] && (Some(i) == tagged || (first_bundled.is_some() && bundled[i])))
-            .collect();
-        Plan { accepted, tagged }
-    }
-
-    fn acceptable(&self, index: usize, section: &MediaDescription) -> bool {
+    pub(super) fn acceptable(&self, transceiver: Option<&Transceiver>, section: &MediaDescription) -> bool {
         if section.rejected() {
             return false;
         }
         let kind = match section.media_type {
             MediaType::Audio => MediaKind::Audio,
             MediaType::Video => MediaKind::Video,
-            MediaType::Application => {
-                let modern = section.formats.iter().any(|format| format == "webrtc-datachannel");
-                return self.config.data_channels && modern && is_dtls_sctp(&section.protocol);
-            }
+            MediaType::Application => return self.config.data_channels && is_data(section),
             MediaType::Other(_) => return false,
         };
-        let transceiver = self.transceiver_of(index);
         let preferences = transceiver.and_then(|transceiver| transceiver.preferences.as_deref());
         !transceiver.is_some_and(Transceiver::stopped)
             && is_rtp_profile(&section.protocol)
@@ -117,49 +100,86 @@ impl Session {
         let direction = transceiver.direction.intersection(remote.reversed());
         section.direction = Some(direction.to_sdp());
         section.rtcp_mux = true;
-        section.rtcp_mux_only = false;
+        // RFC 8858 4.3: not in answers, except where RFC 9725 wants it.
+        section.rtcp_mux_only = offered.rtcp_mux_only && self.config.rtcp_mux_only_in_answers;
         section.rtcp_reduced_size = offered.rtcp_reduced_size;
-        if direction.sends() {
-            announce_track(&mut section, transceiver, &self.config);
-        }
         if direction.receives() {
             accept_simulcast(&mut section, offered);
+        }
+        announce_layers(&mut section, layers_wanted(transceiver, offered));
+        // See the offer: what has been sent stays announced.
+        if direction.sends() || transceiver.has_sent {
+            announce_track(&mut section, transceiver, &self.config);
         }
         section
     }
 
     /// RFC 8839 4.4.1.1: new credentials answer new credentials; otherwise ours stay.
-    fn answer_ice(&mut self, offer: &Stored, tagged: Option<usize>) -> IceParameters {
-        let restarted = match (&self.slots.current_remote, tagged, self.transport()) {
-            (Some(_), Some(tagged), Some(before)) => {
-                let now = effective_transport(&offer.sdp, tagged);
-                now.ice_ufrag.as_ref() != Some(&before.ufrag)
-                    || now.ice_pwd.as_ref() != Some(&before.password)
+    fn answer_credentials(
+        &mut self,
+        offer: &Stored,
+        leads: &Leads,
+        placement: &Placement,
+    ) -> Vec<(TransportId, IceParameters)> {
+        let mut credentials = self.credentials(placement);
+        for (lead, id) in each_lead(leads, placement) {
+            if !self.restarted_by(offer, lead, id) {
+                continue;
             }
-            _ => false,
-        };
-        if !restarted {
-            return self.shared.ice.clone();
+            let Some((_, ice)) = credentials.iter_mut().find(|(known, _)| *known == id) else { continue };
+            let before = self.stable.as_ref().and_then(|stable| stable.transport(id)).map(|t| &t.ice);
+            // Asking twice for an answer to the same offer gives the same credentials, and so does the answer
+            // after a provisional one.
+            if before != Some(ice) {
+                continue;
+            }
+            let created = self.created.as_ref().filter(|created| created.kind == SdpType::Answer);
+            let created =
+                created.and_then(|created| created.credentials.iter().find(|(known, _)| *known == id));
+            *ice = match created {
+                Some((_, created)) if created != ice => created.clone(),
+                _ => self.new_ice(),
+            };
         }
-        // Asking twice for an answer to the same offer gives the same credentials.
-        let created = self.created.as_ref().map(|created| created.ice.clone());
-        created
-            .or_else(|| {
-                self.stable.as_ref().filter(|s| s.ice != self.shared.ice).map(|_| self.shared.ice.clone())
-            })
-            .unwrap_or_else(|| self.new_ice())
+        credentials
+    }
+
+    /// Whether the offer changes the peer's credentials of a transport in use.
+    fn restarted_by(&self, offer: &Stored, lead: usize, id: TransportId) -> bool {
+        let stable = self.stable.as_ref().unwrap_or(&self.shared);
+        let before = stable.transport(id).and_then(|transport| transport.remote);
+        let (Some(before), Some(current)) = (before, &self.slots.current_remote) else { return false };
+        let before = effective_transport(&current.sdp, before.section);
+        let now = effective_transport(&offer.sdp, lead);
+        (before.ice_ufrag, before.ice_pwd) != (now.ice_ufrag, now.ice_pwd)
     }
 
     /// RFC 8842 5.3: the answer chooses when it may, and keeps the roles of an association that exists.
-    fn answer_setup(&self, offer: &SessionDescription, tagged: Option<usize>) -> Setup {
-        let offered = tagged.and_then(|index| effective_transport(offer, index).setup);
-        match (offered, self.shared.dtls_role.unwrap_or(self.config.dtls_role)) {
-            // RFC 4145 4.1: active is the default of an offer.
-            (Some(Setup::Active) | None, _) => Setup::Passive,
-            (Some(Setup::Passive), _) | (_, DtlsRole::Client) => Setup::Active,
-            (_, DtlsRole::Server) => Setup::Passive,
-        }
+    fn answer_setups(
+        &self,
+        offer: &SessionDescription,
+        leads: &Leads,
+        placement: &Placement,
+    ) -> Vec<(TransportId, Setup)> {
+        let setup = |(lead, id): (usize, TransportId)| {
+            let role = self.shared.transport(id).and_then(|transport| transport.dtls_role);
+            let setup = match (effective_transport(offer, lead).setup, role.unwrap_or(self.config.dtls_role))
+            {
+                // RFC 4145 4.1: active is the default of an offer.
+                (Some(Setup::Active) | None, _) => Setup::Passive,
+                (Some(Setup::Passive), _) | (_, DtlsRole::Client) => Setup::Active,
+                (_, DtlsRole::Server) => Setup::Passive,
+            };
+            (id, setup)
+        };
+        each_lead(leads, placement).map(setup).collect()
     }
+}
+
+/// The sections that stand for themselves, with their transports.
+pub(super) fn each_lead(leads: &Leads, placement: &Placement) -> impl Iterator<Item = (usize, TransportId)> {
+    let own = leads.iter().enumerate().filter(|(index, lead)| **lead == Some(*index));
+    own.filter_map(|(index, _)| Some((index, placement.get(index).copied().flatten()?)))
 }
 
 /// RFC 8829 5.1.2: whatever mix of letters the peer uses, DTLS-SRTP with feedback is meant.
@@ -170,20 +190,37 @@ fn is_rtp_profile(protocol: &str) -> bool {
         && matches!(carrier, "RTP/" | "UDP/TLS/RTP/" | "TCP/TLS/RTP/" | "TCP/DTLS/RTP/")
 }
 
-fn is_dtls_sctp(protocol: &str) -> bool {
-    matches!(protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP")
+/// RFC 8841 4, and the form of the drafts before it.
+fn is_data(section: &MediaDescription) -> bool {
+    match section.protocol.as_str() {
+        "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP" => section.formats.iter().any(|format| format == DATA_FORMAT),
+        LEGACY_DATA_PROTOCOL => section.sctp_map.as_ref().is_none_or(|map| map.application == DATA_FORMAT),
+        _ => false,
+    }
 }
 
-/// Tags of the accepted sections, in the order of the offer's group (RFC 9143 7.3.1).
-fn answer_bundle(offer: &SessionDescription, answer: &SessionDescription, plan: &Plan) -> Vec<String> {
-    let accepted: HashSet<&str> = answer
-        .media
-        .iter()
-        .zip(&plan.accepted)
-        .filter(|(_, accepted)| **accepted)
-        .filter_map(|(section, _)| section.mid.as_deref())
+/// Tags of the accepted sections, in the order of the offer's groups (RFC 9143 7.3.1).
+fn answer_groups(offer: &SessionDescription, leads: &Leads) -> Vec<Group> {
+    let group_of = groups(offer);
+    let accepted: HashMap<&str, Option<usize>> = (0..leads.len())
+        .filter(|&index| leads[index].is_some())
+        .filter_map(|index| Some((offer.media[index].mid.as_deref()?, group_of[index])))
         .collect();
-    offer.bundle().iter().filter(|mid| accepted.contains(mid.as_str())).cloned().collect()
+    let answered = |(number, mids): (usize, &[String])| {
+        let mids = mids.iter().filter(|mid| accepted.get(mid.as_str()) == Some(&Some(number)));
+        Group { semantics: "BUNDLE".to_owned(), mids: mids.cloned().collect() }
+    };
+    offer.bundles().enumerate().map(answered).filter(|group| !group.mids.is_empty()).collect()
+}
+
+/// The layers that the offer wants to receive and that the transceiver has.
+fn layers_wanted(transceiver: &Transceiver, offered: &MediaDescription) -> Vec<String> {
+    let Some(simulcast) = &offered.simulcast else { return Vec::new() };
+    let declared =
+        |rid: &str| offered.rids.iter().any(|known| known.id == rid && known.direction == RidDirection::Recv);
+    let wanted: HashSet<&str> = simulcast.recv.iter().flatten().map(|id| id.rid.as_str()).collect();
+    let own = transceiver.rids().flatten();
+    own.filter(|rid| wanted.contains(rid) && declared(rid)).map(str::to_owned).collect()
 }
 
 /// Accepts all layers that the peer can send (RFC 8853 5.3.2), when their ids can be told apart.

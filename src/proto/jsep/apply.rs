@@ -1,11 +1,13 @@
 //! Applying descriptions: the transitions between signalling states (RFC 8829 5.5-5.7, 5.9-5.11).
 
+use super::answer::each_lead;
 use super::error::{Action, JsepError, Refusal};
-use super::session::{Created, DataLink, Session};
+use super::manage::ENCODINGS_MAX;
+use super::session::{Created, DataLink, RemoteSection, Session};
 use super::stored::Stored;
-use super::transceiver::Link;
+use super::transceiver::{Link, Source};
 use super::types::*;
-use crate::proto::sdp::{MediaDescription, MediaType, SessionDescription};
+use crate::proto::sdp::{MediaDescription, MediaType, RidDirection, SessionDescription};
 use std::collections::{HashMap, HashSet};
 
 impl Session {
@@ -16,7 +18,8 @@ impl Session {
         let fits = match kind {
             SdpType::Offer => matches!(self.state, Stable | HaveLocalOffer),
             SdpType::Answer | SdpType::Pranswer => matches!(self.state, HaveRemoteOffer | HaveLocalPranswer),
-            SdpType::Rollback => matches!(self.state, HaveLocalOffer | HaveLocalPranswer),
+            // W3C 4.4.1.5: an answer can't be taken back, not even a provisional one.
+            SdpType::Rollback => matches!(self.state, HaveLocalOffer),
         };
         if !fits {
             return Err(JsepError::InvalidState { action: Action::SetLocal(kind), state: self.state });
@@ -30,6 +33,7 @@ impl Session {
             SdpType::Offer => self.apply_local_offer(created),
             _ => self.apply_local_answer(kind, created),
         }
+        self.refresh_transports();
         Ok(())
     }
 
@@ -41,7 +45,7 @@ impl Session {
             // W3C 4.4.1.5: an offer in have-local-offer rolls that one back first.
             SdpType::Offer => matches!(self.state, Stable | HaveRemoteOffer | HaveLocalOffer),
             SdpType::Answer | SdpType::Pranswer => matches!(self.state, HaveLocalOffer | HaveRemotePranswer),
-            SdpType::Rollback => matches!(self.state, HaveRemoteOffer | HaveRemotePranswer),
+            SdpType::Rollback => matches!(self.state, HaveRemoteOffer),
         };
         if !fits {
             return Err(JsepError::InvalidState { action: Action::SetRemote(kind), state: self.state });
@@ -58,6 +62,7 @@ impl Session {
             }
             _ => self.apply_remote_answer(kind, description.sdp, sdp)?,
         }
+        self.refresh_transports();
         Ok(())
     }
 
@@ -109,13 +114,25 @@ impl Session {
             }
         }
         self.remove_ended();
+        self.refresh_transports();
     }
 
     fn apply_local_offer(&mut self, created: Created) {
+        let before = self.shared.transports.clone();
         if self.state == SignalingState::HaveLocalOffer {
             self.rollback();
         }
         self.begin_exchange();
+        self.adopt(created.placement.clone(), &created.credentials);
+        // Candidates of a replaced offer belong to this one as long as the credentials are the same.
+        for transport in &mut self.shared.transports {
+            if let Some(before) =
+                before.iter().find(|before| before.id == transport.id && before.ice == transport.ice)
+            {
+                transport.candidates.clone_from(&before.candidates);
+                transport.end_of_candidates = before.end_of_candidates;
+            }
+        }
         for (section, id) in created.sections.iter().enumerate() {
             let mid = created.sdp.media[section].mid.clone();
             if let Some(transceiver) = id.and_then(|id| self.transceiver_mut(id)) {
@@ -129,14 +146,19 @@ impl Session {
     }
 
     fn apply_local_answer(&mut self, kind: SdpType, created: Created) {
-        let local = self.take_local(kind, created);
         let Some(remote) = self.slots.pending_remote.clone() else { return };
+        self.adopt(created.placement.clone(), &created.credentials);
+        let leads = created.leads.clone().unwrap_or_default();
+        let local = self.take_local(kind, created);
         let unnamed = remote.unnamed.clone();
         let mut named = local.sdp.clone();
         for index in unnamed {
             named.media[index].mid.clone_from(&remote.sdp.media[index].mid);
         }
-        self.negotiate(&named, &remote.sdp, Answerer::Local);
+        self.negotiate(&named, &remote.sdp, Answerer::Local, &leads);
+        if let Some(remote) = &mut self.slots.pending_remote {
+            remote.leads = Some(leads);
+        }
         self.slots.pending_local = Some(local);
         self.state = SignalingState::HaveLocalPranswer;
         if kind == SdpType::Answer {
@@ -145,9 +167,15 @@ impl Session {
     }
 
     fn apply_remote_offer(&mut self, text: String, mut sdp: SessionDescription) {
+        let planned = match self.state {
+            SignalingState::HaveRemoteOffer => self.planned_transports(),
+            _ => Vec::new(),
+        };
         if self.state != SignalingState::Stable {
             self.rollback();
         }
+        // An offer that replaces another one keeps the transports that were planned.
+        self.spare.splice(0..0, planned);
         self.begin_exchange();
         self.created = None;
         let unnamed = self.name_sections(&mut sdp);
@@ -158,6 +186,30 @@ impl Session {
         self.slots.pending_remote = Some(stored);
         self.avoid_remote_sources();
         self.state = SignalingState::HaveRemoteOffer;
+        self.plan_transports();
+    }
+
+    /// Transports that the pending remote offer brought.
+    fn planned_transports(&self) -> Vec<(TransportId, IceParameters)> {
+        let in_use = |id| self.stable.as_ref().is_some_and(|stable| stable.transport(id).is_some());
+        let planned = self.shared.transports.iter().filter(|transport| !in_use(transport.id));
+        planned.map(|transport| (transport.id, transport.ice.clone())).collect()
+    }
+
+    /// Gives the sections of the pending remote offer the transports that an answer would give them.
+    fn plan_transports(&mut self) {
+        let Some(remote) = self.slots.pending_remote.take() else { return };
+        let leads = self.plan_answer(&remote.sdp);
+        let placement = self.place(&leads);
+        self.slots.pending_remote = Some(remote);
+        let credentials = self.credentials(&placement);
+        self.adopt(placement, &credentials);
+        let described: Vec<_> = each_lead(&leads, &self.shared.placement).collect();
+        for (section, id) in described {
+            if let Some(transport) = self.shared.transport_mut(id) {
+                transport.remote = transport.remote.or(Some(RemoteSection { pending: true, section }));
+            }
+        }
     }
 
     fn apply_remote_answer(
@@ -172,9 +224,14 @@ impl Session {
         for (answered, offered) in sdp.media.iter_mut().zip(&local.sdp.media) {
             answered.mid.clone_from(&offered.mid);
         }
-        self.negotiate(&local.sdp, &sdp, Answerer::Remote);
+        let leads = Self::answered_leads(&local.sdp, &sdp);
+        self.shared.placement =
+            leads.iter().map(|lead| lead.and_then(|lead| *self.shared.placement.get(lead)?)).collect();
+        self.negotiate(&local.sdp, &sdp, Answerer::Remote, &leads);
         self.created = None;
-        self.slots.pending_remote = Some(Stored::new(kind, text, sdp));
+        let mut stored = Stored::new(kind, text, sdp);
+        stored.leads = Some(leads);
+        self.slots.pending_remote = Some(stored);
         self.avoid_remote_sources();
         self.state = SignalingState::HaveRemotePranswer;
         if kind == SdpType::Answer {
@@ -183,24 +240,19 @@ impl Session {
         Ok(())
     }
 
-    /// Makes a created description the one in force, with its ICE credentials and its version.
+    /// Makes a created description the one in force, with its version and the candidates found since.
     fn take_local(&mut self, kind: SdpType, created: Created) -> Stored {
         self.created = None;
-        if created.ice != self.shared.ice {
-            self.shared.ice = created.ice;
-            self.shared.candidates.clear();
-            self.shared.end_of_candidates = false;
-        }
         self.version = created.sdp.origin.session_version.parse().ok();
         self.last_local = Some(created.sdp.clone());
-        let candidates = self.shared.candidates.clone();
         let mut stored = Stored::new(kind, created.text, created.sdp);
-        // Those found since the description was created.
-        if let Some(section) = stored.tagged() {
-            for candidate in &candidates {
+        stored.carriers = created.carriers;
+        for transport in &self.shared.transports {
+            let Some(section) = stored.carrier(transport.id).map(|carrier| carrier.section) else { continue };
+            for candidate in &transport.candidates {
                 stored.add_candidate(section, candidate);
             }
-            if self.shared.end_of_candidates {
+            if transport.end_of_candidates {
                 stored.end_candidates(section);
             }
         }
@@ -226,10 +278,21 @@ impl Session {
             transceiver.stable = None;
             transceiver.created_by_offer = false;
         }
-        if self.ice_to_replace.as_ref() != Some(&self.shared.ice.ufrag) {
-            self.ice_to_replace = None;
+        let carriers = self.slots.current_local.iter().flat_map(|local| &local.carriers);
+        if !carriers.into_iter().any(|carrier| self.ice_to_replace.contains(&carrier.ufrag)) {
+            self.ice_to_replace.clear();
         }
+        self.settle_transports();
         self.remove_ended();
+    }
+
+    /// Transports that the answer left without sections are gone.
+    fn settle_transports(&mut self) {
+        let used: HashSet<TransportId> = self.shared.placement.iter().copied().flatten().collect();
+        self.shared.transports.retain(|transport| used.contains(&transport.id));
+        for remote in self.shared.transports.iter_mut().filter_map(|transport| transport.remote.as_mut()) {
+            remote.pending = false;
+        }
     }
 
     /// Gives sections without a mid one for use inside (RFC 8829 5.10): that of before, or a new one.
@@ -265,12 +328,32 @@ impl Session {
                 None if section.rejected() => continue,
                 None => self.transceiver_for(kind, direction),
             };
+            let proposed = self.proposed_layers(id, section);
             if let Some(transceiver) = self.transceiver_mut(id) {
                 transceiver.link.section = Some(index);
                 transceiver.link.mid.clone_from(&section.mid);
+                transceiver.link.proposed = proposed;
                 transceiver.link.note_remote(section, direction);
             }
         }
+    }
+
+    /// The layers that an offer wants to receive, for a sender that has none of its own yet (W3C 4.4.1.5,
+    /// `proposedSendEncodings`).
+    fn proposed_layers(&mut self, id: TransceiverId, section: &MediaDescription) -> Vec<Source> {
+        let Some(simulcast) = section.simulcast.as_ref().filter(|_| !section.rejected()) else {
+            return Vec::new();
+        };
+        let single = |t: &super::Transceiver| !t.has_sent && !t.stopped() && matches!(t.sources[..], [_]);
+        if !self.transceiver(id).is_some_and(|t| t.kind == MediaKind::Video && single(t)) {
+            return Vec::new();
+        }
+        let declared = |rid: &str| {
+            section.rids.iter().any(|known| known.id == rid && known.direction == RidDirection::Recv)
+        };
+        let layers = simulcast.recv.iter().filter_map(|alternatives| alternatives.first());
+        let rids: Vec<_> = layers.filter(|id| declared(&id.rid)).map(|id| Some(id.rid.clone())).collect();
+        self.fresh_sources(rids.into_iter().take(ENCODINGS_MAX).collect())
     }
 
     /// RFC 8829 5.10: a transceiver made by `add_track` meets a section that wants to receive; else a new one.

@@ -47,6 +47,24 @@ pub(super) fn same_codec(a: &CodecParameters, b: &CodecParameters) -> bool {
         }
 }
 
+/// Whether a codec named by the application is this capability (W3C 5.4.1, "codec dictionary match").
+pub(super) fn same_capability(known: &CodecParameters, named: &CodecParameters) -> bool {
+    let same_format = known.name.eq_ignore_ascii_case(&named.name)
+        && known.clock_rate == named.clock_rate
+        && known.channels.unwrap_or(1) == named.channels.unwrap_or(1);
+    let contains = |list: &CodecParameters, (name, value): &(String, Option<String>)| {
+        let same = |a: &Option<String>, b: &Option<String>| {
+            a.as_deref().unwrap_or_default().eq_ignore_ascii_case(b.as_deref().unwrap_or_default())
+        };
+        list.parameters.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && same(v, value))
+    };
+    let same_parameters = || {
+        known.parameters.len() == named.parameters.len()
+            && known.parameters.iter().all(|parameter| contains(named, parameter))
+    };
+    same_format && (is_rtx(known) || same_parameters())
+}
+
 /// `profile_idc` and the constraint flags: the first four hex digits of `profile-level-id`.
 fn h264_profile(codec: &CodecParameters) -> Option<String> {
     let value = parameter(codec, "profile-level-id").unwrap_or(H264_DEFAULT_PROFILE);
@@ -60,7 +78,10 @@ fn accepting<'a>(
     wanted: &'a [CodecParameters],
     offered: &CodecParameters,
 ) -> Option<&'a CodecParameters> {
-    let any_h264 = capabilities.any_h264_profile && is_h264(offered) && h264_profile(offered).is_some();
+    // Preferences name profiles one by one (W3C 5.4.1); without them, any of a forwarder's will do.
+    let preferred = !std::ptr::eq(wanted, capabilities.codecs.as_slice());
+    let any_h264 =
+        capabilities.any_h264_profile && !preferred && is_h264(offered) && h264_profile(offered).is_some();
     wanted
         .iter()
         .filter(|codec| !is_rtx(codec))
@@ -182,17 +203,19 @@ impl PayloadTypes {
     }
 
     /// The codecs of an offered section: those negotiated before with their numbers, then the other capabilities
-    /// (RFC 8829 5.2.2).
+    /// (RFC 8829 5.2.2); in the order wanted when the application has said what it prefers.
     pub(super) fn offer_codecs(
         &mut self,
         wanted: &[CodecParameters],
         rtx_wanted: bool,
         negotiated: &[CodecParameters],
+        by_preference: bool,
     ) -> Vec<CodecParameters> {
+        let any_h264 = |a: &CodecParameters, b: &CodecParameters| !by_preference && is_h264(a) && is_h264(b);
         let mut offer: Vec<CodecParameters> = negotiated
             .iter()
             .filter(|codec| !is_rtx(codec))
-            .filter(|codec| wanted.iter().any(|w| same_codec(w, codec) || (is_h264(w) && is_h264(codec))))
+            .filter(|codec| wanted.iter().any(|w| same_codec(w, codec) || any_h264(w, codec)))
             .cloned()
             .collect();
         for codec in wanted.iter().filter(|codec| !is_rtx(codec)) {
@@ -202,6 +225,10 @@ impl PayloadTypes {
             if let Some(payload_type) = self.assign(codec) {
                 offer.push(CodecParameters { payload_type, ..codec.clone() });
             }
+        }
+        if by_preference {
+            // W3C 5.4.1: the order of the preferences, also for codecs in use.
+            offer.sort_by_key(|codec| wanted.iter().position(|known| same_codec(known, codec)));
         }
         if !rtx_wanted {
             return offer;

@@ -1,6 +1,6 @@
 //! Why a signalling call was refused, named as W3C WebRTC names its exceptions.
 
-use super::types::{SdpType, SignalingState, TransceiverId};
+use super::types::{SdpType, SignalingState, TransceiverId, TransportId};
 use crate::proto::sdp::{SdpError, SdpErrorReason};
 
 /// Error of a call on a [`Session`](super::Session). The session is unchanged after every error.
@@ -59,25 +59,89 @@ pub enum JsepError {
     /// `Direction::Stopped` can't be set: `stop` does that (W3C: `TypeError`).
     #[error("a direction can't be set to stopped; stop the transceiver instead")]
     DirectionStopped,
+    /// The track has a sender already (W3C `addTrack`: `InvalidAccessError`).
+    #[error("the track is already sent by transceiver {0}")]
+    TrackInUse(TransceiverId),
+    /// A configuration changes what may not change after construction (W3C: `InvalidModificationError`).
+    #[error("certificates, ICE role, canonical name and bundle policy can't change")]
+    InvalidConfiguration,
+    /// The transport is not part of this session (any more).
+    #[error("there is no transport {0}")]
+    UnknownTransport(TransportId),
+    /// A rid is 1 to 16 letters and digits (RFC 8852 3.3; W3C: `TypeError`).
+    #[error("a rid must be 1 to 16 letters or digits")]
+    MalformedRid,
+    /// Two encodings have the same rid (W3C: `TypeError`).
+    #[error("every encoding needs a rid of its own")]
+    RidsRepeated,
+    /// One of several encodings has no rid (W3C: `TypeError`).
+    #[error("either every encoding has a rid, or there is only one")]
+    RidsMissing,
     /// Ids of streams and tracks are SDP tokens of at most 64 characters (RFC 8830 2).
     #[error("a stream or track id must be a token of 1 to 64 characters")]
     MalformedMediaId,
 }
 
+/// The exception that W3C WebRTC throws for an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "callers must map each")]
+pub enum ErrorKind {
+    /// `InvalidStateError`
+    InvalidState,
+    /// `InvalidAccessError`
+    InvalidAccess,
+    /// `InvalidModificationError`
+    InvalidModification,
+    /// `OperationError`
+    Operation,
+    /// `RTCError` with `sdp-syntax-error` and `sdpLineNumber`.
+    Syntax {
+        /// Line of the text, counted from 1; 0 when the text as a whole is at fault.
+        line: usize,
+    },
+    /// `TypeError`
+    Type,
+    /// `RangeError`
+    Range,
+}
+
 impl JsepError {
-    /// Name of the exception that a browser would throw.
-    pub fn name(&self) -> &'static str {
+    /// The exception that a browser would throw.
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Syntax { .. } => "RTCError",
-            Self::InvalidState { .. } | Self::Stopped(_) => "InvalidStateError",
-            Self::InvalidAccess(_) | Self::UnknownTransceiver(_) => "InvalidAccessError",
-            Self::InvalidModification | Self::InvalidCodecPreferences => "InvalidModificationError",
-            Self::CandidateWithoutSection | Self::DirectionStopped | Self::MalformedMediaId => "TypeError",
+            Self::Syntax { line, .. } => ErrorKind::Syntax { line: *line },
+            Self::InvalidState { .. } | Self::Stopped(_) => ErrorKind::InvalidState,
+            Self::InvalidAccess(_) | Self::UnknownTransceiver(_) | Self::TrackInUse(_) => {
+                ErrorKind::InvalidAccess
+            }
+            Self::InvalidModification | Self::InvalidCodecPreferences | Self::InvalidConfiguration => {
+                ErrorKind::InvalidModification
+            }
+            Self::CandidateWithoutSection
+            | Self::DirectionStopped
+            | Self::MalformedMediaId
+            | Self::MalformedRid
+            | Self::RidsRepeated
+            | Self::RidsMissing => ErrorKind::Type,
             Self::UnknownSection
             | Self::UnknownIceGeneration
+            | Self::UnknownTransport(_)
             | Self::MalformedCandidate
             | Self::TooManyCandidates
-            | Self::TooManyTransceivers => "OperationError",
+            | Self::TooManyTransceivers => ErrorKind::Operation,
+        }
+    }
+
+    /// Name of the exception that a browser would throw.
+    pub fn name(&self) -> &'static str {
+        match self.kind() {
+            ErrorKind::Syntax { .. } => "RTCError",
+            ErrorKind::InvalidState => "InvalidStateError",
+            ErrorKind::InvalidAccess => "InvalidAccessError",
+            ErrorKind::InvalidModification => "InvalidModificationError",
+            ErrorKind::Type => "TypeError",
+            ErrorKind::Operation => "OperationError",
+            ErrorKind::Range => "RangeError",
         }
     }
 }
@@ -146,8 +210,8 @@ pub enum Refusal {
     /// RFC 9143 7.3.1: an answer can't add sections to a BUNDLE group.
     #[error("the answer bundles sections that the offer did not bundle")]
     BundleGrown,
-    /// There is one transport: all accepted sections of an answer must share it.
-    #[error("section {section} is not part of the bundle, and there is only one transport")]
+    /// RFC 9143 7.3.2: a section that was offered without a transport of its own must be bundled.
+    #[error("section {section} is not part of the bundle, and was offered no transport of its own")]
     NotBundled {
         /// Index of the m-line.
         section: usize,
@@ -191,6 +255,12 @@ pub enum Refusal {
     /// RFC 9143 12: one header extension id means one URI in the whole bundle.
     #[error("section {section} gives a header extension id another meaning than an earlier section")]
     ExtensionConflict {
+        /// Index of the m-line.
+        section: usize,
+    },
+    /// RFC 8842 3: another certificate needs an ICE restart.
+    #[error("section {section} has other certificate fingerprints than before, but the same ICE credentials")]
+    FingerprintChanged {
         /// Index of the m-line.
         section: usize,
     },

@@ -1,14 +1,17 @@
 //! What the application does with transceivers between exchanges.
 
-use super::codecs::is_rtx;
+use super::codecs::same_capability;
 use super::error::{Action, JsepError};
 use super::session::Session;
-use super::transceiver::{Link, Transceiver};
+use super::transceiver::{Link, Source, Transceiver};
 use super::types::*;
 use crate::proto::rtp::CodecParameters;
 use crate::proto::sdp::SECTIONS_MAX;
 use rand::Rng;
 use std::collections::HashSet;
+
+/// Most simulcast layers of a sender: browsers take three. Surplus ones are left out (W3C 5.1).
+pub(super) const ENCODINGS_MAX: usize = 8;
 
 impl Session {
     /// Adds a transceiver that waits for a section (W3C `addTransceiver`).
@@ -22,21 +25,28 @@ impl Session {
             return Err(JsepError::DirectionStopped);
         }
         check_media_ids(&init.stream_ids, init.track_id.as_deref())?;
+        let rids = checked_rids(kind, init.send_encodings)?;
         if self.transceivers.len() >= SECTIONS_MAX {
             return Err(JsepError::TooManyTransceivers);
         }
         let id = self.new_transceiver(kind, init.direction);
-        let track_id = init.track_id.unwrap_or_else(|| self.random_media_id());
+        let sources = self.fresh_sources(rids);
         if let Some(transceiver) = self.transceiver_mut(id) {
             transceiver.stream_ids = init.stream_ids;
-            transceiver.track_id = track_id;
+            transceiver.has_track = init.track_id.is_some();
+            if let Some(track_id) = init.track_id {
+                transceiver.track_id = track_id;
+            }
+            if !sources.is_empty() {
+                transceiver.sources = sources;
+            }
         }
         self.avoid_remote_sources();
         Ok(id)
     }
 
     /// Finds or makes a transceiver that sends this track (W3C `addTrack`): one of this kind that has never sent
-    /// is taken, else a new one with both directions is made.
+    /// is taken, else a new one with both directions is made. A track that is sent already is refused.
     pub fn add_track(
         &mut self,
         kind: MediaKind,
@@ -44,24 +54,45 @@ impl Session {
         track_id: Option<String>,
     ) -> Result<TransceiverId, JsepError> {
         self.check_open()?;
-        let reusable = |t: &&mut Transceiver| t.kind == kind && !t.stopped() && !t.has_track && !t.has_sent;
-        if let Some(transceiver) = self.transceivers.iter_mut().find(reusable) {
-            let (id, receives) = (transceiver.id, transceiver.direction.receives());
-            self.set_sending_track(id, stream_ids, track_id)?;
-            if let Some(transceiver) = self.transceiver_mut(id) {
-                transceiver.direction = Direction::of(true, receives);
-                transceiver.added_by_track = true;
-                transceiver.has_track = true;
-            }
-            return Ok(id);
+        let sends = |t: &&Transceiver| t.has_track && track_id.as_ref() == Some(&t.track_id);
+        if let Some(transceiver) = self.transceivers.iter().find(sends) {
+            return Err(JsepError::TrackInUse(transceiver.id));
         }
-        let init = TransceiverInit { direction: Direction::Sendrecv, stream_ids, track_id };
-        let id = self.add_transceiver(kind, init)?;
+        let reusable = |t: &&mut Transceiver| t.kind == kind && !t.stopped() && !t.has_track && !t.has_sent;
+        let id = match self.transceivers.iter_mut().find(reusable).map(|transceiver| transceiver.id) {
+            Some(id) => {
+                self.set_sending_track(id, stream_ids, track_id)?;
+                id
+            }
+            None => {
+                let init = TransceiverInit { stream_ids, track_id, ..TransceiverInit::default() };
+                self.add_transceiver(kind, init)?
+            }
+        };
         if let Some(transceiver) = self.transceiver_mut(id) {
+            transceiver.direction = Direction::of(true, transceiver.direction.receives());
             transceiver.added_by_track = true;
             transceiver.has_track = true;
         }
         Ok(id)
+    }
+
+    /// Takes the track off a sender (W3C `removeTrack`): it stops sending with the next exchange. Without a track
+    /// there is nothing to do.
+    pub fn remove_track(&mut self, id: TransceiverId) -> Result<(), JsepError> {
+        self.check_open()?;
+        let transceiver = self.transceiver_mut(id).ok_or(JsepError::UnknownTransceiver(id))?;
+        if !transceiver.stopped() && std::mem::take(&mut transceiver.has_track) {
+            transceiver.direction = Direction::of(false, transceiver.direction.receives());
+        }
+        Ok(())
+    }
+
+    /// Notes whether a sender has a track (W3C `replaceTrack`): nothing to negotiate, but `add_track` takes only
+    /// senders without one.
+    pub fn set_has_track(&mut self, id: TransceiverId, has_track: bool) -> Result<(), JsepError> {
+        self.usable(id)?.has_track = has_track;
+        Ok(())
     }
 
     /// Says which way media shall flow; in force after the next exchange.
@@ -85,7 +116,7 @@ impl Session {
         check_media_ids(&stream_ids, track_id.as_deref())?;
         let transceiver = self.usable(id)?;
         transceiver.stream_ids = stream_ids;
-        transceiver.has_track = true;
+        transceiver.has_track |= track_id.is_some();
         let Some(track_id) = track_id.filter(|track_id| *track_id != transceiver.track_id) else {
             return Ok(());
         };
@@ -108,6 +139,9 @@ impl Session {
     }
 
     /// Chooses and orders codecs (W3C `setCodecPreferences`); an empty list returns to the capabilities.
+    ///
+    /// A codec is named as W3C capabilities name it: name, clock rate, channels and `a=fmtp` parameters count, payload
+    /// type and feedback do not, and any entry for retransmission stands for all of them.
     pub fn set_codec_preferences(
         &mut self,
         id: TransceiverId,
@@ -116,15 +150,18 @@ impl Session {
         let kind = self.usable(id)?.kind;
         let known = &self.config.media.of(kind).codecs;
         let mut preferences: Vec<CodecParameters> = Vec::new();
-        for codec in codecs {
-            if !known.contains(&codec) {
+        for codec in &codecs {
+            let named: Vec<_> = known.iter().filter(|known| same_capability(known, codec)).collect();
+            if named.is_empty() {
                 return Err(JsepError::InvalidCodecPreferences);
             }
-            if !preferences.contains(&codec) {
-                preferences.push(codec);
+            for codec in named {
+                if !preferences.contains(codec) {
+                    preferences.push(codec.clone());
+                }
             }
         }
-        if !preferences.is_empty() && preferences.iter().all(is_rtx) {
+        if !preferences.is_empty() && preferences.iter().all(CodecParameters::is_auxiliary) {
             return Err(JsepError::InvalidCodecPreferences);
         }
         self.usable(id)?.preferences = (!preferences.is_empty()).then_some(preferences);
@@ -168,7 +205,7 @@ impl Session {
     pub(super) fn new_transceiver(&mut self, kind: MediaKind, direction: Direction) -> TransceiverId {
         let id = TransceiverId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        let (ssrc, rtx_ssrc) = (self.fresh_ssrc(), self.fresh_ssrc());
+        let sources = self.fresh_sources(vec![None]);
         let track_id = self.random_media_id();
         self.transceivers.push(Transceiver {
             id,
@@ -178,8 +215,7 @@ impl Session {
             track_id,
             has_track: false,
             has_sent: false,
-            ssrc,
-            rtx_ssrc,
+            sources,
             preferences: None,
             added_by_track: false,
             created_by_offer: false,
@@ -190,18 +226,37 @@ impl Session {
     }
 
     pub(super) fn renew_sources(&mut self, id: TransceiverId) {
-        let (ssrc, rtx_ssrc) = (self.fresh_ssrc(), self.fresh_ssrc());
+        let Some(transceiver) = self.transceiver(id) else { return };
+        let rids = |sources: &[Source]| sources.iter().map(|source| source.rid.clone()).collect();
+        let (own, proposed) = (rids(&transceiver.sources), rids(&transceiver.link.proposed));
+        let (sources, proposed) = (self.fresh_sources(own), self.fresh_sources(proposed));
         if let Some(transceiver) = self.transceiver_mut(id) {
-            transceiver.ssrc = ssrc;
-            transceiver.rtx_ssrc = rtx_ssrc;
+            transceiver.sources = sources;
+            transceiver.link.proposed = proposed;
         }
     }
 
+    /// Sources with these rids and with numbers that no transceiver has.
+    pub(super) fn fresh_sources(&mut self, rids: Vec<Option<String>>) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::with_capacity(rids.len());
+        for rid in rids {
+            let ssrc = self.fresh_ssrc(&sources);
+            let mut source = Source { rid, ssrc, rtx_ssrc: ssrc };
+            while source.rtx_ssrc == ssrc {
+                source.rtx_ssrc = self.fresh_ssrc(&sources);
+            }
+            sources.push(source);
+        }
+        sources
+    }
+
     /// An SSRC that no transceiver has. Zero is avoided: too many peers mean "none".
-    fn fresh_ssrc(&mut self) -> u32 {
+    fn fresh_ssrc(&mut self, others: &[Source]) -> u32 {
         loop {
             let ssrc = self.random.random_range(1..=u32::MAX);
-            if !self.transceivers.iter().any(|t| t.ssrc == ssrc || t.rtx_ssrc == ssrc) {
+            let taken = self.transceivers.iter().any(|t| t.has_ssrc(ssrc))
+                || others.iter().any(|source| source.ssrc == ssrc || source.rtx_ssrc == ssrc);
+            if !taken {
                 return ssrc;
             }
         }
@@ -213,7 +268,9 @@ impl Session {
         let sources: HashSet<u32> =
             remote.sdp.media.iter().flat_map(|section| &section.sources).map(|source| source.ssrc).collect();
         let colliding = |t: &&Transceiver| {
-            t.link.send.is_none() && (sources.contains(&t.ssrc) || sources.contains(&t.rtx_ssrc))
+            let mut ours = t.sources.iter().chain(&t.link.proposed);
+            t.link.send.is_none()
+                && ours.any(|source| sources.contains(&source.ssrc) || sources.contains(&source.rtx_ssrc))
         };
         while let Some(id) = self.transceivers.iter().find(colliding).map(|t| t.id) {
             self.renew_sources(id);
@@ -224,6 +281,37 @@ impl Session {
     fn random_media_id(&mut self) -> String {
         format!("{:032x}", self.random.random::<u128>())
     }
+}
+
+/// The rids of a new transceiver, checked as W3C `addTransceiver` says.
+fn checked_rids(kind: MediaKind, encodings: Vec<SendEncoding>) -> Result<Vec<Option<String>>, JsepError> {
+    let mut rids: Vec<Option<String>> = encodings.into_iter().map(|encoding| encoding.rid).collect();
+    if rids.iter().flatten().any(|rid| !is_rid(rid)) {
+        return Err(JsepError::MalformedRid);
+    }
+    let named: HashSet<&String> = rids.iter().flatten().collect();
+    let count = rids.iter().flatten().count();
+    if named.len() != count {
+        return Err(JsepError::RidsRepeated);
+    }
+    if rids.len() > 1 && count != rids.len() {
+        return Err(JsepError::RidsMissing);
+    }
+    rids.truncate(match kind {
+        // W3C 5.1: several encodings are for video.
+        MediaKind::Audio => 1,
+        MediaKind::Video => ENCODINGS_MAX,
+    });
+    // W3C 5.1: a lone encoding needs no name.
+    if let [only] = &mut rids[..] {
+        *only = None;
+    }
+    Ok(rids)
+}
+
+/// RFC 8852 3.3: letters and digits, as many as a one-byte header extension holds.
+fn is_rid(rid: &str) -> bool {
+    (1..=16).contains(&rid.len()) && rid.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// RFC 8830 2: ids are 1 to 64 token characters.

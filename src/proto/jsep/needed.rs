@@ -2,10 +2,10 @@
 
 use super::compose::msids;
 use super::session::Session;
-use super::stored::{Stored, effective_transport};
+use super::stored::Stored;
 use super::transceiver::Transceiver;
 use super::types::*;
-use crate::proto::sdp::MediaDescription;
+use crate::proto::sdp::{MediaDescription, MediaType};
 
 impl Session {
     /// Whether an exchange is needed to make the wanted state the negotiated one. Only ever true in state stable.
@@ -13,16 +13,24 @@ impl Session {
         if self.state != SignalingState::Stable {
             return false;
         }
-        if self.ice_to_replace.is_some() || self.data_wanted && self.shared.data.is_none() {
+        if !self.ice_to_replace.is_empty() || self.data_wanted && !self.data_section_known() {
             return true;
         }
         self.local_ice_changed() || self.transceivers.iter().any(|transceiver| self.differs(transceiver))
     }
 
+    /// A section for data channels that the peer refused was negotiated as well: asking again and again would not
+    /// help. Later offers ask for one all the same.
+    fn data_section_known(&self) -> bool {
+        let local = self.slots.current_local.as_ref();
+        local.is_some_and(|local| local.sdp.media.iter().any(|s| s.media_type == MediaType::Application))
+    }
+
     fn local_ice_changed(&self) -> bool {
         let Some(local) = &self.slots.current_local else { return false };
-        let Some(tagged) = local.tagged() else { return false };
-        effective_transport(&local.sdp, tagged).ice_ufrag.as_ref() != Some(&self.shared.ice.ufrag)
+        local.carriers.iter().any(|carrier| {
+            self.shared.transport(carrier.transport).is_some_and(|t| t.ice.ufrag != carrier.ufrag)
+        })
     }
 
     fn differs(&self, transceiver: &Transceiver) -> bool {

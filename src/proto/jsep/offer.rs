@@ -4,18 +4,20 @@ use super::codecs::{PayloadTypes, is_rtx};
 use super::compose::*;
 use super::error::{Action, JsepError};
 use super::extensions::ExtensionIds;
+use super::placement::{Draft, Placement, carriers};
 use super::session::Session;
 use super::transceiver::Transceiver;
 use super::types::*;
 use crate::proto::sdp::{
-    ExtensionMapping, MediaDescription, Rid, RidDirection, SessionDescription, Setup, Simulcast,
+    ExtensionMapping, Group, MediaDescription, Rid, RidDirection, SessionDescription, Simulcast,
 };
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// RFC 8829 5.1.2: the protocol of new RTP sections.
 const RTP_PROTOCOL: &str = "UDP/TLS/RTP/SAVPF";
-/// RFC 8841 4: the protocol of new data sections.
-const DATA_PROTOCOL: &str = "UDP/DTLS/SCTP";
+
+/// A section and its transceiver.
+type Offered = (Option<TransceiverId>, MediaDescription);
 
 /// What an offer keeps unique while its sections are written.
 struct Numbers {
@@ -44,54 +46,102 @@ impl Session {
         if !matches!(self.state, SignalingState::Stable | SignalingState::HaveLocalOffer) {
             return Err(JsepError::InvalidState { action: Action::CreateOffer, state: self.state });
         }
-        let restart = options.ice_restart || self.ice_to_replace.as_ref() == Some(&self.shared.ice.ufrag);
-        let ice = if restart && self.slots.current_local.is_some() {
-            self.new_ice()
-        } else {
-            self.shared.ice.clone()
-        };
-        // RFC 8842 5.2: offers leave the choice, also when the association exists already.
-        let mut sdp = self.empty_description(&ice, Setup::Actpass);
+        let (mut sections, existing) = self.offer_sections();
+        let drafts: Vec<Draft<'_>> = sections
+            .iter()
+            .zip(existing)
+            .map(|((_, section), existing)| Draft { section, existing })
+            .collect();
+        let (placement, bundle_only) = self.place_offer(&drafts);
+        for ((_, section), bundle_only) in sections.iter_mut().zip(bundle_only) {
+            if bundle_only {
+                section.port = 0;
+                section.bundle_only = true;
+            }
+        }
+        let mut sdp = self.empty_description();
+        let ids = sections.iter().map(|(id, _)| *id).collect();
+        sdp.media = sections.into_iter().map(|(_, section)| section).collect();
+        sdp.groups = self.offer_groups(&sdp);
+        let credentials = self.offer_credentials(&placement, options);
+        let carriers = carriers(&placement, None, &credentials);
+        Ok(self.finish_description(DescriptionDraft {
+            kind: SdpType::Offer,
+            sdp,
+            sections: ids,
+            placement,
+            leads: None,
+            credentials,
+            setups: Vec::new(),
+            carriers,
+        }))
+    }
+
+    /// The sections of an offer with their transceivers, and the transports that they have already.
+    fn offer_sections(&self) -> (Vec<Offered>, Vec<Option<TransportId>>) {
         let mut numbers = self.numbers();
         let mut waiting: VecDeque<&Transceiver> =
             self.transceivers.iter().filter(|t| t.link.section.is_none() && !t.stopped()).collect();
-        let mut data_waiting = self.data_wanted && self.shared.data.is_none();
-        let mut sections = Vec::new();
+        let wanted = self.data_wanted || self.config.always_negotiate_data_channels;
+        let mut data_waiting = wanted && self.shared.data.is_none();
         let base = self.slots.local().map_or(&[][..], |local| local.sdp.media.as_slice());
+        let (mut sections, mut existing) = (Vec::new(), Vec::new());
         for (index, before) in base.iter().enumerate() {
             let is_data = self.shared.data.as_ref().is_some_and(|data| data.section == index);
-            let transceiver = self.transceiver_of(index);
-            let section = match transceiver {
-                Some(transceiver) if transceiver.stopped() => rejected_section(before),
-                Some(transceiver) => self.offer_section(transceiver, Some(before), &mut numbers),
-                None if is_data => data_section(&before.protocol, before.mid.clone()),
+            let transport = self.shared.placement.get(index).copied().flatten();
+            let (id, section, transport) = match self.transceiver_of(index) {
+                Some(stopped) if stopped.stopped() => (Some(stopped.id), rejected_section(before), None),
+                Some(transceiver) => {
+                    let section = self.offer_section(transceiver, Some(before), &mut numbers);
+                    (Some(transceiver.id), section, transport)
+                }
+                None if is_data => (None, self.data_section(Some(before), before.mid.clone()), transport),
                 // RFC 8829 5.2.2: a rejected section may be used for something else, with a new mid.
                 None => match waiting.pop_front() {
                     Some(transceiver) => {
-                        sections.push(Some(transceiver.id));
-                        sdp.media.push(self.offer_section(transceiver, None, &mut numbers));
-                        continue;
+                        let section = self.offer_section(transceiver, None, &mut numbers);
+                        (Some(transceiver.id), section, None)
                     }
-                    None if data_waiting => {
-                        data_waiting = false;
-                        data_section(DATA_PROTOCOL, Some(numbers.new_mid()))
+                    None if std::mem::take(&mut data_waiting) => {
+                        (None, self.data_section(None, Some(numbers.new_mid())), None)
                     }
-                    None => rejected_section(before),
+                    None => (None, rejected_section(before), None),
                 },
             };
-            sections.push(transceiver.map(|transceiver| transceiver.id));
-            sdp.media.push(section);
+            sections.push((id, section));
+            existing.push(transport);
+        }
+        // In a first offer that has it from the start, the section for data channels stands for the bundle.
+        if base.is_empty() && self.config.always_negotiate_data_channels && std::mem::take(&mut data_waiting)
+        {
+            sections.push((None, self.data_section(None, Some(numbers.new_mid()))));
         }
         for transceiver in waiting {
-            sections.push(Some(transceiver.id));
-            sdp.media.push(self.offer_section(transceiver, None, &mut numbers));
+            sections.push((Some(transceiver.id), self.offer_section(transceiver, None, &mut numbers)));
         }
         if data_waiting {
-            sections.push(None);
-            sdp.media.push(data_section(DATA_PROTOCOL, Some(numbers.new_mid())));
+            sections.push((None, self.data_section(None, Some(numbers.new_mid()))));
         }
-        let bundle = self.bundle_offer(&mut sdp);
-        Ok(self.finish_description(SdpType::Offer, sdp, bundle, sections, ice))
+        existing.resize(sections.len(), None);
+        (sections, existing)
+    }
+
+    /// The credentials of an offer's transports: new ones for those in use when ICE is to restart.
+    fn offer_credentials(
+        &mut self,
+        placement: &Placement,
+        options: OfferOptions,
+    ) -> Vec<(TransportId, IceParameters)> {
+        let mut credentials = self.credentials(placement);
+        let asked = |(_, ice): &(TransportId, IceParameters)| self.ice_to_replace.contains(&ice.ufrag);
+        if options.ice_restart || credentials.iter().any(asked) {
+            let stable = self.stable.as_ref().unwrap_or(&self.shared);
+            let in_use: HashSet<TransportId> = stable.transports.iter().map(|t| t.id).collect();
+            for (_, ice) in credentials.iter_mut().filter(|(id, _)| in_use.contains(id)) {
+                *ice = self.new_ice();
+            }
+        }
+        credentials
     }
 
     /// Numbers and tags in use by the descriptions applied.
@@ -133,7 +183,15 @@ impl Session {
         let wanted = transceiver.preferences.as_deref().unwrap_or(&capabilities.codecs);
         let negotiated = before.map_or(&[][..], |before| before.codecs.as_slice());
         let rtx_wanted = wanted.iter().any(is_rtx);
-        set_codecs(&mut section, numbers.payload_types.offer_codecs(wanted, rtx_wanted, negotiated));
+        set_codecs(
+            &mut section,
+            numbers.payload_types.offer_codecs(
+                wanted,
+                rtx_wanted,
+                negotiated,
+                transceiver.preferences.is_some(),
+            ),
+        );
         for (id, uri) in &capabilities.extensions {
             let Some(id) = numbers.extension_ids.assign(u16::from(*id), uri) else { continue };
             section.extensions.push(ExtensionMapping {
@@ -145,37 +203,41 @@ impl Session {
         }
         section.direction = Some(transceiver.direction.to_sdp());
         section.rtcp_mux = true;
+        // RFC 9429 5.2.1: the RTCP multiplexing policy is "require".
+        section.rtcp_mux_only = true;
         section.rtcp_reduced_size = true;
-        if transceiver.direction.sends() {
-            announce_track(&mut section, transceiver, &self.config);
-        }
         if let Some(before) = before.filter(|_| transceiver.direction.receives()) {
             keep_simulcast(&mut section, before);
+        }
+        if transceiver.direction.sends() {
+            announce_layers(&mut section, transceiver.rids().flatten().map(str::to_owned).collect());
+        }
+        // Also while it is silent: Chromium shows nothing of a source that had gone and comes back.
+        if transceiver.direction.sends() || transceiver.has_sent {
+            announce_track(&mut section, transceiver, &self.config);
         }
         section
     }
 
     /// The BUNDLE group: all sections that are not rejected, in the order of the m-lines. The first one stands for
-    /// the transport even when it is new (RFC 9143 7.5 lets the tagged section change); others that are new are
-    /// bundle-only (7.2.1: there is one transport, and the policy is max-bundle).
+    /// the transport even when it is new (RFC 9143 7.5 lets the tagged section change). A peer that made several
+    /// groups keeps them.
     ///
     /// Browsers write the groups of their answers in the order of the m-lines. An offer in another order makes
     /// them change the tagged section between offer and answer, and they stumble over that.
-    fn bundle_offer(&self, sdp: &mut SessionDescription) -> Vec<String> {
-        let current = [self.slots.current_local.as_ref(), self.slots.current_remote.as_ref()];
-        let answer = current.into_iter().flatten().find(|stored| stored.kind == SdpType::Answer);
-        let known: HashSet<&str> =
-            answer.map_or(&[][..], |answer| answer.sdp.bundle()).iter().map(String::as_str).collect();
-        let mut bundle: Vec<String> = Vec::new();
-        for section in sdp.media.iter_mut().filter(|section| !section.rejected()) {
-            let Some(mid) = &section.mid else { continue };
-            if !bundle.is_empty() && !known.contains(mid.as_str()) {
-                section.port = 0;
-                section.bundle_only = true;
-            }
-            bundle.push(mid.clone());
+    fn offer_groups(&self, sdp: &SessionDescription) -> Vec<Group> {
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        for (number, mids) in self.slots.current_answer().iter().flat_map(|a| a.sdp.bundles()).enumerate() {
+            known.extend(mids.iter().map(|mid| (mid.as_str(), number)));
         }
-        bundle
+        let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for section in sdp.media.iter().filter(|section| !section.rejected()) {
+            let Some(mid) = &section.mid else { continue };
+            let number = known.get(mid.as_str()).copied().unwrap_or(0);
+            groups.entry(number).or_default().push(mid.clone());
+        }
+        let group = |mids| Group { semantics: "BUNDLE".to_owned(), mids };
+        groups.into_values().map(group).collect()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The session: its state, and the queries on it. What changes it is in the neighbouring files.
 
 use super::config::SessionConfig;
+use super::error::JsepError;
+use super::placement::{Carrier, Leads, Placement};
 use super::stored::Stored;
 use super::transceiver::Transceiver;
 use super::types::*;
 use crate::proto::sdp::SessionDescription;
 use rand::Rng;
 use rand::rngs::StdRng;
+use std::collections::HashMap;
 
 /// The signalling half of one peer connection (RFC 8829).
 ///
@@ -40,8 +43,13 @@ pub struct Session {
     pub(super) stable: Option<Shared>,
     /// Whether the application wants a section for data channels.
     pub(super) data_wanted: bool,
-    /// W3C `[[LocalIceCredentialsToReplace]]`: the fragment that `restart_ice` wants replaced.
-    pub(super) ice_to_replace: Option<String>,
+    /// W3C `[[LocalIceCredentialsToReplace]]`: the fragments that `restart_ice` wants replaced.
+    pub(super) ice_to_replace: Vec<String>,
+    /// Transports that no applied description uses yet: those of the pool, and those of descriptions created only.
+    pub(super) spare: Vec<(TransportId, IceParameters)>,
+    pub(super) next_transport: u32,
+    /// What `transports` shows.
+    pub(super) transports: Vec<Transport>,
 }
 
 /// The four description slots of W3C 4.7.
@@ -61,6 +69,12 @@ impl Slots {
     pub(super) fn remote(&self) -> Option<&Stored> {
         self.pending_remote.as_ref().or(self.current_remote.as_ref())
     }
+
+    /// The answer of the last complete exchange, whoever made it.
+    pub(super) fn current_answer(&self) -> Option<&Stored> {
+        let current = [self.current_local.as_ref(), self.current_remote.as_ref()];
+        current.into_iter().flatten().find(|stored| stored.kind == SdpType::Answer)
+    }
 }
 
 /// A description created but not applied yet.
@@ -71,18 +85,67 @@ pub(super) struct Created {
     pub(super) sdp: SessionDescription,
     /// Transceiver of each section.
     pub(super) sections: Vec<Option<TransceiverId>>,
-    pub(super) ice: IceParameters,
+    pub(super) placement: Placement,
+    /// The leads, in an answer.
+    pub(super) leads: Option<Leads>,
+    pub(super) credentials: Vec<(TransportId, IceParameters)>,
+    pub(super) carriers: Vec<Carrier>,
 }
 
-/// Negotiated state of the transport and of data channels, saved as a whole for rollback.
-#[derive(Debug, Clone)]
+/// Negotiated state of the transports and of data channels, saved as a whole for rollback.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shared {
+    /// In order of creation.
+    pub(super) transports: Vec<LocalTransport>,
+    /// By index of the m-line.
+    pub(super) placement: Placement,
+    pub(super) data: Option<DataLink>,
+}
+
+impl Shared {
+    pub(super) fn transport(&self, id: TransportId) -> Option<&LocalTransport> {
+        self.transports.iter().find(|transport| transport.id == id)
+    }
+
+    pub(super) fn transport_mut(&mut self, id: TransportId) -> Option<&mut LocalTransport> {
+        self.transports.iter_mut().find(|transport| transport.id == id)
+    }
+}
+
+/// This side of a transport.
+#[derive(Debug, Clone)]
+pub(super) struct LocalTransport {
+    pub(super) id: TransportId,
     pub(super) ice: IceParameters,
     /// Local candidates of these credentials.
     pub(super) candidates: Vec<String>,
     pub(super) end_of_candidates: bool,
     pub(super) dtls_role: Option<DtlsRole>,
-    pub(super) data: Option<DataLink>,
+    /// Where the peer's end is described.
+    pub(super) remote: Option<RemoteSection>,
+}
+
+impl LocalTransport {
+    pub(super) fn new(id: TransportId, ice: IceParameters) -> Self {
+        Self { id, ice, candidates: Vec::new(), end_of_candidates: false, dtls_role: None, remote: None }
+    }
+
+    /// Other credentials have other candidates.
+    pub(super) fn set_ice(&mut self, ice: &IceParameters) {
+        if self.ice != *ice {
+            self.ice = ice.clone();
+            self.candidates.clear();
+            self.end_of_candidates = false;
+        }
+    }
+}
+
+/// A section of a remote description that describes a transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RemoteSection {
+    /// Whether it is in the pending description; else in the current one.
+    pub(super) pending: bool,
+    pub(super) section: usize,
 }
 
 /// The section for data channels.
@@ -106,13 +169,10 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// A session in state stable, without transceivers.
     pub fn new(config: SessionConfig, mut random: StdRng) -> Self {
-        let shared = Shared {
-            ice: config.ice.clone(),
-            candidates: Vec::new(),
-            end_of_candidates: false,
-            dtls_role: None,
-            data: None,
-        };
+        let pool = config.ice_pool.iter().cloned().zip(0u32..);
+        let spare: Vec<_> = pool
+            .map(|(ice, number)| (TransportId(number), IceParameters { lite: config.ice_lite, ..ice }))
+            .collect();
         // RFC 8829 5.2.1: 63 bits, so that no parser takes it for negative.
         let session_id = random.random::<u64>() >> 1;
         Self {
@@ -126,10 +186,13 @@ impl Session {
             session_id,
             version: None,
             last_local: None,
-            shared,
+            shared: Shared::default(),
             stable: None,
             data_wanted: false,
-            ice_to_replace: None,
+            ice_to_replace: Vec::new(),
+            next_transport: spare.len() as u32,
+            spare,
+            transports: Vec::new(),
         }
     }
 
@@ -187,14 +250,39 @@ impl Session {
         self.transceivers.iter().find(|transceiver| transceiver.link.section == Some(section))
     }
 
+    /// The transceivers by the index of their section.
+    pub(super) fn transceiver_sections(&self) -> HashMap<usize, &Transceiver> {
+        self.transceivers.iter().filter_map(|t| Some((t.link.section?, t))).collect()
+    }
+
     /// What was negotiated for data channels; `None` while there is no accepted section for them.
     pub fn data_parameters(&self) -> Option<&DataParameters> {
         self.shared.data.as_ref().and_then(|data| data.negotiated.as_ref())
     }
 
-    /// The configuration it was made with; `ice` there is the first one, see [`Self::local_ice`].
+    /// The transports in use and those that the exchange in progress proposes, in order of creation.
+    pub fn transports(&self) -> &[Transport] {
+        &self.transports
+    }
+
+    /// The configuration in force.
     pub fn config(&self) -> &SessionConfig {
         &self.config
+    }
+
+    /// Changes the configuration (W3C `setConfiguration`). Identity and bundle policy can't change, and `ice_pool`
+    /// counts only at construction.
+    pub fn set_configuration(&mut self, config: SessionConfig) -> Result<(), JsepError> {
+        self.check_open()?;
+        let fixed = self.config.fingerprints == config.fingerprints
+            && self.config.ice_lite == config.ice_lite
+            && self.config.cname == config.cname
+            && self.config.bundle_policy == config.bundle_policy;
+        if !fixed {
+            return Err(JsepError::InvalidConfiguration);
+        }
+        self.config = config;
+        Ok(())
     }
 
     /// Ends the session; every later change is an error.

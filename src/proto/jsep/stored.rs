@@ -1,5 +1,6 @@
 //! A description that was applied: its text as it came, its model, and the candidates that came later.
 
+use super::placement::{Carrier, Leads};
 use super::types::{Description, SdpType};
 use crate::proto::sdp::{CANDIDATES_MAX, SessionDescription, TransportAttributes};
 use std::collections::HashSet;
@@ -14,13 +15,17 @@ pub(super) struct Stored {
     pub(super) sdp: SessionDescription,
     /// Sections that came without a mid and got one for use inside.
     pub(super) unnamed: Vec<usize>,
+    /// In a local description: which sections carry the candidates of the transports.
+    pub(super) carriers: Vec<Carrier>,
+    /// In a remote description once it is answered or an answer: the leads. Before, every section stands for itself.
+    pub(super) leads: Option<Leads>,
     /// Attribute lines that came later, each with the index of its section.
     later: Vec<(usize, String)>,
 }
 
 impl Stored {
     pub(super) fn new(kind: SdpType, text: String, sdp: SessionDescription) -> Self {
-        Self { kind, text, sdp, unnamed: Vec::new(), later: Vec::new() }
+        Self { kind, text, sdp, unnamed: Vec::new(), carriers: Vec::new(), leads: None, later: Vec::new() }
     }
 
     /// The text with the candidates that came later at the end of their sections.
@@ -76,23 +81,15 @@ impl Stored {
         }
     }
 
-    /// The section whose transport the bundle uses: the first of the group that is not rejected, or without a
-    /// group the first section that is not rejected (RFC 9143 7.2.1).
-    pub(super) fn tagged(&self) -> Option<usize> {
-        tagged(&self.sdp)
+    /// The section that describes the transport of a section.
+    pub(super) fn lead_of(&self, section: usize) -> usize {
+        self.leads.as_ref().and_then(|leads| *leads.get(section)?).unwrap_or(section)
     }
 
     /// ICE user name fragment of a section.
     pub(super) fn ufrag_of(&self, section: usize) -> Option<String> {
         effective_transport(&self.sdp, section).ice_ufrag
     }
-}
-
-/// See [`Stored::tagged`].
-pub(super) fn tagged(sdp: &SessionDescription) -> Option<usize> {
-    let accepted = |&index: &usize| sdp.media.get(index).is_some_and(|section| !section.rejected());
-    let bundled = sdp.bundle().iter().find_map(|mid| sdp.index_of(mid).filter(accepted));
-    bundled.or_else(|| (0..sdp.media.len()).find(accepted))
 }
 
 /// Transport attributes that hold for a section: its own, or those of another section of its bundle. Peers may
@@ -103,11 +100,12 @@ pub(super) fn effective_transport(sdp: &SessionDescription, section: usize) -> T
     let complete = |t: &TransportAttributes| {
         t.ice_ufrag.is_some() && t.ice_pwd.is_some() && !t.fingerprints.is_empty() && t.setup.is_some()
     };
-    let bundled = media.mid.as_ref().is_some_and(|mid| sdp.bundle().contains(mid));
-    if complete(&merged) || !bundled {
+    if complete(&merged) {
         return merged;
     }
-    let group: HashSet<&str> = sdp.bundle().iter().map(String::as_str).collect();
+    let mut bundles = sdp.bundles().filter(|group| media.mid.as_ref().is_some_and(|mid| group.contains(mid)));
+    let Some(group) = bundles.next() else { return merged };
+    let group: HashSet<&str> = group.iter().map(String::as_str).collect();
     let members = sdp.media.iter().filter(|m| m.mid.as_deref().is_some_and(|mid| group.contains(mid)));
     for other in members {
         let other = &other.transport;

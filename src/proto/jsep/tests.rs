@@ -3,9 +3,15 @@
 mod browser;
 mod damaged;
 mod exchange;
+mod h264;
 mod operations;
+mod protocols;
 mod refusals;
 mod renegotiation;
+mod sequences;
+mod simulcast;
+mod transports;
+mod w3c;
 
 use super::*;
 use crate::proto::sdp::SessionDescription;
@@ -15,13 +21,19 @@ use rand::rngs::StdRng;
 const FINGERPRINT: &str = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
                            10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
 
+/// One transport, no data channels.
 fn config(seed: u64) -> SessionConfig {
     let ice = IceParameters {
         ufrag: format!("user{seed}"),
         password: format!("password{seed}password{seed}password"),
         lite: false,
     };
-    SessionConfig::new(vec![FINGERPRINT.to_owned()], ice, format!("cname{seed}"))
+    SessionConfig {
+        ice_pool: vec![ice],
+        data_channels: false,
+        bundle_policy: BundlePolicy::MaxBundle,
+        ..SessionConfig::new(vec![FINGERPRINT.to_owned()], format!("cname{seed}"))
+    }
 }
 
 fn session(seed: u64) -> Session {
@@ -32,12 +44,43 @@ fn data_session(seed: u64) -> Session {
     Session::new(SessionConfig { data_channels: true, ..config(seed) }, StdRng::seed_from_u64(seed))
 }
 
+fn policy_session(seed: u64, bundle_policy: BundlePolicy) -> Session {
+    let config = SessionConfig { bundle_policy, data_channels: true, ..config(seed) };
+    Session::new(config, StdRng::seed_from_u64(seed))
+}
+
+/// For tests of sessions with one transport.
+impl Session {
+    fn transport(&self) -> Option<RemoteTransport> {
+        self.transports().first()?.remote.clone()
+    }
+
+    fn local_ice(&self) -> &IceParameters {
+        &self.transports().first().expect("a transport").local
+    }
+
+    fn first_transport(&self) -> TransportId {
+        self.transports().first().expect("a transport").id
+    }
+}
+
+impl RtpSendParameters {
+    fn ssrc(&self) -> u32 {
+        self.encodings.first().expect("one at least").ssrc
+    }
+
+    fn rtx_ssrc(&self) -> Option<u32> {
+        self.encodings.first().expect("one at least").rtx_ssrc
+    }
+}
+
 fn init(direction: Direction) -> TransceiverInit {
     TransceiverInit { direction, ..TransceiverInit::default() }
 }
 
 fn sending(direction: Direction, stream: &str, track: &str) -> TransceiverInit {
-    TransceiverInit { direction, stream_ids: vec![stream.to_owned()], track_id: Some(track.to_owned()) }
+    let (stream_ids, track_id) = (vec![stream.to_owned()], Some(track.to_owned()));
+    TransceiverInit { direction, stream_ids, track_id, ..TransceiverInit::default() }
 }
 
 /// Offer from one, answer from the other.

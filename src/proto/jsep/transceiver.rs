@@ -18,10 +18,9 @@ pub struct Transceiver {
     pub(super) has_track: bool,
     /// Whether sending was ever negotiated.
     pub(super) has_sent: bool,
-    /// Source of media; changed only while nothing is sent.
-    pub(super) ssrc: u32,
-    /// Source of retransmissions, reserved even where rtx is not negotiated.
-    pub(super) rtx_ssrc: u32,
+    /// What it sends, at least one: the layers of a simulcast, or one stream without a rid. Their numbers change
+    /// only while nothing is sent.
+    pub(super) sources: Vec<Source>,
     /// Codecs wanted in order; `None` means the capabilities.
     pub(super) preferences: Option<Vec<CodecParameters>>,
     /// RFC 8829 5.10: only transceivers made by `add_track` are taken for sections of a remote offer.
@@ -45,11 +44,54 @@ pub(super) struct Link {
     pub(super) remote_direction: Option<Direction>,
     pub(super) remote_stream_ids: Vec<String>,
     pub(super) remote_track_id: Option<String>,
+    /// Layers that the pending remote offer asks for (W3C `proposedSendEncodings`).
+    pub(super) proposed: Vec<Source>,
     pub(super) send: Option<RtpSendParameters>,
     pub(super) receive: Option<RtpReceiveParameters>,
 }
 
+/// One stream that a transceiver sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) rid: Option<String>,
+    pub(super) ssrc: u32,
+    /// Source of retransmissions, reserved even where rtx is not negotiated.
+    pub(super) rtx_ssrc: u32,
+}
+
 impl Transceiver {
+    /// What descriptions say that it sends.
+    pub(super) fn announced(&self) -> &[Source] {
+        if self.link.proposed.is_empty() { &self.sources } else { &self.link.proposed }
+    }
+
+    /// Source of everything that is not one of several layers.
+    pub(super) fn first_ssrc(&self) -> u32 {
+        self.sources.first().map_or(1, |source| source.ssrc)
+    }
+
+    /// Whether a number is taken by one of its sources.
+    pub(super) fn has_ssrc(&self, ssrc: u32) -> bool {
+        let mut sources = self.sources.iter().chain(&self.link.proposed);
+        sources.any(|source| source.ssrc == ssrc || source.rtx_ssrc == ssrc)
+    }
+
+    /// The rids of its encodings (W3C `[[SendEncodings]]`): one `None` for a single stream. A pending remote offer
+    /// that asks for layers counts; layers that an answer did not accept are gone.
+    pub fn rids(&self) -> impl Iterator<Item = Option<&str>> {
+        self.announced().iter().map(|source| source.rid.as_deref())
+    }
+
+    /// Whether the application attached a track, by `add_track`, `set_sending_track` or `add_transceiver`.
+    pub fn has_track(&self) -> bool {
+        self.has_track
+    }
+
+    /// Codecs chosen by `set_codec_preferences`, in order; `None` when all capabilities are wanted.
+    pub fn codec_preferences(&self) -> Option<&[CodecParameters]> {
+        self.preferences.as_deref()
+    }
+
     /// Stops sending and receiving for good.
     pub(super) fn end(&mut self) {
         self.direction = Direction::Stopped;

@@ -1,7 +1,7 @@
-//! ICE credentials, candidates, and the peer's end of the one transport.
+//! ICE credentials, candidates, and the peers' ends of the transports.
 
 use super::error::{Action, JsepError};
-use super::session::Session;
+use super::session::{LocalTransport, Session};
 use super::stored::{Stored, effective_transport, usable_fingerprints};
 use super::types::*;
 use crate::proto::sdp::CANDIDATES_MAX;
@@ -10,57 +10,70 @@ use crate::proto::sdp::CANDIDATES_MAX;
 const CANDIDATE_BYTES_MAX: usize = 1_024;
 
 impl Session {
-    /// ICE credentials in force on this side: those of the last local description applied, or the first ones.
-    /// When they change, the ICE agent must restart with them.
-    pub fn local_ice(&self) -> &IceParameters {
-        &self.shared.ice
-    }
-
-    /// Replaces the local ICE credentials (an ICE agent that had to begin anew): an ICE restart in the next offer.
-    pub fn set_local_ice(&mut self, ice: IceParameters) {
-        if self.shared.ice != ice {
-            self.shared.ice = ice;
-            self.shared.candidates.clear();
-            self.shared.end_of_candidates = false;
-            self.created = None;
+    /// Replaces the local ICE credentials of a transport (an ICE agent that had to begin anew): an ICE restart in
+    /// the next offer.
+    pub fn replace_local_ice(&mut self, transport: TransportId, ice: IceParameters) -> Result<(), JsepError> {
+        let ice = IceParameters { lite: self.config.ice_lite, ..ice };
+        let known = self.shared.transport_mut(transport).ok_or(JsepError::UnknownTransport(transport))?;
+        known.set_ice(&ice);
+        // A rollback must not bring back an agent that is gone.
+        if let Some(stable) = self.stable.as_mut().and_then(|stable| stable.transport_mut(transport)) {
+            stable.set_ice(&ice);
         }
+        self.created = None;
+        self.refresh_transports();
+        Ok(())
     }
 
     /// Asks for new ICE credentials in the next offer (W3C `restartIce`).
     pub fn restart_ice(&mut self) {
-        if self.slots.local().is_some() {
-            self.ice_to_replace = Some(self.shared.ice.ufrag.clone());
-        }
+        let slots = [&self.slots.current_local, &self.slots.pending_local];
+        let carriers = slots.into_iter().flatten().flat_map(|stored| &stored.carriers);
+        self.ice_to_replace = carriers.map(|carrier| carrier.ufrag.clone()).collect();
     }
 
     /// Records a candidate of the local credentials in force, `candidate:..`; later descriptions carry it.
-    pub fn add_local_candidate(&mut self, candidate: &str) -> Result<(), JsepError> {
+    pub fn add_local_candidate(&mut self, transport: TransportId, candidate: &str) -> Result<(), JsepError> {
         let candidate = candidate_line(candidate)?;
-        if self.shared.candidates.iter().any(|known| known == candidate) {
+        let known = self.shared.transport_mut(transport).ok_or(JsepError::UnknownTransport(transport))?;
+        if known.candidates.iter().any(|known| known == candidate) {
             return Ok(());
         }
-        if self.shared.candidates.len() >= CANDIDATES_MAX {
+        if known.candidates.len() >= CANDIDATES_MAX {
             return Err(JsepError::TooManyCandidates);
         }
-        self.shared.candidates.push(candidate.to_owned());
-        self.for_local_section(|stored, section| {
+        known.candidates.push(candidate.to_owned());
+        self.in_local_descriptions(transport, |stored, section| {
             stored.add_candidate(section, candidate);
         });
         Ok(())
     }
 
     /// Says that there are no more local candidates for the credentials in force.
-    pub fn end_of_local_candidates(&mut self) {
-        self.shared.end_of_candidates = true;
-        self.for_local_section(Stored::end_candidates);
+    pub fn end_of_local_candidates(&mut self, transport: TransportId) -> Result<(), JsepError> {
+        let known = self.shared.transport_mut(transport).ok_or(JsepError::UnknownTransport(transport))?;
+        known.end_of_candidates = true;
+        self.in_local_descriptions(transport, Stored::end_candidates);
+        Ok(())
     }
 
-    /// The section that carries the candidates, in each local description of these credentials.
-    fn for_local_section(&mut self, mut change: impl FnMut(&mut Stored, usize)) {
-        let ufrag = &self.shared.ice.ufrag;
-        let slots = [&mut self.slots.current_local, &mut self.slots.pending_local];
-        for stored in slots.into_iter().flatten() {
-            if let Some(section) = stored.tagged().filter(|&s| stored.ufrag_of(s).as_ref() == Some(ufrag)) {
+    /// The section that stands for a transport in the local description: where its candidates belong, as
+    /// identification tag and index of the m-line. `None` before a local description has it.
+    pub fn candidate_section(&self, transport: TransportId) -> Option<(String, usize)> {
+        let local = self.slots.local()?;
+        let section = local.carrier(transport)?.section;
+        let mid = local.sdp.media.get(section)?.mid.clone();
+        let mid = mid.or_else(|| self.transceiver_of(section)?.mid().map(str::to_owned));
+        Some((mid.unwrap_or_default(), section))
+    }
+
+    /// Changes the section that carries the candidates of a transport, in each local description with its
+    /// credentials.
+    fn in_local_descriptions(&mut self, id: TransportId, mut change: impl FnMut(&mut Stored, usize)) {
+        let Some(transport) = self.shared.transport(id) else { return };
+        for stored in [&mut self.slots.current_local, &mut self.slots.pending_local].into_iter().flatten() {
+            let carrier = stored.carrier(id).filter(|carrier| carrier.ufrag == transport.ice.ufrag);
+            if let Some(section) = carrier.map(|carrier| carrier.section) {
                 change(stored, section);
             }
         }
@@ -78,15 +91,38 @@ impl Session {
             text => Some(candidate_line(text)?),
         };
         let section = match (&candidate.mid, candidate.media_line_index) {
-            (Some(mid), _) => remote.sdp.index_of(mid),
-            (None, Some(index)) => Some(index).filter(|&index| index < remote.sdp.media.len()),
-            // W3C 4.4.2: the end of candidates may be told for all sections at once.
-            (None, None) if line.is_none() => self.transport_section().map(|(_, section)| section),
+            (Some(mid), _) => remote.sdp.index_of(mid).ok_or(JsepError::UnknownSection)?,
+            (None, Some(index)) if index < remote.sdp.media.len() => index,
+            (None, Some(_)) => return Err(JsepError::UnknownSection),
+            (None, None) if line.is_none() => return self.end_all(candidate.username_fragment.as_deref()),
             (None, None) => return Err(JsepError::CandidateWithoutSection),
         };
-        let section = section.ok_or(JsepError::UnknownSection)?;
         let ufrag = candidate.username_fragment.as_deref().or_else(|| line.and_then(ufrag_of_candidate));
-        self.record_candidate(section, ufrag, line)
+        let outcome = self.record_candidate(section, ufrag, line);
+        self.refresh_transports();
+        outcome
+    }
+
+    /// W3C 4.4.2: the end of candidates may be told for all sections at once.
+    fn end_all(&mut self, ufrag: Option<&str>) -> Result<CandidateUse, JsepError> {
+        let remotes: Vec<_> = self.shared.transports.iter().filter_map(|t| Some((t.id, t.remote?))).collect();
+        let mut outcome = None;
+        for (id, remote) in remotes {
+            let slot = match remote.pending {
+                true => &mut self.slots.pending_remote,
+                false => &mut self.slots.current_remote,
+            };
+            let Some(stored) = slot else { continue };
+            if ufrag.is_none() || stored.ufrag_of(remote.section).as_deref() == ufrag {
+                stored.end_candidates(remote.section);
+                outcome = outcome.or(Some(CandidateUse::Transport(id)));
+            }
+        }
+        self.refresh_transports();
+        match ufrag {
+            None => Ok(outcome.unwrap_or(CandidateUse::Recorded)),
+            Some(_) => outcome.ok_or(JsepError::UnknownIceGeneration),
+        }
     }
 
     fn record_candidate(
@@ -95,76 +131,104 @@ impl Session {
         ufrag: Option<&str>,
         line: Option<&str>,
     ) -> Result<CandidateUse, JsepError> {
-        let used = self.transport_section().map(|(_, section)| section);
-        let section = if self.shares_transport(section) { used.unwrap_or(section) } else { section };
-        let latest = self.slots.remote().and_then(|remote| remote.ufrag_of(section));
-        let ufrag = ufrag.map(str::to_owned).or(latest);
-        let mut found = false;
-        for stored in [&mut self.slots.current_remote, &mut self.slots.pending_remote].into_iter().flatten() {
-            if ufrag.is_none() || stored.ufrag_of(section) != ufrag {
+        let latest = self.slots.remote().and_then(|remote| remote.ufrag_of(remote.lead_of(section)));
+        let Some(ufrag) = ufrag.map(str::to_owned).or(latest) else {
+            // A rejected section has no candidates, but telling them is no mistake.
+            return Ok(CandidateUse::Recorded);
+        };
+        let mut outcome = None;
+        for pending in [false, true] {
+            let slot = if pending { &mut self.slots.pending_remote } else { &mut self.slots.current_remote };
+            let Some(stored) = slot else { continue };
+            let lead = stored.lead_of(section);
+            if stored.ufrag_of(lead).as_ref() != Some(&ufrag) {
                 continue;
             }
-            found = true;
-            let ended = stored.sdp.media[section].transport.end_of_candidates;
+            let ended = stored.sdp.media[lead].transport.end_of_candidates;
             match line {
                 // RFC 8838 14: what comes after the end is ignored.
                 Some(_) if ended => {}
-                Some(line) if !stored.add_candidate(section, line) => {
-                    return Err(JsepError::TooManyCandidates);
-                }
+                Some(line) if !stored.add_candidate(lead, line) => return Err(JsepError::TooManyCandidates),
                 Some(_) => {}
-                None => stored.end_candidates(section),
+                None => stored.end_candidates(lead),
             }
+            let described = |t: &&LocalTransport| {
+                t.remote.is_some_and(|remote| remote.pending == pending && remote.section == lead)
+            };
+            let transport = self.shared.transports.iter().find(described);
+            outcome = match transport {
+                Some(transport) => Some(CandidateUse::Transport(transport.id)),
+                None => outcome.or(Some(CandidateUse::Recorded)),
+            };
         }
-        match (found, used == Some(section)) {
-            (false, _) => Err(JsepError::UnknownIceGeneration),
-            (true, true) => Ok(CandidateUse::Transport),
-            (true, false) => Ok(CandidateUse::Recorded),
-        }
+        outcome.ok_or(JsepError::UnknownIceGeneration)
     }
 
-    /// Whether a section is bundled by the last answer: then its candidates are those of the one transport.
-    fn shares_transport(&self, section: usize) -> bool {
-        let current = [&self.slots.current_local, &self.slots.current_remote];
-        let answer = current.into_iter().flatten().find(|stored| stored.kind == SdpType::Answer);
-        let mid = |stored: &Stored| stored.sdp.media.get(section).and_then(|section| section.mid.clone());
-        answer.is_some_and(|stored| mid(stored).is_some_and(|mid| stored.sdp.bundle().contains(&mid)))
+    /// Whether the peer takes candidates after its description (W3C `canTrickleIceCandidates`); `None` before any
+    /// remote description.
+    pub fn can_trickle_ice_candidates(&self) -> Option<bool> {
+        let remote = self.slots.remote()?;
+        let trickles = |options: &[String]| options.iter().any(|word| word == "trickle");
+        let open: Vec<_> = remote.sdp.media.iter().filter(|section| !section.rejected()).collect();
+        let in_sections = !open.is_empty() && open.iter().all(|s| trickles(&s.transport.ice_options));
+        Some(trickles(&remote.sdp.transport.ice_options) || in_sections)
     }
 
-    /// The remote description that the transport follows, and the section that describes it.
-    pub(super) fn transport_section(&self) -> Option<(&Stored, usize)> {
-        let slots = &self.slots;
-        if let (Some(local), Some(remote)) = (&slots.current_local, &slots.current_remote)
-            && let Some(tagged) = if local.kind == SdpType::Answer { local } else { remote }.tagged()
-        {
-            return Some((remote, tagged));
-        }
-        let remote = slots.pending_remote.as_ref()?;
-        let tagged = match (&slots.pending_local, remote.kind) {
-            (Some(answer), SdpType::Offer) => answer.tagged(),
-            (None, SdpType::Offer) => self.plan_answer(&remote.sdp).tagged,
-            (_, _) => remote.tagged(),
-        };
-        Some((remote, tagged?))
-    }
-
-    /// The peer's end of the one transport: that of the last answered exchange, or of the first offer while it
-    /// waits for its answer. `None` before any remote description, or when every section was rejected.
+    /// Brings what `transports` shows up to date.
     ///
-    /// An offer that is pending does not show here before its answer: a rollback leaves the transport untouched.
-    pub fn transport(&self) -> Option<RemoteTransport> {
-        let (remote, section) = self.transport_section()?;
-        let attributes = effective_transport(&remote.sdp, section);
+    /// A pending offer shows only in transports that are new with it: a rollback leaves the others untouched.
+    pub(super) fn refresh_transports(&mut self) {
+        let mids = |id: TransportId| {
+            let placed = self.shared.placement.iter().enumerate();
+            let sections = placed.filter(|(_, transport)| **transport == Some(id)).map(|(index, _)| index);
+            sections.filter_map(|index| self.mid_of(index)).collect::<Vec<_>>()
+        };
+        let shown: Vec<Transport> = self
+            .shared
+            .transports
+            .iter()
+            .map(|transport| Transport {
+                id: transport.id,
+                mids: mids(transport.id),
+                local: transport.ice.clone(),
+                remote: self.remote_end(transport),
+            })
+            .collect();
+        self.transports = shown;
+    }
+
+    fn mid_of(&self, section: usize) -> Option<String> {
+        let in_slot = |stored: Option<&Stored>| stored?.sdp.media.get(section)?.mid.clone();
+        // The remote one has the mids that were made up for a peer that does not use them.
+        in_slot(self.slots.remote()).or_else(|| in_slot(self.slots.local()))
+    }
+
+    fn remote_end(&self, transport: &LocalTransport) -> Option<RemoteTransport> {
+        let RemoteEnd { stored, section } = self.remote_description_of(transport)?;
+        let attributes = effective_transport(&stored.sdp, section);
         Some(RemoteTransport {
             fingerprints: usable_fingerprints(&attributes),
             ufrag: attributes.ice_ufrag?,
             password: attributes.ice_pwd?,
-            lite: remote.sdp.ice_lite,
-            candidates: remote.sdp.media[section].candidates.clone(),
+            lite: stored.sdp.ice_lite,
+            candidates: stored.sdp.media.get(section)?.candidates.clone(),
             end_of_candidates: attributes.end_of_candidates,
-            dtls_role: self.shared.dtls_role,
+            dtls_role: transport.dtls_role,
         })
     }
+
+    /// The description and the section that describe the peer's end.
+    pub(super) fn remote_description_of(&self, transport: &LocalTransport) -> Option<RemoteEnd<'_>> {
+        let remote = transport.remote?;
+        let slot = if remote.pending { &self.slots.pending_remote } else { &self.slots.current_remote };
+        Some(RemoteEnd { stored: slot.as_ref()?, section: remote.section })
+    }
+}
+
+/// See [`Session::remote_description_of`].
+pub(super) struct RemoteEnd<'a> {
+    pub(super) stored: &'a Stored,
+    pub(super) section: usize,
 }
 
 /// One line of text that begins with `candidate:`, without `a=`.

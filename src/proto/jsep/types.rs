@@ -2,6 +2,7 @@
 
 use crate::proto::rtp::CodecParameters;
 use crate::proto::sdp;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a description is (W3C `RTCSdpType`).
@@ -61,7 +62,8 @@ impl Description {
 }
 
 /// Where the offer/answer exchange stands (RFC 8829 3.2, W3C `RTCSignalingState`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums, reason = "the states are fixed by RFC 8829 3.2")]
 pub enum SignalingState {
     /// No exchange is in progress.
@@ -94,7 +96,8 @@ impl fmt::Display for SignalingState {
 pub use crate::proto::rtp::MediaKind;
 
 /// Which way media flows, seen from this side (W3C `RTCRtpTransceiverDirection`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums, reason = "the directions are fixed by W3C WebRTC 5.4")]
 pub enum Direction {
     /// Both ways.
@@ -185,6 +188,46 @@ pub enum DtlsRole {
     Server,
 }
 
+/// Names a transport for the life of its session; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransportId(pub(super) u32);
+
+impl fmt::Display for TransportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One ICE and DTLS transport and the sections on it (W3C `RTCDtlsTransport` with its `RTCIceTransport`).
+///
+/// It appears when a local offer is applied, or with a remote offer that needs it, and vanishes with a rollback, or
+/// with the answer that puts its sections on another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transport {
+    /// Its name in calls on the session.
+    pub id: TransportId,
+    /// Identification tags of its sections, in the order of the m-lines. May be empty while an exchange is in
+    /// progress: a provisional answer left it without sections, and the final one may not.
+    pub mids: Vec<String>,
+    /// Our ICE credentials. When they change, its ICE agent must restart with them.
+    pub local: IceParameters,
+    /// The peer's end; `None` until a remote description gives it.
+    pub remote: Option<RemoteTransport>,
+}
+
+/// How eagerly sections are put on one transport (RFC 9429 4.1.1, W3C `RTCBundlePolicy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums, reason = "the three policies are fixed by RFC 9429 4.1.1")]
+pub enum BundlePolicy {
+    /// Until the peer has agreed to bundle, one transport for each of audio, video and data.
+    #[default]
+    Balanced,
+    /// Until the peer has agreed to bundle, one transport for each section.
+    MaxCompat,
+    /// One transport, whatever the peer does: what can't share it is rejected.
+    MaxBundle,
+}
+
 /// The ICE half of a description (RFC 8839 5.3, 5.4).
 #[derive(Clone, PartialEq, Eq)]
 pub struct IceParameters {
@@ -206,7 +249,7 @@ impl fmt::Debug for IceParameters {
     }
 }
 
-/// What is known of the peer's end of the one transport.
+/// What is known of the peer's end of a transport.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteTransport {
     /// The peer's ICE user name fragment.
@@ -247,11 +290,25 @@ pub struct TransceiverInit {
     pub stream_ids: Vec<String>,
     /// Id of the track sent; a random one is made up when there is none.
     pub track_id: Option<String>,
+    /// Simulcast layers (W3C `sendEncodings`): their rids. Empty, or one entry without a rid, for a single stream.
+    pub send_encodings: Vec<SendEncoding>,
+}
+
+/// One stream of a sender as the application asks for it (W3C `RTCRtpEncodingParameters`, the part that is signalled).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SendEncoding {
+    /// Restriction identifier (RFC 8851); needed as soon as there are several encodings.
+    pub rid: Option<String>,
 }
 
 impl Default for TransceiverInit {
     fn default() -> Self {
-        Self { direction: Direction::Sendrecv, stream_ids: Vec::new(), track_id: None }
+        Self {
+            direction: Direction::Sendrecv,
+            stream_ids: Vec::new(),
+            track_id: None,
+            send_encodings: Vec::new(),
+        }
     }
 }
 
@@ -275,12 +332,12 @@ pub struct CandidateInit {
     pub username_fragment: Option<String>,
 }
 
-/// Whether a remote candidate matters to the transport in use.
+/// Whether a remote candidate matters to a transport in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "callers must handle each")]
 pub enum CandidateUse {
-    /// It belongs to the transport: give it to the ICE agent.
-    Transport,
+    /// It belongs to this transport: give it to the ICE agent.
+    Transport(TransportId),
     /// It was recorded, but its section's transport is not the one in use (RFC 9143 7.3.1).
     Recorded,
 }
@@ -294,10 +351,10 @@ pub struct RtpSendParameters {
     pub extensions: Vec<(u8, String)>,
     /// Whether one-byte and two-byte extension headers may be mixed (RFC 8285 6).
     pub extensions_mixed: bool,
-    /// Source of the media.
-    pub ssrc: u32,
-    /// Source of retransmissions when rtx was negotiated.
-    pub rtx_ssrc: Option<u32>,
+    /// The streams to send, at least one: several when the peer accepted simulcast layers, in the order announced.
+    pub encodings: Vec<EncodingSources>,
+    /// The transport that carries it.
+    pub transport: TransportId,
     /// Identification tag to write into the MID extension.
     pub mid: String,
     /// RTCP canonical name.
@@ -310,11 +367,30 @@ pub struct RtpSendParameters {
     pub track_id: String,
     /// Upper bound that the peer set with `b=`, in bits per second.
     pub bitrate_max: Option<u64>,
+    /// Milliseconds of media that the peer wants in a packet (`a=ptime`).
+    pub packet_time: Option<u32>,
+    /// The most milliseconds of media that the peer takes in a packet (`a=maxptime`).
+    pub packet_time_max: Option<u32>,
+}
+
+/// One stream of a sender, as negotiated (RFC 8853).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodingSources {
+    /// Identifier to write into the RID extension; `None` when there is no simulcast.
+    pub rid: Option<String>,
+    /// Source of the media.
+    pub ssrc: u32,
+    /// Source of retransmissions when rtx was negotiated.
+    pub rtx_ssrc: Option<u32>,
+    /// The peer asked for this layer to begin paused (`~`).
+    pub paused: bool,
 }
 
 /// All that a receiver needs to know, as negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RtpReceiveParameters {
+    /// The transport that carries it.
+    pub transport: TransportId,
     /// Codecs that may arrive, with the payload types we announced; rtx ones are included.
     pub codecs: Vec<CodecParameters>,
     /// Negotiated header extensions: id and URI.
@@ -338,25 +414,12 @@ pub struct RtpReceiveParameters {
 pub struct DataParameters {
     /// Identification tag.
     pub mid: String,
+    /// The transport that carries it.
+    pub transport: TransportId,
+    /// Our SCTP port.
+    pub local_port: u16,
     /// The peer's SCTP port.
     pub remote_port: u16,
     /// Largest message that the peer accepts; `None` for any size (RFC 8841 6).
     pub message_size_max: Option<u64>,
-}
-
-/// Names a transport for the life of its session; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TransportId(pub u32);
-
-/// How many transports an offer begins with (RFC 9429 4.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[allow(clippy::exhaustive_enums, reason = "the policies are fixed by RFC 9429 4.1.1")]
-pub enum BundlePolicy {
-    /// One for each kind.
-    #[default]
-    Balanced,
-    /// One for each section.
-    MaxCompat,
-    /// One.
-    MaxBundle,
 }

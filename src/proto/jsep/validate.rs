@@ -1,12 +1,14 @@
 //! Whether a remote description can be applied. Nothing here changes the session.
 
+use super::answer::each_lead;
 use super::codecs::common_codecs;
 use super::error::Refusal;
 use super::extensions::check_conflicts;
-use super::session::Session;
-use super::stored::{Stored, effective_transport, tagged, usable_fingerprints};
+use super::placement::{Leads, Placement};
+use super::session::{Session, Shared};
+use super::stored::{Stored, effective_transport, usable_fingerprints};
 use crate::proto::sdp::{MediaDescription, SessionDescription, Setup};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// RFC 5761 4: with rtcp-mux these payload types look like RTCP.
 const RTCP_PAYLOAD_TYPES: std::ops::RangeInclusive<u8> = 64..=95;
@@ -24,14 +26,40 @@ impl Session {
         }
         check_payload_types(offer)?;
         check_conflicts(offer)?;
-        let plan = self.plan_answer(offer);
-        let Some(tagged) = plan.tagged else { return Ok(()) };
-        let transport = check_transport(offer, tagged)?;
-        // RFC 8842 5.2: holdconn has no place in WebRTC.
-        if transport == Some(Setup::Holdconn) {
-            return Err(Refusal::BadSetup { section: tagged });
+        let leads = self.plan_answer(offer);
+        for section in own_leads(&leads) {
+            // RFC 8842 5.2: holdconn has no place in WebRTC.
+            if check_transport(offer, section)? == Some(Setup::Holdconn) {
+                return Err(Refusal::BadSetup { section });
+            }
         }
-        check_rtcp_mux(offer, tagged, &plan.accepted)
+        let stable = self.stable.as_ref().unwrap_or(&self.shared);
+        self.check_fingerprints(stable, &stable.placement, offer, &leads)?;
+        check_rtcp_mux(offer, &leads)
+    }
+
+    /// RFC 9429 5.10, RFC 8842 3: another certificate needs an ICE restart.
+    fn check_fingerprints(
+        &self,
+        stable: &Shared,
+        placement: &Placement,
+        now: &SessionDescription,
+        leads: &Leads,
+    ) -> Result<(), Refusal> {
+        let Some(current) = &self.slots.current_remote else { return Ok(()) };
+        for (section, id) in each_lead(leads, placement) {
+            let Some(before) = stable.transport(id).and_then(|transport| transport.remote) else { continue };
+            let before = effective_transport(&current.sdp, before.section);
+            let now = effective_transport(now, section);
+            let known: HashSet<String> =
+                before.fingerprints.iter().map(|fingerprint| fingerprint.to_ascii_lowercase()).collect();
+            let mut fingerprints = now.fingerprints.iter();
+            let same = fingerprints.any(|fingerprint| known.contains(&fingerprint.to_ascii_lowercase()));
+            if !same && (before.ice_ufrag, before.ice_pwd) == (now.ice_ufrag, now.ice_pwd) {
+                return Err(Refusal::FingerprintChanged { section });
+            }
+        }
+        Ok(())
     }
 
     /// A section in use keeps its media type and its mid (RFC 8829 5.8); a rejected one may become another.
@@ -63,15 +91,9 @@ impl Session {
         if answer.media.len() != offer.media.len() {
             return Err(Refusal::SectionCount { expected: offer.media.len(), found: answer.media.len() });
         }
-        let offered: HashSet<&str> = offer.bundle().iter().map(String::as_str).collect();
-        // RFC 9143 7.3.1: an answer takes sections out of a group, it adds none.
-        if !answer.bundle().iter().all(|mid| offered.contains(mid.as_str())) {
-            return Err(Refusal::BundleGrown);
-        }
+        check_groups(offer, answer)?;
         check_payload_types(answer)?;
         check_conflicts(answer)?;
-        let tagged = tagged(answer);
-        let bundle: HashSet<&str> = answer.bundle().iter().map(String::as_str).collect();
         for (section, (offered, answered)) in offer.media.iter().zip(&answer.media).enumerate() {
             if offered.media_type != answered.media_type {
                 return Err(Refusal::MediaTypeChanged { section });
@@ -86,23 +108,49 @@ impl Session {
             if offered.rejected() {
                 return Err(Refusal::AcceptedRejected { section });
             }
-            let bundled = answered.mid.as_deref().is_some_and(|mid| bundle.contains(mid));
-            if !bundled && tagged != Some(section) {
-                return Err(Refusal::NotBundled { section });
-            }
             let is_rtp = !offered.codecs.is_empty();
             if is_rtp && common_codecs(&offered.codecs, &answered.codecs).is_empty() {
                 return Err(Refusal::NoCommonFormat { section });
             }
         }
-        let Some(tagged) = tagged else { return Ok(()) };
-        // RFC 8842 5.3: the answer decides; without the attribute it is passive (RFC 4145 4.1).
-        if let Some(Setup::Actpass | Setup::Holdconn) = check_transport(answer, tagged)? {
-            return Err(Refusal::BadSetup { section: tagged });
+        let leads = Self::answered_leads(offer, answer);
+        let mut taken = HashSet::new();
+        for section in own_leads(&leads) {
+            // A section that has no transport of its own must share that of the others.
+            if !self.shared.placement.get(section).is_some_and(|placed| taken.insert(*placed)) {
+                return Err(Refusal::NotBundled { section });
+            }
+            // RFC 8842 5.3: the answer decides; without the attribute it is passive (RFC 4145 4.1).
+            if let Some(Setup::Actpass | Setup::Holdconn) = check_transport(answer, section)? {
+                return Err(Refusal::BadSetup { section });
+            }
         }
-        let accepted: Vec<bool> = answer.media.iter().map(|section| !section.rejected()).collect();
-        check_rtcp_mux(answer, tagged, &accepted)
+        let stable = self.stable.as_ref().unwrap_or(&self.shared);
+        self.check_fingerprints(stable, &self.shared.placement, answer, &leads)?;
+        check_rtcp_mux(answer, &leads)
     }
+}
+
+/// The sections that describe a transport.
+fn own_leads(leads: &Leads) -> impl Iterator<Item = usize> {
+    leads.iter().enumerate().filter(|(index, lead)| **lead == Some(*index)).map(|(index, _)| index)
+}
+
+/// RFC 9143 7.3.1: an answer takes sections out of a group, it adds none.
+fn check_groups(offer: &SessionDescription, answer: &SessionDescription) -> Result<(), Refusal> {
+    let mut group_of: HashMap<&str, usize> = HashMap::new();
+    for (number, mids) in offer.bundles().enumerate() {
+        for mid in mids {
+            group_of.entry(mid).or_insert(number);
+        }
+    }
+    for mids in answer.bundles() {
+        let of_first = mids.first().and_then(|mid| group_of.get(mid.as_str()));
+        if !mids.iter().all(|mid| of_first.is_some() && group_of.get(mid.as_str()) == of_first) {
+            return Err(Refusal::BundleGrown);
+        }
+    }
+    Ok(())
 }
 
 /// ICE credentials and a usable fingerprint for the transport of a section. Gives its `a=setup`.
@@ -118,11 +166,10 @@ fn check_transport(sdp: &SessionDescription, section: usize) -> Result<Option<Se
 }
 
 /// RTCP has no socket of its own here. In a bundle the attribute may be in the tagged section only.
-fn check_rtcp_mux(sdp: &SessionDescription, tagged: usize, accepted: &[bool]) -> Result<(), Refusal> {
-    let muxed = sdp.media[tagged].rtcp_mux;
+fn check_rtcp_mux(sdp: &SessionDescription, leads: &Leads) -> Result<(), Refusal> {
     let lacking = |(section, media): (usize, &MediaDescription)| {
-        let lacks = accepted[section] && media.is_rtp() && !media.rtcp_mux && !muxed;
-        lacks.then_some(section)
+        let lead = leads[section]?;
+        (media.is_rtp() && !media.rtcp_mux && !sdp.media[lead].rtcp_mux).then_some(section)
     };
     match sdp.media.iter().enumerate().find_map(lacking) {
         Some(section) => Err(Refusal::MissingRtcpMux { section }),

@@ -18,6 +18,7 @@ mod renumbering;
 mod repairs;
 mod reports;
 mod sequence;
+mod sources;
 mod statistics;
 mod stream;
 
@@ -27,16 +28,19 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use rand::rngs::StdRng;
+use smallvec::SmallVec;
 
 pub use error::ReceiveError;
 pub use event::ReceiverEvent;
 pub use parameters::ReceiverParameters;
-pub use statistics::InboundStatistics;
+pub use sources::RtpSource;
+pub use statistics::{InboundStatistics, RemoteSender};
 
 use self::codecs::{Codec, Codecs};
 use self::repairs::Repairs;
+use self::sources::ContributingSources;
 use self::stream::{Arrival, Stream};
-use crate::proto::rtp::{Rid, RtpHeader, RtpPacket};
+use crate::proto::rtp::{AudioLevel, Rid, RtpHeader, RtpPacket};
 
 /// Sources per section: three layers need three, SSRCs may change, and all fit one report (31 blocks). When full,
 /// the source that was silent for the longest time is forgotten.
@@ -61,6 +65,7 @@ pub struct Receiver {
     report_at: Instant,
     /// A key frame was asked for when no source was known: the next one to begin is asked.
     key_frame_owed: bool,
+    contributing: ContributingSources,
     events: VecDeque<ReceiverEvent>,
     random: StdRng,
 }
@@ -77,6 +82,7 @@ impl Receiver {
             round_trip_time: ROUND_TRIP_DEFAULT,
             report_at: now,
             key_frame_owed: false,
+            contributing: ContributingSources::default(),
             events: VecDeque::new(),
             random,
         };
@@ -121,6 +127,12 @@ impl Receiver {
             overhead: packet.len() - source.payload.len(),
             kind: self.parameters.kind,
         };
+        let level = self.parameters.extensions.mixer_audio_levels(&header);
+        let contributors: SmallVec<[(u32, Option<u8>); 4]> = header
+            .csrcs()
+            .enumerate()
+            .map(|(index, csrc)| (csrc, level.get(index).map(|level| level & 0x7f)))
+            .collect();
         let mut received = RtpPacket {
             arrival: now,
             ssrc: stream.ssrc,
@@ -141,6 +153,16 @@ impl Receiver {
         if !stream.receive(&arrival, &mut received)? {
             return Ok(());
         }
+        for (source, level) in contributors {
+            // RFC 6465 §3: as RFC 6464, but the bit of voice activity is unused.
+            let audio_level = level.map(|level| AudioLevel { voice: false, level });
+            self.contributing.heard(RtpSource {
+                source,
+                rtp_timestamp: received.timestamp,
+                at: now,
+                audio_level,
+            });
+        }
         if received.key_frame && stream.key_frame_began(received.timestamp) {
             self.push_event(ReceiverEvent::KeyFrameReceived { ssrc: received.ssrc });
         }
@@ -153,9 +175,31 @@ impl Receiver {
         self.events.pop_front()
     }
 
+    /// Whether any source is known that has not said goodbye.
+    pub fn is_heard(&self) -> bool {
+        self.streams.iter().any(|stream| !stream.ended)
+    }
+
+    /// W3C `getSynchronizationSources`: who sent media in the last ten seconds, the latest first.
+    pub fn synchronization_sources(&self, now: Instant) -> Vec<RtpSource> {
+        let sources = self.streams.iter().filter_map(|stream| stream.source);
+        sources::latest_first(sources.filter(|source| source.is_recent(now)))
+    }
+
+    /// W3C `getContributingSources`: whose contributions were mixed into media of the last ten seconds, the latest
+    /// first.
+    pub fn contributing_sources(&self, now: Instant) -> Vec<RtpSource> {
+        self.contributing.recent(now)
+    }
+
     /// The counters of every source.
     pub fn statistics(&self) -> Vec<InboundStatistics> {
-        self.streams.iter().map(Stream::statistics).collect()
+        let of = |stream: &Stream| InboundStatistics {
+            kind: Some(self.parameters.kind),
+            rtx_ssrc: self.repairs.repairing(stream.ssrc),
+            ..stream.statistics()
+        };
+        self.streams.iter().map(of).collect()
     }
 
     /// Which stream the packet belongs to, and as what. `None`: a retransmission packet with nothing in it.

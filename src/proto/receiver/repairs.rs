@@ -41,6 +41,11 @@ impl Repairs {
         self.entries.iter().find(|entry| entry.rtx_ssrc == rtx_ssrc).map(|entry| entry.ssrc)
     }
 
+    /// The source that repairs this one.
+    pub(super) fn repairing(&self, ssrc: u32) -> Option<u32> {
+        self.entries.iter().find(|entry| entry.ssrc == ssrc).map(|entry| entry.rtx_ssrc)
+    }
+
     /// The source is gone.
     pub(super) fn forget(&mut self, ssrc: u32) {
         self.entries.retain(|entry| entry.signalled || entry.ssrc != ssrc);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::Rng;
 
 use super::stream::Stream;
-use super::{Receiver, ReceiverEvent};
+use super::{Receiver, ReceiverEvent, RemoteSender};
 use crate::proto::rtcp::{CompoundBuilder, NACK_ENTRIES_MAX, RtcpPacket};
 use crate::proto::rtp::MediaKind;
 
@@ -27,6 +27,14 @@ impl Receiver {
                 if let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == report.ssrc) {
                     stream.reception.sender_report(now, report.ntp);
                     stream.clock.sender_report(now, report.ntp, report.rtp_timestamp);
+                    let before = stream.statistics.remote.map_or(0, |remote| remote.reports_sent);
+                    stream.statistics.remote = Some(RemoteSender {
+                        packets_sent: report.packet_count,
+                        bytes_sent: report.octet_count,
+                        remote_timestamp: report.ntp,
+                        arrived: now,
+                        reports_sent: before + 1,
+                    });
                 }
             }
             RtcpPacket::Goodbye(goodbye) => goodbye.ssrcs().for_each(|ssrc| self.end_stream(ssrc)),

@@ -9,7 +9,7 @@ use super::publisher_clock::PublisherClock;
 use super::reception::Reception;
 use super::renumbering::Renumbering;
 use super::sequence::{Admitted, SequenceWindow};
-use super::{InboundStatistics, ReceiveError};
+use super::{InboundStatistics, ReceiveError, RtpSource};
 use crate::proto::rtp::{MediaKind, Rid, RtpPacket, starts_key_frame};
 
 /// The state of one source.
@@ -26,6 +26,8 @@ pub(super) struct Stream {
     pub(super) reception: Reception,
     pub(super) clock: PublisherClock,
     pub(super) statistics: InboundStatistics,
+    /// When media was received last, and how loud.
+    pub(super) source: Option<RtpSource>,
     window: SequenceWindow,
     /// The first packet has not been taken yet: its number is already in the window.
     is_new: bool,
@@ -58,6 +60,7 @@ impl Stream {
             reception: Reception::new(now, window.highest(), codec.clock_rate),
             clock: PublisherClock::default(),
             statistics: InboundStatistics::default(),
+            source: None,
             window,
             is_new: true,
             renumbering: Renumbering::default(),
@@ -75,9 +78,13 @@ impl Stream {
         self.last_packet = arrival.now;
         self.follow_gaps(arrival, admitted, packet.timestamp);
         self.statistics.packets_received += 1;
-        self.statistics.retransmitted_packets_received += u64::from(arrival.repaired);
+        if arrival.repaired {
+            self.statistics.retransmitted_packets_received += 1;
+            self.statistics.retransmitted_bytes_received += packet.payload.len() as u64;
+        }
         self.statistics.bytes_received += packet.payload.len() as u64;
         self.statistics.header_bytes_received += arrival.overhead as u64;
+        self.statistics.last_packet_received = Some(arrival.now);
         if packet.payload.is_empty() {
             self.statistics.padding_packets_received += 1;
             if self.renumbering.leave_out(admitted.sequence) {
@@ -86,6 +93,15 @@ impl Stream {
         }
         let number = self.renumbering.pass_on(admitted.sequence).ok_or(ReceiveError::TooOld)?;
         packet.sequence_number = number;
+        self.source = Some(RtpSource {
+            source: self.ssrc,
+            rtp_timestamp: packet.timestamp,
+            at: arrival.now,
+            audio_level: packet.extensions.audio_level,
+        });
+        if packet.marker && arrival.kind == MediaKind::Video {
+            self.statistics.frames_received += 1;
+        }
         packet.key_frame =
             arrival.kind == MediaKind::Video && starts_key_frame(self.codec.family, &packet.payload);
         Ok(true)
@@ -110,6 +126,7 @@ impl Stream {
             payload_type: self.codec.payload_type,
             packets_lost: self.reception.lost(),
             jitter: self.reception.jitter(),
+            audio_level: self.source.and_then(|source| source.linear_audio_level()),
             ..self.statistics
         }
     }

@@ -16,6 +16,8 @@ pub enum ExtensionKind {
     RepairedRid,
     /// RFC 6464.
     AudioLevel,
+    /// RFC 6465.
+    MixerAudioLevel,
     /// Departure time for bandwidth estimation.
     AbsoluteSendTime,
     /// Transport-wide congestion control.
@@ -40,7 +42,7 @@ pub enum ExtensionKind {
 
 impl ExtensionKind {
     /// Every kind with its URI.
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (Self::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
         (Self::Rid, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
         (Self::RepairedRid, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
@@ -61,6 +63,7 @@ impl ExtensionKind {
             Self::DependencyDescriptor,
             "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
         ),
+        (Self::MixerAudioLevel, "urn:ietf:params:rtp-hdrext:csrc-audio-level"),
     ];
 
     /// By URI as in `a=extmap`.
@@ -79,7 +82,7 @@ impl ExtensionKind {
 pub struct ExtensionMap {
     by_id: [Option<ExtensionKind>; 256],
     /// The order of negotiation, which is the order of writing.
-    ids: SmallVec<[(ExtensionKind, u8); 14]>,
+    ids: SmallVec<[(ExtensionKind, u8); 15]>,
     mixed: bool,
 }
 
@@ -88,6 +91,17 @@ pub struct ExtensionMap {
 pub struct WrittenExtensions {
     /// Offset of the three bytes of `abs-send-time`, to be updated when the packet is sent again.
     pub absolute_send_time: Option<usize>,
+    /// Offset of the element of `sdes:rtp-stream-id`, its id included: a retransmission names the stream that it
+    /// repairs instead ([`ExtensionMap::name_repaired`]).
+    pub rid: Option<usize>,
+}
+
+impl WrittenExtensions {
+    /// The same within a buffer that has `by` more bytes before.
+    pub fn shifted(self, by: usize) -> Self {
+        let shift = |at: Option<usize>| at.map(|at| at + by);
+        Self { absolute_send_time: shift(self.absolute_send_time), rid: shift(self.rid) }
+    }
 }
 
 /// Room for the longest value that is composed instead of copied: `abs-capture-time`.
@@ -137,6 +151,15 @@ impl ExtensionMap {
         extensions
     }
 
+    /// RFC 6465 §3: the levels of the contributing sources, in their order; empty if there are none.
+    pub fn mixer_audio_levels<'a>(&self, header: &RtpHeader<'a>) -> &'a [u8] {
+        if self.id(ExtensionKind::MixerAudioLevel).is_none() {
+            return &[];
+        }
+        let mut elements = self.elements(header);
+        elements.find(|(kind, _)| *kind == ExtensionKind::MixerAudioLevel).map_or(&[], |(_, levels)| levels)
+    }
+
     /// The elements that are understood, not decoded.
     pub fn elements<'a>(&self, header: &RtpHeader<'a>) -> impl Iterator<Item = (ExtensionKind, &'a [u8])> {
         header.extensions().filter_map(|(id, value)| Some((self.by_id[usize::from(id)]?, value)))
@@ -162,6 +185,29 @@ impl ExtensionMap {
         }
     }
 
+    /// RFC 8852 §3: turns the `rtp-stream-id` of a written header, whose element begins at `at`, into the
+    /// `repaired-rtp-stream-id` of a retransmission; takes it out if that extension was not negotiated.
+    pub fn name_repaired(&self, header: &mut [u8], at: usize) {
+        let is_one_byte = header.get(12..14) == Some(&[0xbe, 0xde]);
+        let id = self.id(ExtensionKind::RepairedRid).filter(|id| !is_one_byte || *id <= ONE_BYTE_ID_MAX);
+        let Some(element) = header.get_mut(at..) else { return };
+        match (id, element) {
+            (Some(id), [first, ..]) if is_one_byte => *first = id << 4 | *first & 0x0f,
+            (Some(id), [first, ..]) => *first = id,
+            // RFC 8285 §4.1: zero bytes are padding, between elements as well.
+            (None, [first, rest @ ..]) if is_one_byte => {
+                let length = usize::from(*first & 0x0f) + 1;
+                *first = 0;
+                rest.iter_mut().take(length).for_each(|byte| *byte = 0);
+            }
+            (None, [first, length, rest @ ..]) => {
+                rest.iter_mut().take(usize::from(*length)).for_each(|byte| *byte = 0);
+                (*first, *length) = (0, 0);
+            }
+            _ => {}
+        }
+    }
+
     fn write_elements<const TWO_BYTE: bool>(
         &self,
         forwarded: &Extensions,
@@ -174,6 +220,7 @@ impl ExtensionMap {
         for (kind, id) in &self.ids {
             let mut scratch = [0; 16];
             let Some(value) = encode_value(*kind, forwarded, leg, &mut scratch) else { continue };
+            let element = buffer.len();
             if TWO_BYTE {
                 buffer.extend_from_slice(&[*id, value.len() as u8]);
             } else if *id <= ONE_BYTE_ID_MAX && (1..=ONE_BYTE_LENGTH_MAX).contains(&value.len()) {
@@ -185,6 +232,9 @@ impl ExtensionMap {
             }
             if *kind == ExtensionKind::AbsoluteSendTime {
                 written.absolute_send_time = Some(buffer.len());
+            }
+            if *kind == ExtensionKind::Rid {
+                written.rid = Some(element);
             }
             let at = buffer.len();
             buffer.extend_from_slice(value);
@@ -203,7 +253,7 @@ impl ExtensionMap {
         }
         let words = length.div_ceil(4);
         buffer.resize(start + 4 + 4 * words, 0);
-        // At most 14 values of at most 255 bytes: far below 2^16 words.
+        // At most 15 values of at most 255 bytes: far below 2^16 words.
         buffer[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
         Ok(written)
     }
@@ -218,6 +268,8 @@ fn decode_value(kind: ExtensionKind, value: &[u8], extensions: &mut Extensions) 
             extensions.audio_level =
                 value.first().map(|byte| AudioLevel { voice: byte & 0x80 != 0, level: byte & 0x7f });
         }
+        // Read by the receiver, beside the CSRCs that it is about.
+        ExtensionKind::MixerAudioLevel => {}
         ExtensionKind::AbsoluteSendTime => {
             extensions.absolute_send_time = array(value).map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]));
         }
@@ -280,7 +332,7 @@ fn encode_value<'a>(
         ExtensionKind::TransportSequenceNumber => {
             Some(put(scratch, leg.transport_sequence_number?.to_be_bytes()))
         }
-        ExtensionKind::TransmissionOffset => None,
+        ExtensionKind::TransmissionOffset | ExtensionKind::MixerAudioLevel => None,
         ExtensionKind::VideoOrientation => Some(put(scratch, [forwarded.video_orientation?])),
         ExtensionKind::PlayoutDelay => forwarded.playout_delay.as_ref().map(<[u8; 3]>::as_slice),
         ExtensionKind::AbsoluteCaptureTime => {

@@ -195,6 +195,26 @@ pub struct Rid {
     pub restrictions: Vec<(String, Option<String>)>,
 }
 
+/// `a=sctpmap` of the drafts before RFC 8841.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SctpMap {
+    /// SCTP port, which is also the format of the m-line.
+    pub port: u16,
+    /// `webrtc-datachannel`
+    pub application: String,
+    /// Streams that the author can take.
+    pub streams: Option<u16>,
+}
+
+/// `a=rtcp` (RFC 3605 2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RtcpAddress {
+    /// Port for RTCP; of no use with `a=rtcp-mux`.
+    pub port: u16,
+    /// Network type, address type and address.
+    pub address: Option<String>,
+}
+
 /// `a=simulcast` (RFC 8853 5.1): for each direction the streams, each with its alternatives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Simulcast {

@@ -26,10 +26,22 @@ pub struct SessionDescription {
     pub transport: TransportAttributes,
     /// `a=extmap` for all sections.
     pub extensions: Vec<ExtensionMapping>,
+    /// `b=` lines for the session: type and value.
+    pub bandwidths: Vec<(String, u64)>,
     /// Direction of sections that do not say otherwise.
     pub direction: Option<Direction>,
     /// The sections.
     pub media: Vec<MediaDescription>,
+}
+
+/// RFC 8866 5.8, RFC 3890 6.2.
+fn bitrate_max(bandwidths: &[(String, u64)]) -> Option<u64> {
+    let limit = |(kind, value): &(String, u64)| match kind.as_str() {
+        "TIAS" => Some(*value),
+        "AS" => Some(value.saturating_mul(1_000)),
+        _ => None,
+    };
+    bandwidths.iter().filter_map(limit).min()
 }
 
 /// `o=` (RFC 8866 5.2).
@@ -127,6 +139,14 @@ pub struct MediaDescription {
     pub sctp_port: Option<u16>,
     /// `a=max-message-size` (RFC 8841 6)
     pub max_message_size: Option<u64>,
+    /// `a=sctpmap`, which `a=sctp-port` has replaced.
+    pub sctp_map: Option<SctpMap>,
+    /// `a=rtcp` (RFC 3605)
+    pub rtcp: Option<RtcpAddress>,
+    /// `a=ptime`: milliseconds of media in a packet that the author wants (RFC 8866 6.4).
+    pub packet_time: Option<u32>,
+    /// `a=maxptime`: the most milliseconds of media in a packet (RFC 8866 6.5).
+    pub packet_time_max: Option<u32>,
 }
 
 impl MediaDescription {
@@ -157,6 +177,10 @@ impl MediaDescription {
             simulcast: None,
             sctp_port: None,
             max_message_size: None,
+            sctp_map: None,
+            rtcp: None,
+            packet_time: None,
+            packet_time_max: None,
         }
     }
 
@@ -172,14 +196,7 @@ impl MediaDescription {
 
     /// The lowest limit of `b=TIAS` and `b=AS`, in bits per second.
     pub fn bitrate_max(&self) -> Option<u64> {
-        self.bandwidths
-            .iter()
-            .filter_map(|(kind, value)| match kind.as_str() {
-                "TIAS" => Some(*value),
-                "AS" => Some(value.saturating_mul(1_000)),
-                _ => None,
-            })
-            .min()
+        bitrate_max(&self.bandwidths)
     }
 }
 
@@ -192,9 +209,19 @@ impl SessionDescription {
             .map_or(&[][..], |group| group.mids.as_slice())
     }
 
+    /// Identification tags of every BUNDLE group.
+    pub fn bundles(&self) -> impl Iterator<Item = &[String]> {
+        self.groups.iter().filter(|group| group.semantics == "BUNDLE").map(|group| group.mids.as_slice())
+    }
+
     /// Index of the section with this identification tag.
     pub fn index_of(&self, mid: &str) -> Option<usize> {
         self.media.iter().position(|section| section.mid.as_deref() == Some(mid))
+    }
+
+    /// The lowest limit of `b=TIAS` and `b=AS` for a section, its own or that of the session, in bits per second.
+    pub fn bitrate_max_of(&self, section: &MediaDescription) -> Option<u64> {
+        section.bitrate_max().into_iter().chain(bitrate_max(&self.bandwidths)).min()
     }
 
     /// Transport attributes of a section with those of the session filled in (RFC 8839 5.4, RFC 8122 5).

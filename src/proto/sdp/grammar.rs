@@ -42,6 +42,24 @@ pub(super) fn extmap(value: &str) -> Option<ExtensionMapping> {
     Some(ExtensionMapping { id, direction, uri, attributes })
 }
 
+/// `<port> <application> [<streams>]`, as the drafts before RFC 8841 had it.
+pub(super) fn sctp_map(value: &str) -> Option<SctpMap> {
+    let mut words = value.split_ascii_whitespace();
+    let port = words.next()?.parse().ok()?;
+    let application = words.next()?.to_owned();
+    let streams = words.next().map(str::parse).transpose().ok()?;
+    Some(SctpMap { port, application, streams })
+}
+
+/// RFC 3605 2.1: the address may be left out.
+pub(super) fn rtcp_address(value: &str) -> Option<RtcpAddress> {
+    let mut words = value.split_ascii_whitespace();
+    let port = words.next()?.parse().ok()?;
+    let address: Vec<&str> = words.take(4).collect();
+    let well_formed = matches!(address.len(), 0 | 3);
+    well_formed.then(|| RtcpAddress { port, address: (!address.is_empty()).then(|| address.join(" ")) })
+}
+
 /// RFC 8830 2; the stream id `-` means none.
 pub(super) fn msid(value: &str) -> Option<Msid> {
     let mut words = value.split_ascii_whitespace();

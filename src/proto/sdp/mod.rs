@@ -22,8 +22,8 @@ mod tests;
 mod write;
 
 pub use attributes::{
-    Direction, ExtensionMapping, Group, MediaType, Msid, Rid, RidDirection, Setup, Simulcast, SimulcastId,
-    SourceAttribute, SourceGroup,
+    Direction, ExtensionMapping, Group, MediaType, Msid, Rid, RidDirection, RtcpAddress, SctpMap, Setup,
+    Simulcast, SimulcastId, SourceAttribute, SourceGroup,
 };
 pub use description::{MediaDescription, Origin, SessionDescription, TransportAttributes};
 pub use error::{SdpError, SdpErrorReason};

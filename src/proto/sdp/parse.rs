@@ -62,7 +62,7 @@ impl Parser {
             ("a", None) => self.attribute(value)?,
             ("c", Some(section)) => section.media.connection = Some(connection(value)?),
             ("c", None) => self.description.connection = Some(connection(value)?),
-            ("b", section) => bandwidth(value, section.as_mut())?,
+            ("b", section) => bandwidth(value, section.as_mut(), &mut self.description.bandwidths)?,
             ("v", None) => self.has_version = true,
             ("o", None) => {
                 self.description.origin = origin(value)?;
@@ -215,18 +215,18 @@ fn connection(value: &str) -> Result<String, SdpErrorReason> {
     if words.len() == 3 { Ok(words.join(" ")) } else { Err(SdpErrorReason::BadConnection) }
 }
 
-/// `b=` lines are kept for sections; a limit for the whole session is of no use here.
-fn bandwidth(value: &str, section: Option<&mut SectionParser>) -> Result<(), SdpErrorReason> {
+/// `b=` of a section or of the session.
+fn bandwidth(
+    value: &str,
+    section: Option<&mut SectionParser>,
+    session: &mut Vec<(String, u64)>,
+) -> Result<(), SdpErrorReason> {
     let (kind, value) = value.split_once(':').ok_or(SdpErrorReason::BadBandwidth)?;
     let value = value.trim().parse().map_err(|_| SdpErrorReason::BadBandwidth)?;
-    match section {
-        Some(section) if section.media.bandwidths.len() >= SESSION_REPEATS_MAX => {
-            Err(SdpErrorReason::TooMany("bandwidth"))
-        }
-        Some(section) => {
-            section.media.bandwidths.push((kind.to_owned(), value));
-            Ok(())
-        }
-        None => Ok(()),
+    let list = section.map_or(session, |section| &mut section.media.bandwidths);
+    if list.len() >= SESSION_REPEATS_MAX {
+        return Err(SdpErrorReason::TooMany("bandwidth"));
     }
+    list.push((kind.to_owned(), value));
+    Ok(())
 }

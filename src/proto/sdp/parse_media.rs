@@ -105,6 +105,17 @@ impl SectionParser {
                 let port = value.trim().parse();
                 media.sctp_port = Some(port.map_err(|_| SdpErrorReason::BadAttribute("sctp-port"))?);
             }
+            "sctpmap" => {
+                let map = grammar::sctp_map(value);
+                media.sctp_map = Some(map.ok_or(SdpErrorReason::BadAttribute("sctpmap"))?);
+            }
+            "rtcp" => {
+                let address = grammar::rtcp_address(value);
+                media.rtcp = Some(address.ok_or(SdpErrorReason::BadAttribute("rtcp"))?);
+            }
+            // Advice only, and some peers write fractions: what is not a whole number says nothing.
+            "ptime" => media.packet_time = value.trim().parse().ok(),
+            "maxptime" => media.packet_time_max = value.trim().parse().ok(),
             "max-message-size" => {
                 let size = value.trim().parse();
                 media.max_message_size =

@@ -14,6 +14,9 @@ impl Display for SessionDescription {
         if let Some(connection) = &self.connection {
             write!(f, "c={connection}\r\n")?;
         }
+        for (kind, value) in &self.bandwidths {
+            write!(f, "b={kind}:{value}\r\n")?;
+        }
         f.write_str("t=0 0\r\n")?;
         for group in &self.groups {
             write!(f, "a=group:{}", group.semantics)?;
@@ -70,6 +73,13 @@ impl Display for MediaDescription {
             f.write_str("\r\n")?;
         }
         self.write_rtp(f)?;
+        if let Some(SctpMap { port, application, streams }) = &self.sctp_map {
+            write!(f, "a=sctpmap:{port} {application}")?;
+            if let Some(streams) = streams {
+                write!(f, " {streams}")?;
+            }
+            f.write_str("\r\n")?;
+        }
         if let Some(port) = self.sctp_port {
             write!(f, "a=sctp-port:{port}\r\n")?;
         }
@@ -82,6 +92,12 @@ impl Display for MediaDescription {
 
 impl MediaDescription {
     fn write_rtp(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(RtcpAddress { port, address }) = &self.rtcp {
+            match address {
+                Some(address) => write!(f, "a=rtcp:{port} {address}\r\n")?,
+                None => write!(f, "a=rtcp:{port}\r\n")?,
+            }
+        }
         flag(f, "rtcp-mux", self.rtcp_mux)?;
         flag(f, "rtcp-mux-only", self.rtcp_mux_only)?;
         flag(f, "rtcp-rsize", self.rtcp_reduced_size)?;
@@ -91,6 +107,11 @@ impl MediaDescription {
         }
         for codec in &self.codecs {
             write_codec(f, codec)?;
+        }
+        for (name, milliseconds) in [("ptime", self.packet_time), ("maxptime", self.packet_time_max)] {
+            if let Some(milliseconds) = milliseconds {
+                write!(f, "a={name}:{milliseconds}\r\n")?;
+            }
         }
         for group in &self.source_groups {
             write!(f, "a=ssrc-group:{}", group.semantics)?;

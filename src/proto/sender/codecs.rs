@@ -14,6 +14,7 @@ pub(super) struct Codec {
     pub(super) nack: bool,
     /// A receiver can begin with any packet: audio, and video in which key frames cannot be seen.
     pub(super) starts_anywhere: bool,
+    pub(super) is_telephone_event: bool,
 }
 
 /// The negotiated codecs; few, so a scan from the last hit is the fastest lookup.
@@ -42,6 +43,7 @@ impl Codecs {
                     nack: codec.has_feedback("nack"),
                     starts_anywhere: kind == MediaKind::Audio
                         || !family.shows_key_frames() && !codec.is_auxiliary(),
+                    is_telephone_event: codec.name.eq_ignore_ascii_case("telephone-event"),
                 }
             })
             .collect();
@@ -56,6 +58,17 @@ impl Codecs {
                 Some(self.codecs[self.latest])
             }
         }
+    }
+
+    /// The codec of telephone events (RFC 4733) with this clock rate, by default that of the first audio codec;
+    /// another clock rate if the peer takes no other.
+    pub(super) fn telephone_event(&self, clock_rate: Option<u32>) -> Option<Codec> {
+        let clock_rate = clock_rate.or_else(|| {
+            self.codecs.iter().find(|codec| !codec.is_telephone_event).map(|codec| codec.clock_rate)
+        });
+        let mut events = self.codecs.iter().filter(|codec| codec.is_telephone_event);
+        let first = events.clone().next();
+        events.find(|codec| Some(codec.clock_rate) == clock_rate).or(first).copied()
     }
 
     /// The codec with this payload type.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::proto::rtp::{HeaderBytes, MediaKind};
+use crate::proto::rtp::{HeaderBytes, MediaKind, WrittenExtensions};
 
 /// Slots at the start; enough for one second of audio or of slow video.
 const CAPACITY_MIN: usize = 64;
@@ -30,8 +30,8 @@ pub(super) struct SentPacket {
     pub(super) header: HeaderBytes,
     /// How much of `header` is the RTP header.
     pub(super) rtp_header_length: usize,
-    /// Offset of the three bytes of `abs-send-time`.
-    pub(super) absolute_send_time: Option<usize>,
+    /// What is where among the header extensions.
+    pub(super) written: WrittenExtensions,
     pub(super) payload: Bytes,
 }
 
@@ -103,7 +103,7 @@ fn empty_slots(capacity: usize, now: Instant) -> Vec<SentPacket> {
         resent_at: None,
         header: HeaderBytes::new(),
         rtp_header_length: 0,
-        absolute_send_time: None,
+        written: WrittenExtensions::default(),
         payload: Bytes::new(),
     };
     std::iter::repeat_with(empty).take(capacity).collect()

@@ -16,6 +16,8 @@
 
 mod codecs;
 mod continuity;
+mod dtmf;
+mod encoding;
 mod history;
 mod outgoing;
 mod parameters;
@@ -33,6 +35,8 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+pub use dtmf::{DtmfError, ToneChange, ToneRequest};
+pub use encoding::{EncodingParameters, EncodingStream, Priority};
 pub use outgoing::OutgoingPacket;
 pub use parameters::SenderParameters;
 pub use state::SenderState;
@@ -40,13 +44,17 @@ pub use statistics::OutboundStatistics;
 
 use self::codecs::{Codec, Codecs};
 use self::continuity::{Counters, Shifts};
+use self::dtmf::Dtmf;
 use self::history::History;
 use self::placement::Placement;
 use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::Latest;
+use crate::proto::rtcp::MaximumBitrateEntry;
 use crate::proto::rtp::picture_index::PictureIndex;
-use crate::proto::rtp::{ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket};
+use crate::proto::rtp::{
+    ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket, WrittenExtensions,
+};
 
 /// Packets held while waiting for a key frame: more than one frame of a fast stream.
 const HELD_MAX: usize = 64;
@@ -61,18 +69,24 @@ pub struct Sender {
     codecs: Codecs,
     leg: LegExtensions,
     sends_absolute_time: bool,
-    /// The extension block of a packet whose source has nothing to forward, and where the time is in it.
+    /// The extension block of a packet whose source has nothing to forward, and what is where in it.
     own_extensions: HeaderBytes,
-    own_send_time: Option<usize>,
+    own_written: WrittenExtensions,
     state: SenderState,
     sent: SentWindow,
     history: History,
     budget: Budget,
     /// Packets that came before the key frame they belong to, with their generation.
     held: VecDeque<(u32, RtpPacket)>,
+    dtmf: Dtmf,
     key_frame_wanted: bool,
     reminded: Instant,
     report_at: Option<Instant>,
+    /// The peer's last REMB and TMMBR.
+    estimated_bitrate: Option<u64>,
+    requested_bitrate: Option<MaximumBitrateEntry>,
+    /// A TMMBR waits for its answer.
+    notification_at: Option<Instant>,
     statistics: OutboundStatistics,
     random: StdRng,
 }
@@ -92,14 +106,18 @@ impl Sender {
             leg: LegExtensions::default(),
             sends_absolute_time: false,
             own_extensions: HeaderBytes::new(),
-            own_send_time: None,
+            own_written: WrittenExtensions::default(),
             sent: SentWindow::new(state.next_sequence),
             history: History::new(parameters.kind),
             budget: Budget::new(),
             held: VecDeque::new(),
+            dtmf: Dtmf::default(),
             key_frame_wanted: parameters.kind == MediaKind::Video,
             reminded: now,
             report_at: None,
+            estimated_bitrate: None,
+            requested_bitrate: None,
+            notification_at: None,
             statistics: OutboundStatistics { ssrc: parameters.ssrc, ..OutboundStatistics::default() },
             random,
             state,
@@ -152,6 +170,20 @@ impl Sender {
         self.key_frame_wanted = true;
     }
 
+    /// The source is silenced for a while on our side (a disabled track, an inactive encoding, a tone): what it goes on
+    /// with later follows without a hole in the numbers, video with a key frame.
+    pub fn pause(&mut self) {
+        if let Some(source) = &mut self.state.source {
+            source.interrupted = true;
+        }
+    }
+
+    /// [`Sender::pause`], and these packets of the source are not sent.
+    pub fn withhold(&mut self, packets: usize) {
+        self.pause();
+        self.statistics.packets_withheld += packets as u64;
+    }
+
     /// True once after each reason to ask the source for a key frame: start, switch, gap, PLI or FIR.
     pub fn wants_key_frame(&mut self) -> bool {
         std::mem::take(&mut self.key_frame_wanted)
@@ -164,6 +196,11 @@ impl Sender {
 
     /// Turns a source's packet into this stream's, or drops it (`None`).
     pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
+        if self.dtmf.is_playing() {
+            // RFC 4733 §2.6: the tone is heard instead.
+            self.withhold(1);
+            return None;
+        }
         let Some((codec, index, placement)) = self.decide(now, packet, generation) else {
             self.count_dropped(packet, generation);
             return None;
@@ -190,17 +227,23 @@ impl Sender {
 
     /// The counters.
     pub fn statistics(&self) -> OutboundStatistics {
-        self.statistics
+        OutboundStatistics {
+            kind: Some(self.parameters.kind),
+            rtx_ssrc: self.parameters.rtx_ssrc,
+            rid: self.parameters.rid,
+            ..self.statistics
+        }
     }
 
     fn apply_parameters(&mut self) {
         let extensions = &self.parameters.extensions;
         self.sends_absolute_time = extensions.id(ExtensionKind::AbsoluteSendTime).is_some();
-        self.leg = LegExtensions { mid: self.parameters.mid, ..LegExtensions::default() };
+        self.leg =
+            LegExtensions { mid: self.parameters.mid, rid: self.parameters.rid, ..LegExtensions::default() };
         self.own_extensions.clear();
         let leg = LegExtensions { absolute_send_time: Some(0), ..self.leg };
         let written = extensions.write(&Extensions::default(), &leg, &mut self.own_extensions);
-        self.own_send_time = written.absolute_send_time;
+        self.own_written = written;
     }
 
     fn want_key_frame(&mut self, now: Instant) {
@@ -244,7 +287,7 @@ impl Sender {
             timestamp,
             self.parameters.ssrc,
         ));
-        let absolute_send_time = self.write_extensions(now, &packet.extensions, shifts, &mut header);
+        let written = self.write_extensions(now, &packet.extensions, shifts, &mut header);
         let rtp_header_length = header.len();
         if rtp_header_length > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
@@ -257,32 +300,33 @@ impl Sender {
             slot.header.clear();
             slot.header.extend_from_slice(&header);
             slot.rtp_header_length = rtp_header_length;
-            slot.absolute_send_time = absolute_send_time;
+            slot.written = written;
             slot.payload = payload.clone();
         }
         OutgoingPacket { header, payload, retransmission: false }
     }
 
-    /// Appends the extension block and returns where `abs-send-time` is in it.
+    /// Appends the extension block and returns what is where in it.
     fn write_extensions(
         &mut self,
         now: Instant,
         forwarded: &Extensions,
         shifts: Shifts,
         header: &mut HeaderBytes,
-    ) -> Option<usize> {
+    ) -> WrittenExtensions {
         let send_time = self.sends_absolute_time.then(|| self.parameters.clock.absolute_send_time_at(now));
         if !forwarded.forwards_nothing() {
             self.leg.absolute_send_time = send_time;
             self.leg.frame_number_shift = shifts.frame_number;
-            return self.parameters.extensions.write(forwarded, &self.leg, header).absolute_send_time;
+            return self.parameters.extensions.write(forwarded, &self.leg, header);
         }
         // Most video packets have nothing to forward: the block is the same but for the time.
-        let start = header.len();
+        let written = self.own_written.shifted(header.len());
         header.extend_from_slice(&self.own_extensions);
-        let at = start + self.own_send_time?;
-        header[at..at + 3].copy_from_slice(&send_time?.to_be_bytes()[1..]);
-        Some(at)
+        if let Some((at, time)) = written.absolute_send_time.zip(send_time) {
+            header[at..at + 3].copy_from_slice(&time.to_be_bytes()[1..]);
+        }
+        written
     }
 
     /// The key frame began, but some of its packets were here first: on a reordering network, or when its first packet
@@ -315,15 +359,20 @@ impl Sender {
         if self.state.latest.is_none_or(is_later) {
             self.state.latest = Some(Latest { timestamp, clock_rate: codec.clock_rate, at: now });
         }
-        let payload_length = packet.payload.len();
+        self.count_sent(header_length, packet.payload.len());
+        self.statistics.key_frames_sent += u64::from(packet.key_frame);
+        self.statistics.frames_sent += u64::from(packet.marker && self.parameters.kind == MediaKind::Video);
+        (self.statistics.codec, self.statistics.payload_type) = (Some(codec.key), codec.payload_type);
+        self.report_soon(now);
+    }
+
+    fn count_sent(&mut self, header_length: usize, payload_length: usize) {
         self.state.packet_count = self.state.packet_count.wrapping_add(1);
         self.state.octet_count = self.state.octet_count.wrapping_add(payload_length as u32);
         self.budget.earn(header_length + payload_length);
         self.statistics.packets_sent += 1;
         self.statistics.bytes_sent += payload_length as u64;
         self.statistics.header_bytes_sent += header_length as u64;
-        self.statistics.key_frames_sent += u64::from(packet.key_frame);
-        self.report_soon(now);
     }
 }
 
@@ -332,8 +381,10 @@ impl SenderState {
         // RFC 3550 §5.1: random; below 2^15 so that the first wraparound is far from the start (RFC 3711 §3.3.1).
         // One cycle up, so that subtraction has room.
         let mut start = || 0x1_0000 + u64::from(random.random::<u16>() >> 1);
+        let first_sequence = start();
         Self {
-            next_sequence: start(),
+            first_sequence,
+            next_sequence: first_sequence,
             next_rtx_sequence: start(),
             latest: None,
             counters: Counters::default(),

@@ -1,7 +1,8 @@
 //! What is negotiated for an outgoing stream.
 
+use super::EncodingStream;
 use crate::proto::rtcp::ClockAnchor;
-use crate::proto::rtp::{CodecParameters, ExtensionMap, MediaKind, Mid};
+use crate::proto::rtp::{CodecParameters, ExtensionMap, MediaKind, Mid, Rid};
 
 /// What is negotiated for an outgoing stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,14 @@ pub struct SenderParameters {
     pub ssrc: u32,
     /// The SSRC of its retransmissions (RFC 4588); `None`: lost packets are sent again as they were.
     pub rtx_ssrc: Option<u32>,
+    /// The encoding's name, written into every packet (RFC 8852) if the extension was negotiated, and as the repaired
+    /// one into its retransmissions.
+    pub rid: Option<Rid>,
+    /// The encodings of a simulcast section, each with its own SSRCs; empty: there is one, with those above. A
+    /// [`Sender`](super::Sender) is one encoding and ignores this: its actor makes one for each.
+    pub encodings: Vec<EncodingStream>,
+    /// The peer's limit from `b=`, in bits per second. Passed to whoever encodes: nothing is dropped for it.
+    pub bitrate_max: Option<u64>,
     /// The codecs the peer accepts, with the payload types to use.
     pub codecs: Vec<CodecParameters>,
     /// The header extension ids.

@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::state::Latest;
 use super::{OutgoingPacket, Sender};
-use crate::proto::rtcp::{CompoundBuilder, FullIntraRequest, ReportBlock, RtcpPacket};
+use crate::proto::rtcp::{CompoundBuilder, FullIntraRequest, MaximumBitrateEntry, ReportBlock, RtcpPacket};
 
 /// Mean time between sender reports; RFC 3550 §6.2 spreads it by ±50 %.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,27 +41,54 @@ impl Sender {
             RtcpPacket::ReceiverEstimatedMaximumBitrate(estimate)
                 if estimate.ssrcs().any(|about| about == ssrc || Some(about) == self.parameters.rtx_ssrc) =>
             {
-                self.statistics.available_bitrate = Some(estimate.bitrate);
+                self.estimated_bitrate = Some(estimate.bitrate);
+                self.limit_bitrate();
+            }
+            RtcpPacket::TemporaryMaximumBitrateRequest(request) => {
+                let of_this = request.entries().filter(|entry| entry.ssrc == ssrc);
+                if let Some(entry) = of_this.last() {
+                    // RFC 5104 §4.2.1.2: the same peer replaces what it asked for before. It is the only one.
+                    self.requested_bitrate = Some(MaximumBitrateEntry { ssrc: request.sender_ssrc, ..entry });
+                    self.notification_at = Some(now);
+                    self.limit_bitrate();
+                }
             }
             _ => {}
         }
     }
 
-    /// The next time at which [`Sender::poll_transmit`] has something to send.
+    /// The next time at which [`Sender::poll_transmit`] or [`Sender::poll_dtmf`] has something to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        self.report_due().into_iter().chain(self.dtmf.due()).chain(self.notification_at).min()
+    }
+
+    fn limit_bitrate(&mut self) {
+        let requested = self.requested_bitrate.map(|entry| entry.bitrate);
+        self.statistics.available_bitrate = self.estimated_bitrate.into_iter().chain(requested).min();
+    }
+
+    fn report_due(&self) -> Option<Instant> {
         let report_at = self.report_at?;
         let latest = self.state.latest?;
         (report_at <= latest.at + REPORT_INTERVAL * IDLE_INTERVALS).then_some(report_at)
     }
 
-    /// Time has passed; follow with [`Sender::poll_transmit`], which does all the work.
+    /// Time has passed; follow with [`Sender::poll_dtmf`] and [`Sender::poll_transmit`], which do all the
+    /// work.
     pub fn handle_timeout(&mut self, now: Instant) {
         let _ = now;
     }
 
-    /// The next compound to send (plaintext): SR and SDES.
+    /// The next compound to send (plaintext): SR and SDES, or the answer to a TMMBR.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
-        self.poll_timeout().filter(|due| *due <= now)?;
+        if self.notification_at.take().is_some()
+            && let Some(entry) = self.requested_bitrate
+        {
+            let mut compound =
+                if self.parameters.reduced_size { CompoundBuilder::new() } else { self.report(now) };
+            return compound.temporary_maximum_bitrate_notification(self.parameters.ssrc, entry).build();
+        }
+        self.report_due().filter(|due| *due <= now)?;
         self.report_at = Some(now + REPORT_INTERVAL.mul_f64(self.random.random_range(0.5..1.5)));
         self.report(now).build()
     }
@@ -75,7 +102,7 @@ impl Sender {
 
     /// A packet was sent: a stream that begins or goes on after a pause reports soon.
     pub(super) fn report_soon(&mut self, now: Instant) {
-        if self.poll_timeout().is_none() {
+        if self.report_due().is_none() {
             self.report_at = Some(now + FIRST_REPORT_DELAY.mul_f64(self.random.random_range(0.5..1.5)));
         }
     }
@@ -129,6 +156,12 @@ impl Sender {
 
     fn take_blocks(&mut self, now: Instant, mut blocks: impl Iterator<Item = ReportBlock>) {
         let Some(block) = blocks.find(|block| block.ssrc == self.parameters.ssrc) else { return };
+        self.statistics.remote_report = Some(now);
+        // The peer counts cycles from the first packet it saw; here the first cycle is 1.
+        let highest = u64::from(block.extended_highest_sequence_number) + 0x1_0000;
+        let expected = (highest + 1).saturating_sub(self.state.first_sequence);
+        self.statistics.remote_packets_received =
+            expected.saturating_add_signed(-i64::from(block.cumulative_lost));
         self.statistics.remote_packets_lost = i64::from(block.cumulative_lost);
         self.statistics.remote_fraction_lost = f32::from(block.fraction_lost) / 256.0;
         if let Some(latest) = self.state.latest {
@@ -143,7 +176,10 @@ impl Sender {
                 .wrapping_sub(block.delay_since_last_sender_report);
             // Rounding makes it slightly negative on a fast path; more than 2^31 is such a negative value.
             let round_trip = if round_trip > i32::MAX as u32 { 0 } else { round_trip };
-            self.statistics.round_trip_time = Some(Duration::from_secs_f64(f64::from(round_trip) / 65_536.0));
+            let round_trip = Duration::from_secs_f64(f64::from(round_trip) / 65_536.0);
+            self.statistics.round_trip_time = Some(round_trip);
+            self.statistics.total_round_trip_time += round_trip;
+            self.statistics.round_trip_time_measurements += 1;
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::history::SentPacket;
-use super::{OutgoingPacket, Sender};
-use crate::proto::rtcp::{ClockAnchor, Nack};
+use super::{OutgoingPacket, Sender, SenderParameters};
+use crate::proto::rtcp::Nack;
 use crate::proto::rtp::HeaderBytes;
 
 /// Share of the sent bytes that retransmissions earn: one half, as heavy loss needs more than a key frame would.
@@ -68,7 +68,7 @@ impl Sender {
                 Some((ssrc, payload_type)) => {
                     let number = self.state.next_rtx_sequence;
                     self.state.next_rtx_sequence += 1;
-                    wrap(now, sent, ssrc, payload_type, number as u16, &self.parameters.clock)
+                    wrap(now, sent, ssrc, payload_type, number as u16, &self.parameters)
                 }
                 // Without RTX the very same packet is sent again, to the byte.
                 None => OutgoingPacket {
@@ -95,15 +95,18 @@ fn wrap(
     ssrc: u32,
     payload_type: u8,
     number: u16,
-    clock: &ClockAnchor,
+    parameters: &SenderParameters,
 ) -> OutgoingPacket {
     let (rtp_header, payload_start) = sent.header.split_at(sent.rtp_header_length);
     let mut header = HeaderBytes::from_slice(rtp_header);
     header[1] = rtp_header[1] & 0x80 | payload_type;
     header[2..4].copy_from_slice(&number.to_be_bytes());
     header[8..12].copy_from_slice(&ssrc.to_be_bytes());
-    if let Some(at) = sent.absolute_send_time {
-        header[at..at + 3].copy_from_slice(&clock.absolute_send_time_at(now).to_be_bytes()[1..]);
+    if let Some(at) = sent.written.rid {
+        parameters.extensions.name_repaired(&mut header, at);
+    }
+    if let Some(at) = sent.written.absolute_send_time {
+        header[at..at + 3].copy_from_slice(&parameters.clock.absolute_send_time_at(now).to_be_bytes()[1..]);
     }
     header.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
     header.extend_from_slice(payload_start);

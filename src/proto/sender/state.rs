@@ -9,6 +9,8 @@ use crate::proto::rtp::ClockReference;
 /// more than a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SenderState {
+    /// The first sequence number, without wraparound.
+    pub(super) first_sequence: u64,
     /// The next sequence number, without wraparound.
     pub(super) next_sequence: u64,
     /// The next sequence number of the retransmission stream.

@@ -58,19 +58,65 @@ impl<'a> Stage<'a> {
         needs: &[&Found],
         body: impl FnOnce() -> Result<String>,
     ) -> Result<()> {
-        if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
-            return Ok(());
-        }
-        if let Some(reason) = needs.iter().find_map(|found| found.as_ref().err()) {
-            self.report.skip(&self.area, name, reason);
+        if !self.is_wanted(name) || self.is_skipped(name, needs) {
             return Ok(());
         }
         progress(format!("{}: {name}", self.area));
         let started = Instant::now();
         let result = body();
-        let elapsed = started.elapsed();
+        self.add(name, &result, started.elapsed());
+        Ok(())
+    }
+
+    /// Runs tests that share what takes long to start. `body` gets the names that are wanted and tells of each
+    /// as it ends; one that it never tells of has failed, for the reason that `body` ended with.
+    pub(crate) fn group(
+        &mut self,
+        names: &[&str],
+        needs: &[&Found],
+        body: impl FnOnce(&[&str], &mut dyn FnMut(&str, Result<String>, Duration)) -> Result<()>,
+    ) -> Result<()> {
+        let wanted: Vec<&str> = names.iter().copied().filter(|name| self.is_wanted(name)).collect();
+        let mut open: Vec<&str> = wanted.into_iter().filter(|name| !self.is_skipped(name, needs)).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let asked = open.clone();
+        let started = Instant::now();
+        let ended = body(&asked, &mut |name, result, elapsed| {
+            open.retain(|other| *other != name);
+            self.add(name, &result, elapsed);
+        });
+        let reason = match ended {
+            Ok(()) => anyhow!("nothing was told of it"),
+            Err(error) if open.is_empty() => {
+                // All cases ended, and then something else went wrong: that must not get lost.
+                self.add("what these cases share", &Err(error), started.elapsed());
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        for name in open {
+            self.add(name, &Err(anyhow!("{reason:#}")), started.elapsed());
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+
+    fn is_skipped(&mut self, name: &str, needs: &[&Found]) -> bool {
+        let missing = needs.iter().find_map(|found| found.as_ref().err());
+        if let Some(reason) = missing {
+            self.report.skip(&self.area, name, reason);
+        }
+        missing.is_some()
+    }
+
+    fn add(&mut self, name: &str, result: &Result<String>, elapsed: Duration) {
         match result {
-            Ok(detail) => self.report.add(&self.area, name, Outcome::Passed, &detail, elapsed),
+            Ok(detail) => self.report.add(&self.area, name, Outcome::Passed, detail, elapsed),
             Err(error) => {
                 // The whole chain of causes; a backtrace would say where in here it was noticed.
                 let detail = format!("{error:#}");
@@ -78,7 +124,6 @@ impl<'a> Stage<'a> {
                 self.report.add(&self.area, name, Outcome::Failed, &detail, elapsed);
             }
         }
-        Ok(())
     }
 }
 

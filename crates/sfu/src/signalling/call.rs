@@ -170,8 +170,8 @@ impl Call {
             RtcPeerConnectionEvent::IceCandidate(candidate) => {
                 let line = candidate.as_ref().map(|candidate| CandidateLine {
                     candidate: Some(&candidate.candidate),
-                    sdp_mid: candidate.mid.as_deref(),
-                    sdp_m_line_index: candidate.media_line_index,
+                    sdp_mid: candidate.sdp_mid.as_deref(),
+                    sdp_m_line_index: candidate.sdp_m_line_index.map(usize::from),
                 });
                 Ok(Some(ServerMessage::Candidate(line.unwrap_or_default()).to_json()))
             }

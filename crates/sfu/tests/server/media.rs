@@ -88,7 +88,7 @@ fn a_viewer_gets_all_or_nothing() {
         assert_eq!(roomy.call(server.address, "/whep/demo").await.status, 201);
         let directions: Vec<_> = roomy
             .connection
-            .transceivers()
+            .get_transceivers()
             .iter()
             .map(|transceiver| transceiver.current_direction().unwrap())
             .collect();
@@ -268,7 +268,7 @@ fn a_section_that_ends_takes_its_track_with_it_and_gets_a_new_name_later() {
         let (mut ben, _) = Socket::join(server.address, "demo", "Ben");
         let peer = Peer::new(&engine).await;
         peer.add(MediaKind::Video, Some(&video.track)).await;
-        let transceiver = peer.connection.transceivers().remove(0);
+        let transceiver = peer.connection.get_transceivers().remove(0);
         let mut names = Vec::new();
         for (id, direction, is_news) in [
             (1, Direction::Sendonly, true),

@@ -12,7 +12,8 @@ use std::{
 use actix_rtc::{
     LocalTrackWriter, MediaKind, MediaStreamTrack, NetworkConfig, RtcConfiguration, RtcEngine,
     RtcEngineConfig, RtcEvents, RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState,
-    RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSessionDescription, local_track,
+    RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSessionDescription, TrackOrKind,
+    local_track,
     proto::rtp::{CodecKey, CodecParameters, Extensions, RtpPacket},
 };
 use futures_util::StreamExt;
@@ -58,7 +59,8 @@ impl Peer {
     pub(crate) async fn add(&self, kind: MediaKind, track: Option<&MediaStreamTrack>) {
         let direction = if track.is_some() { Direction::Sendonly } else { Direction::Recvonly };
         let init = RtcRtpTransceiverInit { direction, ..RtcRtpTransceiverInit::default() };
-        self.connection.add_transceiver(kind, track.cloned(), init).await.unwrap();
+        let track_or_kind = track.map_or(TrackOrKind::Kind(kind), TrackOrKind::from);
+        self.connection.add_transceiver(track_or_kind, init).await.unwrap();
     }
 
     /// An offer with all candidates.
@@ -89,8 +91,8 @@ impl Peer {
     /// The next track that the server announces.
     pub(crate) async fn track(&mut self) -> (MediaStreamTrack, Vec<String>) {
         loop {
-            if let RtcPeerConnectionEvent::Track(event) = self.events.next().await.unwrap() {
-                return (event.track, event.stream_ids);
+            if let RtcPeerConnectionEvent::Track { track, streams, .. } = self.events.next().await.unwrap() {
+                return (track, streams.iter().map(|stream| stream.id().to_owned()).collect());
             }
         }
     }

@@ -183,7 +183,12 @@ fn another_parser_accepts_what_is_written() {
     session.set_remote_description(Description::offer(chromium_offer())).expect("offer");
     let answer = answer(&mut session);
     session.add_transceiver(MediaKind::Video, sending(Direction::Sendonly, "s", "t")).expect("added");
-    session.add_local_candidate("candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host").expect("added");
+    session
+        .add_local_candidate(
+            session.first_transport(),
+            "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host",
+        )
+        .expect("added");
     let offer = session.create_offer(OfferOptions::default()).expect("offer");
     for description in [answer, offer, session.local_description().expect("there")] {
         if let Err(error) = webrtc_sdp::parse_sdp(&description.sdp, true) {

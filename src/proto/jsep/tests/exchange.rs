@@ -21,7 +21,7 @@ fn both_sides_agree_on_directions_and_sources() {
     for mid in ["0", "1"] {
         let send = left.transceiver_by_mid(mid).and_then(|t| t.send_parameters()).expect("sends");
         let receive = right.transceiver_by_mid(mid).and_then(|t| t.receive_parameters()).expect("receives");
-        assert_eq!(receive.ssrcs, [(send.ssrc, send.rtx_ssrc)]);
+        assert_eq!(receive.ssrcs, [(send.ssrc(), send.rtx_ssrc())]);
         assert_eq!(names(&send.codecs), names(&receive.codecs));
         assert_eq!(send.extensions, receive.extensions);
         assert_eq!(send.mid, mid);
@@ -48,19 +48,19 @@ fn an_answerer_sends_what_the_offer_wants_to_receive() {
     let answer = answer(&mut server);
     client.set_remote_description(answer.clone()).expect("answer");
     let send = server.transceiver(id).and_then(|t| t.send_parameters().cloned()).expect("sends");
-    let rtx = send.rtx_ssrc.expect("rtx was negotiated");
+    let rtx = send.rtx_ssrc().expect("rtx was negotiated");
     for line in [
         "a=sendonly".to_owned(),
         "a=msid:room track-7".to_owned(),
-        format!("a=ssrc-group:FID {} {rtx}", send.ssrc),
-        format!("a=ssrc:{} cname:cname2", send.ssrc),
-        format!("a=ssrc:{} msid:room track-7", send.ssrc),
+        format!("a=ssrc-group:FID {} {rtx}", send.ssrc()),
+        format!("a=ssrc:{} cname:cname2", send.ssrc()),
+        format!("a=ssrc:{} msid:room track-7", send.ssrc()),
         format!("a=ssrc:{rtx} cname:cname2"),
     ] {
         assert!(answer.sdp.lines().any(|known| known == line), "{line} in\n{}", answer.sdp);
     }
     let receive = client.transceivers()[0].receive_parameters().expect("receives");
-    assert_eq!(receive.ssrcs, [(send.ssrc, Some(rtx))]);
+    assert_eq!(receive.ssrcs, [(send.ssrc(), Some(rtx))]);
     assert_eq!(client.transceivers()[0].remote_stream_ids(), ["room"]);
     assert_eq!(client.transceivers()[0].remote_track_id(), Some("track-7"));
 }
@@ -82,9 +82,9 @@ fn candidates_of_both_sides_appear_in_descriptions() {
     left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
     exchange(&mut left, &mut right);
     let line = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host";
-    left.add_local_candidate(line).expect("added");
-    left.add_local_candidate(line).expect("the same again changes nothing");
-    left.end_of_local_candidates();
+    left.add_local_candidate(left.first_transport(), line).expect("added");
+    left.add_local_candidate(left.first_transport(), line).expect("the same again changes nothing");
+    left.end_of_local_candidates(left.first_transport()).expect("there");
     let description = parsed(&left.local_description().expect("there"));
     assert_eq!(description.media[0].candidates, [line]);
     assert!(description.media[0].transport.end_of_candidates);
@@ -95,10 +95,16 @@ fn candidates_of_both_sides_appear_in_descriptions() {
         mid: Some(mid.to_owned()),
         ..CandidateInit::default()
     };
-    assert_eq!(right.add_remote_candidate(&candidate(line, "0")), Ok(CandidateUse::Transport));
+    assert_eq!(
+        right.add_remote_candidate(&candidate(line, "0")),
+        Ok(CandidateUse::Transport(TransportId(0)))
+    );
     let second = "candidate:2 1 udp 2130706430 192.0.2.1 5001 typ host ufrag user1";
     // Bundled sections share the transport.
-    assert_eq!(right.add_remote_candidate(&candidate(second, "1")), Ok(CandidateUse::Transport));
+    assert_eq!(
+        right.add_remote_candidate(&candidate(second, "1")),
+        Ok(CandidateUse::Transport(TransportId(0)))
+    );
     assert_eq!(right.transport().expect("known").candidates, [line, second]);
     assert!(right.remote_description().expect("there").sdp.contains("a=candidate:2 1 udp"));
     let stale = "candidate:3 1 udp 2130706430 192.0.2.1 5002 typ host ufrag other";
@@ -121,7 +127,7 @@ fn candidates_of_sections_that_are_not_the_first_wait_for_the_answer() {
         media_line_index: Some(index),
         ..CandidateInit::default()
     };
-    assert_eq!(session.add_remote_candidate(&candidate(0)), Ok(CandidateUse::Transport));
+    assert_eq!(session.add_remote_candidate(&candidate(0)), Ok(CandidateUse::Transport(TransportId(0))));
     assert_eq!(session.add_remote_candidate(&candidate(1)), Ok(CandidateUse::Recorded));
     assert_eq!(session.transport().expect("known").candidates.len(), 2);
 }

@@ -49,6 +49,10 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn policy() -> impl Strategy<Value = BundlePolicy> {
+    prop_oneof![Just(BundlePolicy::Balanced), Just(BundlePolicy::MaxCompat), Just(BundlePolicy::MaxBundle)]
+}
+
 fn kind(audio: bool) -> MediaKind {
     if audio { MediaKind::Audio } else { MediaKind::Video }
 }
@@ -114,7 +118,10 @@ fn apply(left: &mut Session, right: &mut Session, operation: &Operation) {
         }
         Operation::Candidate { number, .. } => {
             let line = format!("candidate:{number} 1 udp 1 192.0.2.1 {number} typ host");
-            left.add_local_candidate(&line).expect("few");
+            let ids: Vec<_> = left.transports().iter().map(|transport| transport.id).collect();
+            for id in ids {
+                left.add_local_candidate(id, &line).expect("few");
+            }
         }
     }
 }
@@ -159,20 +166,32 @@ fn check_agreement(a: &Session, b: &Session) {
                 assert!(transceiver.current_direction().expect("negotiated").sends());
                 // A transceiver that is being stopped no longer receives, whatever was negotiated.
                 if let Some(receive) = other.receive_parameters() {
-                    assert_eq!(receive.ssrcs, [(send.ssrc, send.rtx_ssrc)]);
+                    assert_eq!(receive.ssrcs, [(send.ssrc(), send.rtx_ssrc())]);
                     assert_eq!(names(&receive.codecs), names(&send.codecs));
                     assert_eq!(receive.extensions, send.extensions);
                 }
                 assert_eq!(other.remote_track_id(), Some(send.track_id.as_str()));
             }
         }
-        let (Some(transport), Some(other)) = (ours.transport(), theirs.transport()) else {
-            assert_eq!(ours.transport().is_some(), theirs.transport().is_some());
-            continue;
-        };
-        assert_eq!(transport.ufrag, theirs.local_ice().ufrag);
-        assert_eq!(transport.password, theirs.local_ice().password);
-        assert_ne!(transport.dtls_role, other.dtls_role);
+        assert_eq!(ours.transports().len(), theirs.transports().len());
+        for transport in ours.transports() {
+            let same = |other: &&Transport| other.mids == transport.mids;
+            let other =
+                theirs.transports().iter().find(same).expect("the sections share a transport there too");
+            let (remote, mirrored) =
+                (transport.remote.as_ref().expect("known"), other.remote.as_ref().expect("known"));
+            assert_eq!((&remote.ufrag, &remote.password), (&other.local.ufrag, &other.local.password));
+            assert_ne!(remote.dtls_role, mirrored.dtls_role);
+        }
+        for transceiver in ours.transceivers() {
+            let carried = |id| {
+                ours.transports()
+                    .iter()
+                    .any(|t| t.id == id && t.mids.iter().any(|m| Some(m.as_str()) == transceiver.mid()))
+            };
+            assert!(transceiver.send_parameters().is_none_or(|send| carried(send.transport)));
+            assert!(transceiver.receive_parameters().is_none_or(|receive| carried(receive.transport)));
+        }
         assert_eq!(ours.data_parameters().is_some(), theirs.data_parameters().is_some());
     }
 }
@@ -183,9 +202,11 @@ proptest! {
     #[test]
     fn random_operations_end_in_agreement(
         seed in any::<u32>(),
+        policies in (policy(), policy()),
         operations in prop::collection::vec(operation(), 1..40),
     ) {
-        let (mut left, mut right) = (data_session(u64::from(seed)), data_session(u64::from(seed) + 1));
+        let mut left = policy_session(u64::from(seed), policies.0);
+        let mut right = policy_session(u64::from(seed) + 1, policies.1);
         for operation in &operations {
             match operation.left() {
                 true => apply(&mut left, &mut right, operation),

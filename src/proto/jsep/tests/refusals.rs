@@ -161,7 +161,10 @@ fn ids_of_media_can_not_break_the_description() {
         let init = sending(Direction::Sendonly, "s", id);
         assert_eq!(session.add_transceiver(MediaKind::Audio, init), Err(JsepError::MalformedMediaId));
     }
-    assert_eq!(session.add_local_candidate("candidate:1\r\na=evil"), Err(JsepError::MalformedCandidate));
+    assert_eq!(
+        session.add_local_candidate(TransportId(0), "candidate:1\r\na=evil"),
+        Err(JsepError::MalformedCandidate)
+    );
 }
 
 /// Offers made to cost time (protocols.md A46, A47). What would be quadratic would not end in anybody's patience.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn ssrc(session: &Session, mid: &str) -> Option<u32> {
-    session.transceiver_by_mid(mid).and_then(|t| t.send_parameters()).map(|parameters| parameters.ssrc)
+    session.transceiver_by_mid(mid).and_then(|t| t.send_parameters()).map(|parameters| parameters.ssrc())
 }
 
 /// A client that receives one video track of a server.
@@ -198,8 +198,8 @@ fn glare_is_resolved_by_the_side_that_takes_the_others_offer() {
 fn an_ice_restart_changes_both_sides_credentials_and_forgets_candidates() {
     let (mut client, mut server, ..) = subscribed();
     let line = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host";
-    client.add_local_candidate(line).expect("added");
-    server.add_local_candidate(line).expect("added");
+    client.add_local_candidate(client.first_transport(), line).expect("added");
+    server.add_local_candidate(server.first_transport(), line).expect("added");
     client.restart_ice();
     assert!(client.negotiation_needed());
     let before = (client.local_ice().clone(), server.local_ice().clone());
@@ -218,7 +218,7 @@ fn an_ice_restart_changes_both_sides_credentials_and_forgets_candidates() {
 fn credentials_of_an_agent_that_began_anew_are_negotiated() {
     let (mut client, mut server, ..) = subscribed();
     let ice = IceParameters { ufrag: "anew".to_owned(), password: "p".repeat(24), lite: false };
-    server.set_local_ice(ice.clone());
+    server.replace_local_ice(server.first_transport(), ice.clone()).expect("there");
     assert!(server.negotiation_needed());
     exchange(&mut server, &mut client);
     assert_eq!(client.transport().expect("known").ufrag, "anew");

@@ -167,6 +167,17 @@ fn media() -> impl Strategy<Value = MediaDescription> {
                     simulcast,
                     sctp_port: (port % 3 == 0).then_some(port),
                     max_message_size: (port % 5 == 0).then_some(u64::from(port)),
+                    sctp_map: (port % 7 == 0).then(|| SctpMap {
+                        port,
+                        application: "webrtc-datachannel".to_owned(),
+                        streams: (port % 2 == 0).then_some(port),
+                    }),
+                    rtcp: (port % 11 == 0).then(|| RtcpAddress {
+                        port,
+                        address: (port % 2 == 0).then(|| "IN IP4 0.0.0.0".to_owned()),
+                    }),
+                    packet_time: (port % 13 == 0).then_some(u32::from(port)),
+                    packet_time_max: (port % 17 == 0).then_some(u32::from(port)),
                     ..MediaDescription::new(media_type, port, "UDP/TLS/RTP/SAVPF")
                 }
             },
@@ -209,6 +220,7 @@ fn description() -> impl Strategy<Value = SessionDescription> {
                     ice_lite,
                     transport,
                     extensions,
+                    bandwidths: (id % 3 == 0).then(|| ("AS".to_owned(), version)).into_iter().collect(),
                     direction: None,
                     media,
                 }

@@ -1,0 +1,72 @@
+//! Our side of the interoperability tests: one connection per WebSocket, driven by the script at its other end.
+//!
+//! ```sh
+//! cargo run --package actix-rtc-interop-peer -- --listen 127.0.0.1:0
+//! ```
+//!
+//! It does what it is told and tells what it sees; whether that is right, the script decides. `README.md` beside
+//! this crate holds the messages. Not for use outside of tests: whoever reaches it can make it do anything.
+
+mod command;
+mod negotiation;
+mod outbox;
+mod session;
+mod view;
+
+use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, UdpMode};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::header::ContentType, web};
+use clap::Parser;
+
+/// A description with many candidates is far smaller; a message of a data channel, in base64, is not.
+const FRAME_BYTES_MAX: usize = 8 << 20;
+
+/// Our side of the interoperability tests.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Where to serve the page and the WebSocket
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+}
+
+#[actix_web::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let mut config = RtcEngineConfig::default();
+    config.udp = UdpMode::Shared { port: 0 };
+    let mut network = NetworkConfig::default();
+    network.include_loopback = true;
+    config.network = network;
+    let engine = web::Data::new(RtcEngine::start(config).await?);
+    let routes = move || {
+        let engine = engine.clone();
+        App::new().app_data(engine).route("/", web::get().to(page)).route("/peer", web::get().to(open))
+    };
+    // Sessions are few and each waits most of the time.
+    let server = HttpServer::new(routes).workers(1).bind(&arguments.listen)?;
+    for address in server.addrs() {
+        println!("the peer is ready: http://{address}/");
+    }
+    Ok(server.run().await?)
+}
+
+/// An empty page: scripts need one whose origin the browser trusts with a camera.
+async fn page() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::html()).body("<!doctype html><title>interop</title>")
+}
+
+async fn open(
+    engine: web::Data<RtcEngine>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    let (response, socket, frames) = actix_ws::handle(&request, payload)?;
+    let frames = frames
+        .max_frame_size(FRAME_BYTES_MAX)
+        .aggregate_continuations()
+        .max_continuation_size(FRAME_BYTES_MAX);
+    actix_web::rt::spawn(session::run(engine.get_ref().clone(), socket, frames));
+    Ok(response)
+}

@@ -1,0 +1,151 @@
+//! Perfect negotiation (W3C webrtc-pc §10.7), and the echo that makes what arrives come back.
+//!
+//! One task does one thing after the other, so the races that the specification's example guards against by
+//! flags can't happen here: while an offer is being made, no description is taken in.
+
+use actix_rtc::{
+    MediaKind, RtcError, RtcIceCandidateInit, RtcPeerConnection, RtcRtpReceiver, RtcRtpTransceiver,
+    RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescription,
+    RtcSignalingState, TrackOrKind,
+};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::{command::Options, outbox::Outbox};
+
+/// A connection and how it negotiates.
+pub(crate) struct Negotiation {
+    pub(crate) connection: RtcPeerConnection,
+    options: Options,
+    /// The peer's last offer lost a collision: its candidates lead nowhere.
+    ignoring_offer: bool,
+    /// Sections that carry something else than an echo: the section, and the one whose media it copies.
+    copies: Vec<(RtcRtpTransceiver, String)>,
+}
+
+impl Negotiation {
+    pub(crate) fn new(connection: RtcPeerConnection, options: Options) -> Self {
+        Self { connection, options, ignoring_offer: false, copies: Vec::new() }
+    }
+
+    pub(crate) fn negotiates_by_itself(&self) -> bool {
+        self.options.negotiate
+    }
+
+    pub(crate) fn trickles(&self) -> bool {
+        self.options.trickle
+    }
+
+    /// The answer or the offer that the signalling state asks for, applied and sent.
+    pub(crate) async fn describe(&mut self, outbox: &mut Outbox) -> Result<()> {
+        self.connection.set_local_description(None).await?;
+        if !self.options.trickle {
+            self.connection.gathering_complete().await?;
+        }
+        let description = self.connection.local_description().context("no local description")?;
+        outbox.send(json!({ "description": description })).await;
+        Ok(())
+    }
+
+    pub(crate) async fn take_description(
+        &mut self,
+        description: RtcSessionDescription,
+        outbox: &mut Outbox,
+    ) -> Result<()> {
+        let is_offer = description.kind == RtcSdpType::Offer;
+        let collision = is_offer && self.connection.signaling_state() != RtcSignalingState::Stable;
+        self.ignoring_offer = collision && !self.options.polite;
+        if self.ignoring_offer {
+            outbox.event("offerignored", json!(null)).await;
+            return Ok(());
+        }
+        self.connection.set_remote_description(description).await?;
+        for transceiver in self.connection.get_transceivers().iter().filter(|t| !t.stopped()) {
+            self.prefer_codecs(transceiver).await?;
+        }
+        if self.options.echo {
+            self.echo_all().await?;
+        }
+        if is_offer {
+            self.describe(outbox).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn take_candidate(&mut self, candidate: Option<RtcIceCandidateInit>) -> Result<()> {
+        match self.connection.add_ice_candidate(candidate).await {
+            Err(_) if self.ignoring_offer => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// A new transceiver; see [`crate::command::Command::Add`].
+    pub(crate) async fn add(&mut self, kind: &str, direction: &str, copy_of: Option<String>) -> Result<()> {
+        let kind = match kind {
+            "audio" => MediaKind::Audio,
+            "video" => MediaKind::Video,
+            other => bail!("there is no kind {other}"),
+        };
+        let direction = parse_direction(direction)?;
+        let init =
+            RtcRtpTransceiverInit { direction, streams: vec!["interop".to_owned()], ..Default::default() };
+        let source = match &copy_of {
+            Some(mid) => self.by_mid(mid)?.receiver().track().context("nothing arrives there")?.into(),
+            None => TrackOrKind::Kind(kind),
+        };
+        let transceiver = self.connection.add_transceiver(source, init).await?;
+        self.prefer_codecs(&transceiver).await?;
+        if let Some(mid) = copy_of {
+            self.copies.push((transceiver, mid));
+        }
+        Ok(())
+    }
+
+    async fn prefer_codecs(&self, transceiver: &RtcRtpTransceiver) -> Result<()> {
+        let wanted = &self.options.video_codecs;
+        if wanted.is_empty() || transceiver.kind() != MediaKind::Video {
+            return Ok(());
+        }
+        let mut codecs = RtcRtpReceiver::get_capabilities(MediaKind::Video).codecs;
+        codecs.retain(|codec| codec.name() == "rtx" || wanted.iter().any(|name| name == codec.name()));
+        Ok(transceiver.set_codec_preferences(&codecs).await?)
+    }
+
+    pub(crate) fn by_mid(&self, mid: &str) -> Result<RtcRtpTransceiver> {
+        let found = self.connection.get_transceivers().into_iter().find(|t| t.mid().as_deref() == Some(mid));
+        found.with_context(|| format!("no transceiver has the mid {mid}"))
+    }
+
+    /// Sends what arrives on each section back on it, and stops where nothing arrives any more.
+    async fn echo_all(&self) -> Result<(), RtcError> {
+        for transceiver in self.connection.get_transceivers() {
+            let copied = self.copies.iter().any(|(copy, _)| copy.id() == transceiver.id());
+            if copied || transceiver.stopped() {
+                continue;
+            }
+            let arrives =
+                matches!(transceiver.remote_direction(), Some(Direction::Sendrecv | Direction::Sendonly));
+            let track = transceiver.receiver().track().filter(|_| arrives);
+            let direction = if arrives { Direction::Sendrecv } else { Direction::Recvonly };
+            if transceiver.direction() != direction {
+                transceiver.set_direction(direction).await?;
+            }
+            if transceiver.sender().track().map(|t| t.id().to_owned())
+                != track.as_ref().map(|t| t.id().to_owned())
+            {
+                transceiver.sender().send_track(track, vec!["echo".to_owned()]).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn parse_direction(text: &str) -> Result<Direction> {
+    Ok(match text {
+        "sendrecv" => Direction::Sendrecv,
+        "sendonly" => Direction::Sendonly,
+        "recvonly" => Direction::Recvonly,
+        "inactive" => Direction::Inactive,
+        other => bail!("there is no direction {other}"),
+    })
+}

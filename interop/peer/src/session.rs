@@ -1,0 +1,179 @@
+//! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
+
+use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream};
+use anyhow::{Context, Result, bail};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use crate::{
+    command::{Command, Incoming, Options},
+    negotiation::{Negotiation, parse_direction},
+    outbox::Outbox,
+    view,
+};
+
+struct Session {
+    engine: RtcEngine,
+    outbox: Outbox,
+    negotiation: Option<Negotiation>,
+    events: Option<RtcEvents>,
+}
+
+/// What a session waits for.
+enum Wake {
+    Text(String),
+    Ping(Vec<u8>),
+    /// A frame that means nothing here.
+    Other,
+    Event(Event),
+    /// The connection has ended and has no more events.
+    Quiet,
+    Gone,
+}
+
+/// Serves one script until it goes, then hangs up.
+pub(crate) async fn run(engine: RtcEngine, socket: actix_ws::Session, mut frames: AggregatedMessageStream) {
+    let mut session = Session { engine, outbox: Outbox::new(socket), negotiation: None, events: None };
+    loop {
+        match wake(&mut frames, &mut session.events).await {
+            Wake::Text(text) => session.text(&text).await,
+            Wake::Ping(bytes) => session.outbox.pong(&bytes).await,
+            Wake::Other => {}
+            Wake::Event(event) => session.event(event).await,
+            Wake::Quiet => session.events = None,
+            Wake::Gone => break,
+        }
+    }
+    if let Some(negotiation) = session.negotiation {
+        negotiation.connection.close().await;
+    }
+    session.outbox.close().await;
+}
+
+async fn wake(frames: &mut AggregatedMessageStream, events: &mut Option<RtcEvents>) -> Wake {
+    let event = async {
+        match events {
+            Some(events) => events.next().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // In order of arrival as far as that can be known: what the connection says is older than a new command.
+        biased;
+        event = event => event.map_or(Wake::Quiet, Wake::Event),
+        frame = frames.next() => match frame {
+            Some(Ok(AggregatedMessage::Text(text))) => Wake::Text(text.to_string()),
+            Some(Ok(AggregatedMessage::Ping(bytes))) => Wake::Ping(bytes.to_vec()),
+            Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_))) => Wake::Other,
+            Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => Wake::Gone,
+        },
+    }
+}
+
+impl Session {
+    async fn text(&mut self, text: &str) {
+        let incoming = match Incoming::parse(text) {
+            Ok(incoming) => incoming,
+            Err(error) => return self.outbox.event("error", json!(format!("{error}: {text}"))).await,
+        };
+        let result = match incoming {
+            Incoming::Command(id, command) => {
+                let result = self.command(command).await;
+                return self.outbox.answer(id, result).await;
+            }
+            Incoming::Description(description) => self.description(description).await,
+            Incoming::Candidate(candidate) => self.candidate(candidate).await,
+        };
+        if let Err(error) = result {
+            self.outbox.event("error", json!(format!("{error:#}"))).await;
+        }
+    }
+
+    fn negotiation(&mut self) -> Result<(&mut Negotiation, &mut Outbox)> {
+        let negotiation = self.negotiation.as_mut().context("nothing is configured yet")?;
+        Ok((negotiation, &mut self.outbox))
+    }
+
+    async fn description(&mut self, description: RtcSessionDescription) -> Result<()> {
+        let (negotiation, outbox) = self.negotiation()?;
+        negotiation.take_description(description, outbox).await
+    }
+
+    async fn candidate(&mut self, candidate: Option<RtcIceCandidateInit>) -> Result<()> {
+        self.negotiation()?.0.take_candidate(candidate).await
+    }
+
+    async fn command(&mut self, command: Command) -> Result<Value> {
+        if let Command::Configure(options) = command {
+            return self.configure(options).await;
+        }
+        let (negotiation, outbox) = self.negotiation()?;
+        let connection = negotiation.connection.clone();
+        match command {
+            Command::Configure(_) => {}
+            Command::Add { kind, direction, copy_of } => negotiation.add(&kind, &direction, copy_of).await?,
+            Command::Direct { mid, direction } => {
+                negotiation.by_mid(&mid)?.set_direction(parse_direction(&direction)?).await?;
+            }
+            Command::Stop { mid } => negotiation.by_mid(&mid)?.stop().await?,
+            Command::RestartIce => connection.restart_ice().await?,
+            Command::Offer => negotiation.describe(outbox).await?,
+            Command::Rollback => {
+                let rollback = RtcSessionDescription { kind: RtcSdpType::Rollback, sdp: String::new() };
+                connection.set_local_description(Some(rollback)).await?;
+            }
+            Command::Close => connection.close().await,
+            Command::State => return Ok(view::state(&connection)),
+        }
+        Ok(json!(null))
+    }
+
+    async fn configure(&mut self, options: Options) -> Result<Value> {
+        if self.negotiation.is_some() {
+            bail!("this session has its connection");
+        }
+        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
+        self.events = connection.events();
+        self.negotiation = Some(Negotiation::new(connection, options));
+        Ok(json!(null))
+    }
+
+    async fn event(&mut self, event: Event) {
+        let (name, detail) = match event {
+            Event::NegotiationNeeded => {
+                if let Err(error) = self.negotiate().await {
+                    self.outbox.event("error", json!(format!("{error:#}"))).await;
+                }
+                ("negotiationneeded", json!(null))
+            }
+            Event::IceCandidate(candidate) => {
+                if self.negotiation.as_ref().is_some_and(Negotiation::trickles) {
+                    self.outbox.send(json!({ "candidate": candidate })).await;
+                }
+                return;
+            }
+            Event::SignalingStateChange(state) => ("signalingstatechange", json!(view::words(state))),
+            Event::IceGatheringStateChange(state) => ("icegatheringstatechange", json!(view::words(state))),
+            Event::IceConnectionStateChange(state) => ("iceconnectionstatechange", json!(view::words(state))),
+            Event::ConnectionStateChange(state) => ("connectionstatechange", json!(state.as_str())),
+            Event::Track { track, transceiver, .. } => {
+                ("track", json!({ "mid": transceiver.mid(), "kind": view::words(track.kind()) }))
+            }
+            Event::Failure(reason) => ("failure", json!(reason)),
+            other => ("other", json!(format!("{other:?}"))),
+        };
+        self.outbox.event(name, detail).await;
+    }
+
+    async fn negotiate(&mut self) -> Result<()> {
+        let (negotiation, outbox) = self.negotiation()?;
+        // The event may have waited while a command made an offer, or the peer's came: another will follow.
+        let stable = negotiation.connection.signaling_state() == RtcSignalingState::Stable;
+        if !negotiation.negotiates_by_itself() || !stable {
+            return Ok(());
+        }
+        negotiation.describe(outbox).await
+    }
+}

@@ -1,0 +1,194 @@
+//! What the application sees: the snapshot that getters read, and the events of what has changed in it.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::{
+    PeerConnection,
+    states::{connection_state, gathering_state, ice_connection_state},
+};
+use crate::{
+    actors::kit::{ConnectionLabel, Gauge, MeteredContext},
+    messages::{
+        dtls::DtlsTransportState,
+        peer_connection::{
+            PeerConnectionEvent, PeerSnapshot, RtcIceGatheringState, RtcPeerConnectionState,
+            TransceiverSnapshot,
+        },
+    },
+    proto::{
+        ice,
+        jsep::{SignalingState, Transceiver},
+    },
+};
+
+/// To itself: everything that was asked for meanwhile is done; look whether the peers must talk again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct CheckNegotiation;
+
+impl Handler<CheckNegotiation> for PeerConnection {
+    type Result = ();
+
+    /// W3C webrtc-pc §4.7.3, from step 5 on: what was needed may have been negotiated meanwhile.
+    fn handle(&mut self, _: CheckNegotiation, _: &mut Self::Context) {
+        let needed = self.session.negotiation_needed();
+        if needed && !self.negotiation_needed {
+            self.emit(PeerConnectionEvent::NegotiationNeeded);
+        }
+        self.negotiation_needed = needed;
+    }
+}
+
+impl PeerConnection {
+    /// Writes what getters read, and tells what has changed, in the order of W3C webrtc-pc §4.4.1.5 and §5.6.
+    pub(super) fn publish(&mut self, ctx: &mut MeteredContext<Self>) {
+        let signaling = self.write_snapshot();
+        if let Some(signaling) = signaling {
+            self.emit(PeerConnectionEvent::SignalingStateChange(signaling));
+        }
+        let (ice_state, gathering, state) = self.states();
+        if ice_state != self.ice_state {
+            self.ice_state = ice_state;
+            self.emit(PeerConnectionEvent::IceConnectionStateChange(ice_state));
+        }
+        if state != self.state {
+            self.state = state;
+            self.gauge.set(Gauge::ConnectionState(connection_label(state)));
+            self.emit(PeerConnectionEvent::ConnectionStateChange(state));
+        }
+        if gathering != self.gathering {
+            self.gathering = gathering;
+            self.emit(PeerConnectionEvent::IceGatheringStateChange(gathering));
+            if gathering == RtcIceGatheringState::Complete {
+                self.emit(PeerConnectionEvent::IceCandidate(None));
+            }
+        }
+        self.update_negotiation_needed(ctx);
+    }
+
+    /// W3C webrtc-pc §4.7.3: told when nothing else is waiting to be done, once until the next exchange ends.
+    fn update_negotiation_needed(&mut self, ctx: &mut MeteredContext<Self>) {
+        let needed = self.session.negotiation_needed();
+        if !needed {
+            // Never while an exchange is in progress: its end asks again.
+            self.negotiation_needed = false;
+        } else if !self.negotiation_needed {
+            ctx.notify(CheckNegotiation);
+        }
+    }
+
+    /// The end: states change without an event.
+    pub(super) fn publish_closed(&mut self) {
+        self.write_snapshot();
+        let (ice_state, _, state) = self.states();
+        (self.ice_state, self.state) = (ice_state, state);
+        self.gauge.set(Gauge::ConnectionState(connection_label(state)));
+        let mut snapshot = self.snapshot.lock();
+        snapshot.closed = true;
+        for transport in snapshot.transports.values_mut() {
+            transport.ice_state = Some(ice::State::Closed);
+            transport.dtls_state = DtlsTransportState::Closed;
+        }
+    }
+
+    fn states(&self) -> (ice::State, RtcIceGatheringState, RtcPeerConnectionState) {
+        let (mut ice, mut gathering, mut both) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, transport) in self.transports.iter() {
+            ice.push(transport.ice_state());
+            gathering.push(transport.state().gathering_state);
+            both.push((transport.ice_state(), transport.dtls_state()));
+        }
+        let is_closed = self.session.signaling_state() == SignalingState::Closed;
+        (
+            ice_connection_state(is_closed, &ice),
+            gathering_state(&gathering),
+            connection_state(is_closed, &both),
+        )
+    }
+
+    /// Answers the signalling state if it is another one.
+    pub(super) fn write_snapshot(&mut self) -> Option<SignalingState> {
+        let signaling = self.session.signaling_state();
+        let (ice_state, gathering, state) = self.states();
+        let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
+        let transports = self.transports.iter().map(|(id, actors)| (id, actors.state().clone())).collect();
+        let sctp = self.sctp_snapshot();
+        let previous = {
+            let mut snapshot = self.snapshot.lock();
+            snapshot.connection_state = state;
+            snapshot.ice_connection_state = Some(ice_state);
+            snapshot.ice_gathering_state = gathering;
+            snapshot.transceivers = transceivers;
+            snapshot.transports = transports;
+            snapshot.sctp = sctp;
+            if std::mem::take(&mut self.descriptions_changed) {
+                self.write_descriptions(&mut snapshot);
+            }
+            snapshot.signaling_state.replace(signaling)
+        };
+        self.snapshot.notify();
+        previous.is_some_and(|previous| previous != signaling).then_some(signaling)
+    }
+
+    fn write_descriptions(&self, snapshot: &mut PeerSnapshot) {
+        snapshot.current_local_description = self.session.current_local_description();
+        snapshot.current_remote_description = self.session.current_remote_description();
+        snapshot.pending_local_description = self.session.pending_local_description();
+        snapshot.pending_remote_description = self.session.pending_remote_description();
+        snapshot.local_description = self.session.local_description();
+        snapshot.remote_description = self.session.remote_description();
+        snapshot.can_trickle_ice_candidates = snapshot.remote_description.as_ref().map(|remote| {
+            let mut options = remote.sdp.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
+            options.any(|options| options.split_ascii_whitespace().any(|option| option == "trickle"))
+        });
+    }
+
+    fn snapshot_of(&self, transceiver: &Transceiver) -> TransceiverSnapshot {
+        let actors = self.transceivers.iter().find(|actors| actors.id == transceiver.id());
+        TransceiverSnapshot {
+            id: transceiver.id(),
+            mid: transceiver.mid().map(str::to_owned),
+            kind: transceiver.kind(),
+            direction: transceiver.direction(),
+            current_direction: transceiver.current_direction(),
+            remote_direction: transceiver.remote_direction(),
+            stopped: transceiver.stopped(),
+            receiver_track: actors.and_then(|actors| actors.receiver_track()),
+            sender_track: actors.and_then(|actors| actors.sender_track.clone()),
+            stream_ids: transceiver.stream_ids().to_vec(),
+            transport: transceiver.mid().and_then(|mid| self.transport_of(mid)),
+            send_encodings: actors.map(|actors| actors.send_encodings.clone()).unwrap_or_default(),
+            send_parameters: actors.and_then(|actors| actors.shown_send.clone()),
+            receive_parameters: actors.and_then(|actors| actors.shown_receive.clone()),
+            jitter_buffer_target: actors.and_then(|actors| actors.jitter_buffer_target),
+            remote_stream_ids: transceiver.remote_stream_ids().to_vec(),
+            tones: actors.map(|actors| actors.tones.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Keeps what getters show of the negotiated parameters, copied only when it has changed.
+    pub(super) fn show_parameters(&mut self, transceiver: &Transceiver) {
+        let Some(actors) = self.transceivers.iter_mut().find(|actors| actors.id == transceiver.id()) else {
+            return;
+        };
+        if actors.shown_send.as_deref() != transceiver.send_parameters() {
+            actors.shown_send = transceiver.send_parameters().cloned().map(Arc::new);
+        }
+        if actors.shown_receive.as_deref() != transceiver.receive_parameters() {
+            actors.shown_receive = transceiver.receive_parameters().cloned().map(Arc::new);
+        }
+    }
+}
+
+fn connection_label(state: RtcPeerConnectionState) -> ConnectionLabel {
+    match state {
+        RtcPeerConnectionState::New => ConnectionLabel::New,
+        RtcPeerConnectionState::Connecting => ConnectionLabel::Connecting,
+        RtcPeerConnectionState::Connected => ConnectionLabel::Connected,
+        RtcPeerConnectionState::Disconnected => ConnectionLabel::Disconnected,
+        RtcPeerConnectionState::Failed => ConnectionLabel::Failed,
+        RtcPeerConnectionState::Closed => ConnectionLabel::Closed,
+    }
+}
