@@ -9,13 +9,19 @@ mod controls;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
+mod perfect;
 #[cfg(test)]
 mod renegotiation;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod transports;
 
 #[cfg(test)]
 mod runner;

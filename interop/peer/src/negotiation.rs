@@ -4,7 +4,7 @@
 //! flags can't happen here: while an offer is being made, no description is taken in.
 
 use actix_rtc::{
-    MediaKind, RtcError, RtcIceCandidateInit, RtcPeerConnection, RtcRtpTransceiver,
+    MediaKind, RtcError, RtcIceCandidateInit, RtcPeerConnection, RtcRtpReceiver, RtcRtpTransceiver,
     RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescription,
     RtcSignalingState, TrackOrKind,
 };
@@ -60,6 +60,9 @@ impl Negotiation {
             return Ok(());
         }
         self.connection.set_remote_description(description).await?;
+        for transceiver in self.connection.get_transceivers().iter().filter(|t| !t.stopped()) {
+            self.prefer_codecs(transceiver).await?;
+        }
         if self.options.echo {
             self.echo_all().await?;
         }
@@ -83,18 +86,29 @@ impl Negotiation {
             "video" => MediaKind::Video,
             other => bail!("there is no kind {other}"),
         };
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = parse_direction(direction)?;
-        init.streams = vec!["interop".to_owned()];
+        let direction = parse_direction(direction)?;
+        let init =
+            RtcRtpTransceiverInit { direction, streams: vec!["interop".to_owned()], ..Default::default() };
         let source = match &copy_of {
             Some(mid) => self.by_mid(mid)?.receiver().track().context("nothing arrives there")?.into(),
             None => TrackOrKind::Kind(kind),
         };
         let transceiver = self.connection.add_transceiver(source, init).await?;
+        self.prefer_codecs(&transceiver).await?;
         if let Some(mid) = copy_of {
             self.copies.push((transceiver, mid));
         }
         Ok(())
+    }
+
+    async fn prefer_codecs(&self, transceiver: &RtcRtpTransceiver) -> Result<()> {
+        let wanted = &self.options.video_codecs;
+        if wanted.is_empty() || transceiver.kind() != MediaKind::Video {
+            return Ok(());
+        }
+        let mut codecs = RtcRtpReceiver::get_capabilities(MediaKind::Video).codecs;
+        codecs.retain(|codec| codec.name() == "rtx" || wanted.iter().any(|name| name == codec.name()));
+        Ok(transceiver.set_codec_preferences(&codecs).await?)
     }
 
     pub(crate) fn by_mid(&self, mid: &str) -> Result<RtcRtpTransceiver> {

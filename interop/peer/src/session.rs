@@ -1,6 +1,6 @@
 //! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
 
-use actix_rtc::{RtcConfiguration, RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
@@ -134,7 +134,7 @@ impl Session {
         if self.negotiation.is_some() {
             bail!("this session has its connection");
         }
-        let connection = RtcPeerConnection::on(&self.engine, RtcConfiguration::default()).await?;
+        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
         self.events = connection.events();
         self.negotiation = Some(Negotiation::new(connection, options));
         Ok(json!(null))
