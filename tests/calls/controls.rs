@@ -92,7 +92,7 @@ fn tones_arrive_as_telephone_events_within_the_audio() {
         assert_eq!(ends, 6, "each end three times");
         let timestamps: Vec<u32> = events.iter().map(|packet| packet.timestamp).collect();
         assert!(timestamps[..7].iter().all(|timestamp| *timestamp == timestamps[0]));
-        assert!(timestamps[7].wrapping_sub(timestamps[0]) >= 170 * 48 / 2, "and the second is later");
+        assert!(timestamps[7].wrapping_sub(timestamps[0]) >= 100 * 48, "the second begins after the first");
         recording.abort();
     });
 }
