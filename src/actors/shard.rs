@@ -157,6 +157,7 @@ impl TransportPlaces {
         };
         Ok(TransportPlace {
             key: self.key(),
+            sockets: attachment.sockets.for_transport(),
             attachment,
             egress: Rc::clone(&self.egress),
             network: self.config.network.clone(),
@@ -175,8 +176,10 @@ impl TransportPlaces {
 pub struct TransportPlace {
     /// Names it in the router.
     pub key: PeerKey,
-    /// Its sockets.
+    /// What receives for it.
     pub attachment: Rc<Attachment>,
+    /// Its sockets, and the relayed addresses it will have.
+    pub sockets: SocketSet,
     /// The thread's send queue.
     pub egress: Rc<RefCell<Egress>>,
     /// Addresses that are offered.

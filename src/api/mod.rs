@@ -8,6 +8,7 @@
 mod capabilities;
 mod certificate;
 mod configuration;
+mod data_channel;
 mod description;
 mod dtls_transport;
 mod dtmf_sender;
@@ -22,6 +23,7 @@ mod media_stream_track;
 mod peer_connection;
 mod receiver;
 mod rtp_parameters;
+mod sctp_transport;
 mod send_parameters;
 mod sender;
 pub mod stats;
@@ -33,6 +35,7 @@ pub use configuration::{
     DEFAULT_MAX_MESSAGE_SIZE, RtcBundlePolicy, RtcConfiguration, RtcIceServer, RtcIceTransportPolicy,
     RtcRtcpMuxPolicy,
 };
+pub use data_channel::{RtcDataChannel, RtcDataChannelEvents};
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use dtls_transport::RtcDtlsTransport;
 pub use dtmf_sender::RtcDtmfSender;
@@ -50,6 +53,7 @@ pub use rtp_parameters::{
     RtcRtpHeaderExtensionCapability, RtcRtpHeaderExtensionParameters, RtcRtpParameters,
     RtcRtpReceiveParameters, RtcRtpSendParameters, RtcRtpSynchronizationSource,
 };
+pub use sctp_transport::RtcSctpTransport;
 pub use sender::RtcRtpSender;
 pub use stats::RtcStatsReport;
 pub use transceiver::{RtcRtpTransceiver, RtcRtpTransceiverInit, TrackOrKind};
@@ -61,9 +65,13 @@ pub use transport_parameters::{
 pub use crate::{
     actors::{network::NetworkConfig, shard::UdpMode},
     messages::{
+        data_channel::{
+            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,
+        },
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionState},
+        sctp::RtcSctpTransportState,
         track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },
     proto::{

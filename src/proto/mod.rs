@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows actix, tokio, a socket, a clock or a global random generator; a test enforces it.
 
+pub mod dcep;
 pub mod demux;
 pub mod dtls;
 pub mod ice;
@@ -9,6 +10,7 @@ pub mod jsep;
 pub mod receiver;
 pub mod rtcp;
 pub mod rtp;
+pub mod sctp;
 pub mod sdp;
 pub mod sender;
 pub mod srtp;

@@ -7,13 +7,19 @@ mod churn;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
+mod perfect;
 #[cfg(test)]
 mod renegotiation;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod transports;
 
 #[cfg(test)]
 mod runner;
