@@ -59,7 +59,10 @@ pub use transport_parameters::{
 };
 
 pub use crate::{
-    actors::{network::NetworkConfig, shard::UdpMode},
+    actors::{
+        network::{NetworkConfig, TlsTrust},
+        shard::UdpMode,
+    },
     messages::{
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
