@@ -64,7 +64,10 @@ pub use transport_parameters::{
 };
 
 pub use crate::{
-    actors::{network::NetworkConfig, shard::UdpMode},
+    actors::{
+        network::{NetworkConfig, TlsTrust},
+        shard::UdpMode,
+    },
     messages::{
         data_channel::{
             RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,

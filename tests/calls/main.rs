@@ -7,6 +7,8 @@ mod call;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod controls;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod lifecycle;

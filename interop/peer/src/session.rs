@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     command::{Command, Incoming, Options},
-    negotiation::{Negotiation, parse_direction},
+    negotiation::Negotiation,
     outbox::Outbox,
     view,
 };
@@ -114,9 +114,7 @@ impl Session {
         match command {
             Command::Configure(_) => {}
             Command::Add { kind, direction, copy_of } => negotiation.add(&kind, &direction, copy_of).await?,
-            Command::Direct { mid, direction } => {
-                negotiation.by_mid(&mid)?.set_direction(parse_direction(&direction)?).await?;
-            }
+            Command::Direct { mid, direction } => negotiation.direct(&mid, &direction).await?,
             Command::Stop { mid } => negotiation.by_mid(&mid)?.stop().await?,
             Command::RestartIce => connection.restart_ice().await?,
             Command::Offer => negotiation.describe(outbox).await?,
