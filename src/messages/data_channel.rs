@@ -29,6 +29,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::error::RtcError;
@@ -48,7 +49,8 @@ const MESSAGE_OVERHEAD: usize = 64;
 const MAX_ID: u16 = 65_534;
 
 /// W3C `RTCDataChannelState`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcDataChannelState {
     /// Not usable yet.
     #[default]

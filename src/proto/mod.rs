@@ -7,6 +7,7 @@ pub mod demux;
 pub mod dtls;
 pub mod ice;
 pub mod jsep;
+mod priority;
 pub mod receiver;
 pub mod rtcp;
 pub mod rtp;
@@ -18,4 +19,5 @@ pub mod stun;
 mod transmit;
 pub mod turn;
 
+pub use priority::Priority;
 pub use transmit::Transmit;

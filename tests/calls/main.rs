@@ -5,6 +5,8 @@ mod call;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod controls;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod lifecycle;
@@ -18,6 +20,8 @@ mod renegotiation;
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod statistics;
 #[cfg(test)]
 mod transports;
 

@@ -28,8 +28,8 @@ use crate::{
     },
 };
 
-/// Servers beyond these are not asked: each costs requests from every address.
-const MAX_SERVERS: usize = 16;
+/// URLs beyond these are not asked: the API refuses more.
+const MAX_SERVERS: usize = 64;
 
 /// The pace of all agents of the process (RFC 8445 section 14.2).
 static PACER: LazyLock<Arc<Pacer>> = LazyLock::new(Arc::default);

@@ -13,7 +13,7 @@ use crate::{
     messages::statistics::{DtlsStatistics, IceStatistics, Statistics, Traffic, TransportStatistics},
     proto::{
         dtls::{self, Fingerprint, HashAlgorithm},
-        ice::{Candidate, PairState, PairStatistics, Role},
+        ice::{Candidate, PairState, PairStatistics, Role, TransportProtocol},
         jsep::TransportId,
     },
 };
@@ -190,7 +190,10 @@ fn candidate_id(transport: TransportId, candidate: &Candidate, is_local: bool) -
     let shown = RtcIceCandidate::from(candidate);
     let (address, port) = (shown.address.unwrap_or_default(), shown.port.unwrap_or_default());
     let base = candidate.base.filter(|_| is_local).map(|base| format!("_{base}")).unwrap_or_default();
-    let protocol = shown.protocol.map(|protocol| format!("{protocol:?}")).unwrap_or_default();
+    let protocol = match candidate.protocol {
+        TransportProtocol::Udp => "udp",
+        TransportProtocol::Tcp => "tcp",
+    };
     format!("I{transport}{side}_{}_{protocol}_{address}_{port}{base}", candidate.kind.as_str())
 }
 

@@ -270,9 +270,12 @@ impl Association {
             Err(_) => return self.waiting.push_back(key),
         }
         if let Some(open) = open
-            && let Ok(bytes) = open.serialise()
+            && !open.serialise().is_ok_and(|bytes| self.write_dcep(id, &bytes))
         {
-            self.write_dcep(id, &bytes);
+            self.streams.entry(id).or_default();
+            self.refuse(id);
+            return self
+                .give_up(key, SctpError::ChannelRefused("its label is longer than what the peer accepts"));
         }
         let stream = self.streams.entry(id).or_default();
         stream.channel = Some(key);
@@ -290,14 +293,15 @@ impl Association {
         }
     }
 
-    /// RFC 8832 §6: in order and reliably.
-    fn write_dcep(&mut self, id: u16, bytes: &Bytes) {
-        let Some(core) = &mut self.core else { return };
-        let Ok(mut stream) = core.association.stream(id) else { return };
-        let _ = stream.set_reliability_params(false, ReliabilityType::Reliable, 0);
-        // Fails only when the association ends, or the stream's reset is under way: then so does the
-        // channel.
-        let _ = stream.write_sctp(bytes, Ppid::Dcep);
+    /// RFC 8832 §6: in order and reliably. False if the peer takes no message of this size, or the stream
+    /// is about to end.
+    fn write_dcep(&mut self, id: u16, bytes: &Bytes) -> bool {
+        let Some(core) = &mut self.core else { return false };
+        let written = core.association.stream(id).and_then(|mut stream| {
+            stream.set_reliability_params(false, ReliabilityType::Reliable, 0)?;
+            stream.write_sctp(bytes, Ppid::Dcep)
+        });
+        written.is_ok()
     }
 
     /// Hands the next message of a channel to the crate.
@@ -372,7 +376,8 @@ impl Association {
         self.events.push_back(Event::Sent { channel: key, bytes: more_bytes, room: more_room });
     }
 
-    /// The crate holds nothing more of a channel, or has given up what it had not sent.
+    /// The crate holds nothing more of a channel, or has given up what it had not sent. (It does not say
+    /// of which messages: the byte of an empty one counts as a byte then.)
     pub(super) fn gave_up(&mut self, key: ChannelKey, bytes: usize) {
         let Some(channel) = self.channels.get_mut(&key) else {
             self.loaded_channels.remove(&key);
