@@ -301,5 +301,7 @@ fn checksum(file: &mut File, size: u64) -> Result<String> {
 
 fn bar(size: u64, offset: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_position(offset)
+    ProgressBar::new(size)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_position(offset)
 }
