@@ -1,6 +1,8 @@
 //! Calls between two connections of this library over real sockets on loopback, actors and all.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod call;
 #[cfg(test)]
 mod churn;

@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use actix_rtc::{
-    RtcConfiguration, RtcPeerConnection, RtcPeerConnectionState, RtcStatsReport, UdpMode, stats::RtcStats,
+    RtcConfiguration, RtcDataChannelEvent, RtcDataChannelInit, RtcPeerConnection, RtcPeerConnectionEvent,
+    RtcPeerConnectionState, RtcStatsReport, UdpMode, stats::RtcStats,
 };
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::{
@@ -299,6 +301,63 @@ fn a_new_connection_has_statistics_of_itself() {
         let report = connection.get_stats(None).await.unwrap();
         assert_eq!(report.of_type("peer-connection").count(), 1);
         assert_eq!(report.of_type("outbound-rtp").count() + report.of_type("inbound-rtp").count(), 0);
+        engines.shutdown().await;
+    });
+}
+
+#[test]
+fn a_connection_with_data_only_has_statistics() {
+    run(async {
+        let engines = Engines::start(UdpMode::PerConnection).await;
+        let near = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)).await.unwrap();
+        let far = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
+        let init = RtcDataChannelInit { protocol: "chess".to_owned(), ..RtcDataChannelInit::default() };
+        let channel = near.create_data_channel("game", init).await.unwrap();
+        let mut events = far.events().unwrap();
+        negotiate(&near, &far).await;
+        let theirs = loop {
+            if let RtcPeerConnectionEvent::DataChannel(channel) = events.next().await.unwrap() {
+                break channel;
+            }
+        };
+        while channel.events().next().await != Some(RtcDataChannelEvent::Open) {}
+        channel.send("e2e4").await.unwrap();
+        channel.send("d2d4").await.unwrap();
+        for _ in 0..2 {
+            theirs.events().message().await.unwrap();
+        }
+
+        let reports = [near.get_stats(None).await.unwrap(), far.get_stats(None).await.unwrap()];
+        for (report, members) in
+            reports.iter().zip([["messagesSent", "bytesSent"], ["messagesReceived", "bytesReceived"]])
+        {
+            let report = json(report);
+            let of = |kind: &str| report.values().find(|object| object["type"] == kind).unwrap();
+            let data = of("data-channel");
+            for member in
+                ["messagesSent", "bytesSent", "messagesReceived", "bytesReceived", "dataChannelIdentifier"]
+            {
+                assert!(!data[member].is_null(), "{member}");
+            }
+            assert_eq!((&data["label"], &data["protocol"]), (&"game".into(), &"chess".into()));
+            assert_eq!(
+                (&data["state"], &data[members[0]], &data[members[1]]),
+                (&"open".into(), &2.into(), &8.into())
+            );
+            assert_eq!(of("peer-connection")["dataChannelsOpened"], 1);
+            assert_eq!(of("peer-connection")["dataChannelsClosed"], 0);
+            let transport = of("transport");
+            assert!(
+                transport["bytesSent"].as_u64() > Some(100)
+                    && transport["bytesReceived"].as_u64() > Some(100)
+            );
+            assert!(of("candidate-pair")["bytesSent"].is_u64());
+        }
+        channel.close();
+        while theirs.events().next().await != Some(RtcDataChannelEvent::Close) {}
+        let report = json(&far.get_stats(None).await.unwrap());
+        let connection = report.values().find(|object| object["type"] == "peer-connection").unwrap();
+        assert_eq!(connection["dataChannelsClosed"], 1);
         engines.shutdown().await;
     });
 }

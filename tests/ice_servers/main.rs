@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod coturn;
 #[cfg(test)]
+mod reflexive;
+#[cfg(test)]
 mod relayed;
 #[cfg(test)]
 mod unreachable;

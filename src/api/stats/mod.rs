@@ -12,6 +12,10 @@
 //! | `media-source` | `width`, `height`, `framesPerSecond` | tracks carry encoded video; its producer knows |
 //! | `certificate` | `issuerCertificateId` | certificates are self-signed, chains of one |
 //!
+//! Some are there only when they have a meaning: `codecId` once a packet went through, `remoteId` and the
+//! `remote-…` objects once the peer has reported, `channels` for audio, `sdpFmtpLine` for codecs with
+//! parameters, `url` for candidates that a server gave, `currentRoundTripTime` once a check was answered.
+//!
 //! Ids are the same in every report of a connection, and timestamps never run backwards, even when the
 //! wall clock is set.
 

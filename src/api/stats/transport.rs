@@ -105,8 +105,7 @@ fn add_ice(
         )));
     }
     for pair in &ice.pairs {
-        let is_local =
-            |c: &&Candidate| c.kind == pair.local_kind && c.base.or(c.address.ip()) == Some(pair.local);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
         let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
         // A pair of names that were looked up: the candidate shows the name.
         let (Some(local), Some(remote)) =
