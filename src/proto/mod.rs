@@ -6,6 +6,7 @@ pub mod demux;
 pub mod dtls;
 pub mod ice;
 pub mod jsep;
+pub mod mdns;
 pub mod receiver;
 pub mod rtcp;
 pub mod rtp;
