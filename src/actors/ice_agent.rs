@@ -26,9 +26,12 @@ use crate::{
         },
         network::{Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet},
     },
-    messages::ice::{
-        AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-        IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+    messages::{
+        ice::{
+            AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
+            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+        },
+        statistics::{CollectIce, IceStatistics},
     },
     proto::{
         Transmit,
@@ -343,6 +346,20 @@ impl Handler<RestartIce> for IceAgent {
             self.forget_names();
         }
         self.gather(now, ctx);
+    }
+}
+
+impl Handler<CollectIce> for IceAgent {
+    type Result = IceStatistics;
+
+    fn handle(&mut self, _: CollectIce, _: &mut Self::Context) -> Self::Result {
+        IceStatistics {
+            role: self.agent.role(),
+            local: self.agent.local_candidates().to_vec(),
+            remote: self.agent.remote_candidates().to_vec(),
+            pairs: self.agent.pairs().collect(),
+            selected: self.agent.selected_pair().map(|pair| pair.id),
+        }
     }
 }
 

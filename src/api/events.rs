@@ -10,14 +10,16 @@ use std::{
 use futures_util::{Stream, StreamExt};
 
 use super::{
-    MediaStream, RtcIceCandidateInit, RtcRtpReceiver, RtcRtpTransceiver,
+    MediaStream, RtcDataChannel, RtcIceCandidateInit, RtcRtpReceiver, RtcRtpTransceiver,
     handle::{Core, Section},
 };
 use crate::{
     actors::kit::{self, LaneReceiver},
     messages::{
         ice::CandidateError,
-        peer_connection::{PeerConnectionEvent, RtcIceGatheringState, RtcPeerConnectionState, TrackEvent},
+        peer_connection::{
+            PeerConnectionEvent, PeerSnapshot, RtcIceGatheringState, RtcPeerConnectionState, TrackEvent,
+        },
         track::MediaStreamTrack,
     },
     proto::{ice, jsep::SignalingState},
@@ -64,6 +66,8 @@ pub enum RtcPeerConnectionEvent {
         /// The section that it arrives on.
         transceiver: RtcRtpTransceiver,
     },
+    /// W3C `datachannel`: the peer has opened a channel.
+    DataChannel(RtcDataChannel),
     /// Part of the connection failed; a sentence for people. Not in W3C.
     Failure(String),
 }
@@ -108,14 +112,30 @@ impl Stream for RtcEvents {
         if let Some(event) = next.pop_front() {
             return Poll::Ready(Some(event));
         }
-        lane.poll_take(cx, kit::now(), 1, taken);
-        next.extend(taken.drain(..).map(|event| with_handles(core, event)));
-        match next.pop_front() {
-            Some(event) => Poll::Ready(Some(event)),
-            None if lane.is_abandoned() => Poll::Ready(None),
-            None => Poll::Pending,
+        loop {
+            lane.poll_take(cx, kit::now(), 1, taken);
+            if taken.is_empty() {
+                return if lane.is_abandoned() { Poll::Ready(None) } else { Poll::Pending };
+            }
+            let news = taken.drain(..).filter(|event| !is_outdated(core, event));
+            next.extend(news.map(|event| with_handles(core, event)));
+            if let Some(event) = next.pop_front() {
+                return Poll::Ready(Some(event));
+            }
         }
     }
+}
+
+/// A candidate that waited here while its transport was rolled back or restarted: the peer could only refuse
+/// it. A browser's event loop shows none either.
+fn is_outdated(core: &Core, event: &PeerConnectionEvent) -> bool {
+    let PeerConnectionEvent::IceCandidate(Some(candidate)) = event else { return false };
+    let Some(ufrag) = &candidate.username_fragment else { return false };
+    let is_current = |snapshot: &PeerSnapshot| {
+        let local = snapshot.transports.values().filter_map(|transport| transport.local_parameters.as_ref());
+        local.into_iter().any(|local| local.ufrag == *ufrag)
+    };
+    !core.read(|snapshot| snapshot.closed || is_current(snapshot))
 }
 
 fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnectionEvent {
@@ -134,6 +154,7 @@ fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnecti
             }
         }
         PeerConnectionEvent::SignalingStateChange(state) => {
+            core.update_streams();
             RtcPeerConnectionEvent::SignalingStateChange(state)
         }
         PeerConnectionEvent::IceGatheringStateChange(state) => {
@@ -146,6 +167,7 @@ fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnecti
             RtcPeerConnectionEvent::ConnectionStateChange(state)
         }
         PeerConnectionEvent::Track(event) => track_event(core, event),
+        PeerConnectionEvent::DataChannel(channel) => RtcPeerConnectionEvent::DataChannel(channel.into()),
         PeerConnectionEvent::Failure(sentence) => RtcPeerConnectionEvent::Failure(sentence),
     }
 }
@@ -156,13 +178,7 @@ fn track_event(core: &Arc<Core>, event: TrackEvent) -> RtcPeerConnectionEvent {
     RtcPeerConnectionEvent::Track {
         receiver: section.receiver(),
         transceiver: section.transceiver(),
-        streams: stream_ids.into_iter().map(|id| stream(id, &track)).collect(),
+        streams: core.streams_of(&track, &stream_ids),
         track,
     }
-}
-
-fn stream(id: String, track: &MediaStreamTrack) -> MediaStream {
-    let stream = MediaStream::with_id(id);
-    stream.add_remote_track(track);
-    stream
 }

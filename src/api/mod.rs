@@ -8,6 +8,7 @@
 mod capabilities;
 mod certificate;
 mod configuration;
+mod data_channel;
 mod description;
 mod dtls_transport;
 mod dtmf_sender;
@@ -21,7 +22,9 @@ mod media_stream;
 mod media_stream_track;
 mod peer_connection;
 mod receiver;
+mod remote_streams;
 mod rtp_parameters;
+mod sctp_transport;
 mod send_parameters;
 mod sender;
 pub mod stats;
@@ -33,9 +36,10 @@ pub use configuration::{
     DEFAULT_MAX_MESSAGE_SIZE, RtcBundlePolicy, RtcConfiguration, RtcIceServer, RtcIceTransportPolicy,
     RtcRtcpMuxPolicy,
 };
+pub use data_channel::{RtcDataChannel, RtcDataChannelEvents};
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use dtls_transport::RtcDtlsTransport;
-pub use dtmf_sender::RtcDtmfSender;
+pub use dtmf_sender::{RtcDtmfSender, RtcDtmfToneChanges};
 pub use engine::{RtcEngine, RtcEngineConfig};
 pub use events::{RtcEvents, RtcPeerConnectionEvent};
 pub use ice_candidate::{RtcIceCandidate, RtcIceCandidateType, RtcIceProtocol, RtcIceTcpCandidateType};
@@ -50,6 +54,7 @@ pub use rtp_parameters::{
     RtcRtpHeaderExtensionCapability, RtcRtpHeaderExtensionParameters, RtcRtpParameters,
     RtcRtpReceiveParameters, RtcRtpSendParameters, RtcRtpSynchronizationSource,
 };
+pub use sctp_transport::RtcSctpTransport;
 pub use sender::RtcRtpSender;
 pub use stats::RtcStatsReport;
 pub use transceiver::{RtcRtpTransceiver, RtcRtpTransceiverInit, TrackOrKind};
@@ -64,9 +69,14 @@ pub use crate::{
         shard::UdpMode,
     },
     messages::{
+        data_channel::{
+            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,
+        },
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionState},
+        rtp::DtmfToneChange as RtcDtmfToneChange,
+        sctp::RtcSctpTransportState,
         track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },
     proto::{

@@ -1,6 +1,6 @@
 //! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
 
-use actix_rtc::{RtcConfiguration, RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     command::{Command, Incoming, Options},
-    negotiation::{Negotiation, parse_direction},
+    negotiation::Negotiation,
     outbox::Outbox,
     view,
 };
@@ -114,9 +114,7 @@ impl Session {
         match command {
             Command::Configure(_) => {}
             Command::Add { kind, direction, copy_of } => negotiation.add(&kind, &direction, copy_of).await?,
-            Command::Direct { mid, direction } => {
-                negotiation.by_mid(&mid)?.set_direction(parse_direction(&direction)?).await?;
-            }
+            Command::Direct { mid, direction } => negotiation.direct(&mid, &direction).await?,
             Command::Stop { mid } => negotiation.by_mid(&mid)?.stop().await?,
             Command::RestartIce => connection.restart_ice().await?,
             Command::Offer => negotiation.describe(outbox).await?,
@@ -134,7 +132,7 @@ impl Session {
         if self.negotiation.is_some() {
             bail!("this session has its connection");
         }
-        let connection = RtcPeerConnection::on(&self.engine, RtcConfiguration::default()).await?;
+        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
         self.events = connection.events();
         self.negotiation = Some(Negotiation::new(connection, options));
         Ok(json!(null))

@@ -99,6 +99,8 @@ labels! {
         Relay => "relay",
         /// DTLS to SCTP association.
         Sctp => "sctp",
+        /// SCTP association to DTLS: packets to encrypt.
+        OutboundSctp => "outbound_sctp",
         /// Data channel messages towards the application.
         Data => "data",
     }
@@ -135,6 +137,12 @@ labels! {
         RtpDuplicate => "rtp_duplicate",
         /// Sequence number far from all others of its stream.
         RtpJump => "rtp_jump",
+        /// DTLS took no application data: not connected, or too much waits.
+        SctpRefused => "sctp_refused",
+        /// Not a packet that the SCTP association takes.
+        SctpMalformed => "sctp_malformed",
+        /// A message that nobody can read any more.
+        MessageUnread => "message_unread",
         /// No m-section claims this SSRC.
         UnknownStream => "unknown_stream",
         /// The table of streams is full.

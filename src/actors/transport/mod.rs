@@ -12,17 +12,20 @@
 
 mod negotiated;
 mod reports;
+mod sctp;
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+
+pub use sctp::SctpActors;
 
 use crate::{
     actors::{
         dtls::{DTLS_POLICY, DtlsActor, DtlsEnvironment},
         ice_agent::{ICE_AGENT_POLICY, IceAgent, IceEnvironment},
         kit::{self, DownReason, LaneKind, LaneSender},
-        lanes::{RtcpCompound, control_lane, patient_media_lane},
+        lanes::{RtcpCompound, control_lane, data_lane, patient_media_lane},
         network::{Inbound, PeerLanes},
         shard::TransportPlace,
     },
@@ -31,9 +34,10 @@ use crate::{
         ice::{CloseIce, IceEvent, IceServers, RouteChanged},
         peer_connection::TransportSnapshot,
         rtp::AttachTransport,
+        sctp::SctpSink,
     },
     proto::{
-        dtls::Certificate,
+        dtls::{Certificate, Role},
         ice::{self, AgentConfig, Credentials},
         jsep::IceParameters,
         sender::OutgoingPacket,
@@ -110,6 +114,8 @@ pub struct TransportActors {
     ice: Addr<IceAgent>,
     dtls: Addr<DtlsActor>,
     lanes: TransportLanes,
+    sctp_sink: Arc<dyn SctpSink>,
+    dtls_role: Option<Role>,
     /// What the router hands on; kept for an agent that has to be replaced.
     inbound_dtls: LaneSender<Inbound>,
     inbound_media: LaneSender<Inbound>,
@@ -141,7 +147,7 @@ impl Told {
 impl TransportActors {
     /// Starts the actors of a transport on the current thread. They do nothing until they are told to.
     pub fn start(config: TransportConfig, place: TransportPlace, report: TransportReport) -> Self {
-        let (inbound_dtls, dtls_receiver) = control_lane(LaneKind::Dtls);
+        let (inbound_dtls, dtls_receiver) = data_lane(LaneKind::Dtls);
         let (inbound_media, media_receiver) = patient_media_lane(LaneKind::Media);
         let (rtp, rtp_receiver) = patient_media_lane(LaneKind::Outbound);
         let (rtcp, rtcp_receiver) = control_lane(LaneKind::OutboundRtcp);
@@ -156,6 +162,7 @@ impl TransportActors {
             outbound_rtp: rtp_receiver,
             outbound_rtcp: rtcp_receiver,
         });
+        let sctp_sink = actor.sctp_sink();
         let dtls = kit::start(DTLS_POLICY, down(&report, TransportPart::Dtls), |_| actor);
         let inbound = (&inbound_dtls, &inbound_media);
         let ice = start_agent(&config, &place, &report, inbound, dtls.clone().recipient());
@@ -172,6 +179,8 @@ impl TransportActors {
             ice,
             dtls,
             lanes: TransportLanes { rtp, rtcp },
+            sctp_sink,
+            dtls_role: None,
             inbound_dtls,
             inbound_media,
             told,
@@ -216,6 +225,16 @@ impl TransportActors {
     /// Where what is sent goes.
     pub fn lanes(&self) -> &TransportLanes {
         &self.lanes
+    }
+
+    /// Where the packets of an association go.
+    pub fn sctp_sink(&self) -> &Arc<dyn SctpSink> {
+        &self.sctp_sink
+    }
+
+    /// Our side of the handshake, once it was begun.
+    pub fn dtls_role(&self) -> Option<Role> {
+        self.dtls_role
     }
 
     /// The agent.
