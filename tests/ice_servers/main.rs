@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod coturn;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
+mod reflexive;
+#[cfg(test)]
 mod relayed;
 #[cfg(test)]
 mod unreachable;
