@@ -386,7 +386,11 @@ impl Handler<CollectSctpStatistics> for SctpAssoc {
     fn handle(&mut self, _: CollectSctpStatistics, _: &mut Self::Context) -> Self::Result {
         let counters = self.association.counters();
         SctpStatistics {
-            channels: self.channels.values().map(|channel| channel.link.end().statistics()).collect(),
+            channels: self
+                .channels
+                .iter()
+                .map(|(key, channel)| (*key, channel.link.end().statistics()))
+                .collect(),
             channels_opened: self.opened,
             channels_closed: self.closed,
             packets_sent: counters.packets_sent,

@@ -300,3 +300,93 @@ impl Handler<CloseRelay> for TurnClient {
 
 #[cfg(feature = "fault-injection")]
 crate::actors::fault_injection::impl_boom!(TurnClient);
+
+#[cfg(all(test, feature = "fault-injection"))]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::{
+        actors::{fault_injection::Boom, kit::LaneKind, lanes::control_lane},
+        proto::{
+            ice::ServerTransport,
+            stun::{AttributeType, Class, Message, MessageBuilder, Method},
+            turn::{Client, ClientConfig},
+        },
+    };
+
+    const RELAYED: &str = "198.51.100.7:50000";
+
+    /// Answers one Allocate, without asking for credentials.
+    fn grant(server: &UdpSocket) {
+        let mut buffer = [0; 1_500];
+        let (length, client) = server.recv_from(&mut buffer).unwrap();
+        let request = Message::parse(&buffer[..length]).unwrap();
+        let answer = MessageBuilder::new(Class::SuccessResponse, Method::ALLOCATE, request.transaction_id())
+            .xor_mapped_address(client)
+            .xor_address(AttributeType::XOR_RELAYED_ADDRESS, RELAYED.parse().unwrap())
+            .lifetime(600)
+            .finish();
+        server.send_to(&answer, client).unwrap();
+    }
+
+    async fn start(address: SocketAddr) -> (Addr<TurnClient>, Rc<Relay>, Rc<RefCell<Vec<RelayEvent>>>) {
+        let connection =
+            connect(ServerTransport::Udp, address, "", &crate::actors::network::TlsTrust::default())
+                .await
+                .unwrap();
+        let client = Client::new(kit::now(), ClientConfig::new(), rand::rngs::StdRng::seed_from_u64(1));
+        let relay = Rc::new(Relay::new(client, connection.wire()));
+        let lane = || control_lane(LaneKind::Stun).0;
+        let events = Rc::<RefCell<Vec<RelayEvent>>>::default();
+        let told = Rc::clone(&events);
+        let environment = TurnEnvironment {
+            relay: Rc::clone(&relay),
+            lanes: PeerLanes { stun: lane(), dtls: lane(), media: lane() },
+            id: 1,
+            report: Rc::new(move |report| told.borrow_mut().push(report.event)),
+        };
+        let actor = kit::start(TURN_CLIENT_POLICY, |_| {}, |_| TurnClient::new(environment, connection));
+        (actor, relay, events)
+    }
+
+    /// Waits for the actor to hear.
+    async fn until(holds: impl Fn() -> bool) {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn an_allocation_survives_three_panics_and_is_deleted_when_its_client_is_lost() {
+        System::new().block_on(async {
+            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let (actor, relay, events) = start(server.local_addr().unwrap()).await;
+            tokio::task::spawn_blocking({
+                let server = server.try_clone().unwrap();
+                move || grant(&server)
+            })
+            .await
+            .unwrap();
+            until(|| !events.borrow().is_empty()).await;
+            assert!(matches!(events.borrow()[..], [RelayEvent::Allocated { .. }]));
+            for _ in 0..3 {
+                assert!(actor.send(Boom).await.is_err());
+                assert!(actor.connected());
+            }
+            assert!(actor.send(Boom).await.is_err());
+            until(|| !actor.connected()).await;
+            let mut buffer = [0; 1_500];
+            server.set_nonblocking(true).unwrap();
+            assert!(server.recv_from(&mut buffer).is_err(), "sockets may still use it");
+            drop(relay);
+            server.set_nonblocking(false).unwrap();
+            server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let (length, _) = server.recv_from(&mut buffer).unwrap();
+            let farewell = Message::parse(&buffer[..length]).unwrap();
+            assert_eq!((farewell.method(), farewell.lifetime()), (Method::REFRESH, Some(0)));
+        });
+    }
+}

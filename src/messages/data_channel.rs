@@ -3,6 +3,8 @@
 
 mod ends;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::RtcError;
 use crate::proto::sctp::{ChannelParameters, Message, MessageKind, Reliability};
 
@@ -13,7 +15,8 @@ pub use crate::proto::sctp::Priority as RtcPriorityType;
 const MAX_ID: u16 = 65_534;
 
 /// W3C `RTCDataChannelState`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcDataChannelState {
     /// Not usable yet.
     #[default]

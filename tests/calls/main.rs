@@ -1,9 +1,13 @@
 //! Calls between two connections of this library over real sockets on loopback, actors and all.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod call;
 #[cfg(test)]
 mod churn;
+#[cfg(test)]
+mod controls;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -18,6 +22,8 @@ mod renegotiation;
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod statistics;
 #[cfg(test)]
 mod transports;
 

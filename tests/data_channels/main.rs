@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod association;
 #[cfg(test)]
+mod connection;
+#[cfg(test)]
 mod errors;
 #[cfg(all(test, feature = "fault-injection"))]
 mod faults;

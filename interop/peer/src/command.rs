@@ -1,5 +1,6 @@
 //! What a script may ask for.
 
+use crate::data::ChannelOptions;
 use actix_rtc::{RtcConfiguration, RtcIceCandidateInit, RtcSessionDescription};
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -53,6 +54,10 @@ pub(crate) enum Command {
     Offer,
     /// Takes our own offer back.
     Rollback,
+    /// Opens a data channel.
+    Channel(ChannelOptions),
+    /// Closes the newest data channel of this label.
+    CloseChannel { label: String },
     /// Hangs up.
     Close,
     /// What the connection looks like now.

@@ -65,6 +65,8 @@ labels! {
         Track => "track",
         /// Participants that see each other.
         Room => "room",
+        /// What one participant of a room sends over data channels.
+        DataPort => "data_port",
         /// Collects messages in tests.
         Probe => "probe",
     }

@@ -62,6 +62,37 @@ const CHROMIUM: &[&str] = &[
     "Chromium answers: unknown codecs",
 ];
 
+const AIORTC: &[&str] = &[
+    "aiortc offers: audio and video",
+    "aiortc answers: audio and video",
+    "aiortc offers: without trickle",
+    "aiortc answers: without trickle",
+    "aiortc offers: ten times it adds and removes a picture",
+    "aiortc answers: ten times it adds and removes a picture",
+    "aiortc offers: ten times we add and remove a picture",
+    "aiortc answers: ten times we add and remove a picture",
+    "aiortc offers: offers cross, we give way",
+    "aiortc and we offer at once: we give way",
+    "aiortc offers: H264 only",
+    "aiortc answers: H264 only",
+    "aiortc offers: VP8 only",
+    "aiortc answers: VP8 only",
+    "aiortc offers: our bundle policy is balanced",
+    "aiortc answers: our bundle policy is balanced",
+    "aiortc offers: its bundle policy is balanced",
+    "aiortc answers: its bundle policy is balanced",
+    "aiortc offers: our bundle policy is max-compat",
+    "aiortc answers: our bundle policy is max-compat",
+    "aiortc offers: its bundle policy is max-compat",
+    "aiortc answers: its bundle policy is max-compat",
+    "aiortc offers: our bundle policy is max-bundle",
+    "aiortc answers: our bundle policy is max-bundle",
+    "aiortc offers: its bundle policy is max-bundle",
+    "aiortc answers: its bundle policy is max-bundle",
+    "aiortc offers: unknown codecs",
+    "aiortc answers: unknown codecs",
+];
+
 pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
     let (workspace, tools) = (stage.workspace(), stage.tools());
     let needs = [&tools.playwright, &tools.chromium];
@@ -71,6 +102,13 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
         let mut command = Command::new(node);
         command.arg("calls.mjs").env("CHROMIUM", chromium).current_dir(workspace.browser_scripts());
         calls(workspace, "chromium-calls", CHROMIUM, names, command, tell)
+    })?;
+    stage.group(AIORTC, &[&tools.aiortc], |names, tell| {
+        let python = tools.aiortc.as_ref().map_err(|reason| anyhow!("{reason}"))?;
+        let mut command = Command::new(python);
+        // Nothing is to be written beside the sources.
+        command.args(["-B", "calls.py"]).current_dir(workspace.aiortc_scripts());
+        calls(workspace, "aiortc-calls", AIORTC, names, command, tell)
     })
 }
 

@@ -7,7 +7,7 @@ use rand::Rng;
 /// Seeds in a run of the tests.
 const SEEDS: u64 = 2_000;
 /// Calls in one sequence.
-const CALLS: usize = 25;
+const CALLS: usize = 16;
 
 /// One side with what the other side has sent it.
 struct Side {
