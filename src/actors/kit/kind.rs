@@ -47,6 +47,8 @@ labels! {
         UdpSocket => "udp_socket",
         /// One peer.
         PeerConnection => "peer_connection",
+        /// One transport that an application wires by hand.
+        OrtcTransport => "ortc_transport",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
         /// One allocation on a TURN server.
