@@ -252,6 +252,8 @@ pub enum Gauge {
     Peers,
     /// Rooms.
     Rooms,
+    /// Data channels that are not closed.
+    DataChannels,
     /// ICE transports in a state.
     IceState(IceLabel),
     /// DTLS transports in a state.

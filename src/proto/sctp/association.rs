@@ -370,6 +370,8 @@ impl Association {
 
     /// The transport below is gone.
     pub fn transport_lost(&mut self) {
+        // What was received completely is delivered, although its reader was slow.
+        self.read_everything();
         self.end(Some(SctpError::TransportLost));
         self.transmits.clear();
     }

@@ -339,7 +339,7 @@ fn other_reconfigurations_are_denied_104() {
 #[test]
 fn messages_that_never_end_fill_a_bounded_buffer_and_end_in_abort_a41() {
     let mut attack = Attack::new(10);
-    let mut packets = 0;
+    let mut packets = 0_u32;
     while attack.is_connected() {
         let stream = (packets % 1_000) as u16 * 2;
         let value = attack.data(stream, 53, &[0; 1_100]);
@@ -347,7 +347,7 @@ fn messages_that_never_end_fill_a_bounded_buffer_and_end_in_abort_a41() {
         attack.inject(|packet| packet.chunk(DATA, 2, &value));
         packets += 1;
         assert!(packets <= 10_000, "the window of 8 MiB holds");
-        if packets % 100 == 0 {
+        if packets.is_multiple_of(100) {
             attack.answers();
         }
     }
@@ -384,7 +384,7 @@ fn streams_without_channels_are_bounded_a41() {
     while attack.is_connected() && streams < 65_534 {
         attack.message(streams, 53, b"x");
         streams += 1;
-        if streams % 64 == 0 {
+        if streams.is_multiple_of(64) {
             attack.answers();
         }
         let side = &attack.pair.sides[SERVER];
@@ -450,7 +450,7 @@ fn opens_are_bounded_in_number_a43() {
     let mut attack = Attack::new(14);
     for stream in 0..6_000_u16 {
         attack.message(stream * 2, 50, &open_message(b"one more"));
-        if stream % 50 == 0 {
+        if stream.is_multiple_of(50) {
             attack.answers();
         }
     }

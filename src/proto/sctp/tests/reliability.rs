@@ -34,7 +34,7 @@ fn mode(number: usize) -> ChannelParameters {
         4 => Reliability::MaxLifetime(100),
         _ => Reliability::Reliable,
     };
-    ChannelParameters { ordered: number % 2 == 0, reliability, ..labelled("x") }
+    ChannelParameters { ordered: number.is_multiple_of(2), reliability, ..labelled("x") }
 }
 
 /// A message that says which it is, of a size that the seed chooses.
