@@ -1,7 +1,7 @@
 //! What a script may ask for.
 
-use actix_rtc::{RtcConfiguration, RtcIceCandidateInit, RtcSessionDescription};
 use crate::data::ChannelOptions;
+use actix_rtc::{RtcConfiguration, RtcIceCandidateInit, RtcSessionDescription};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
