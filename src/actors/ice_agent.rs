@@ -4,6 +4,7 @@
 //! on over the pair that was selected before for as long as its consent could have lasted.
 
 mod gathering;
+mod names;
 mod relays;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
-use self::gathering::Gatherer;
+use self::{gathering::Gatherer, names::Names};
 use crate::{
     actors::{
         kit::{
@@ -77,6 +78,7 @@ pub struct IceAgent {
     inherited_until: Option<Instant>,
     gathered: bool,
     gatherer: Gatherer,
+    names: Names,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -96,6 +98,7 @@ impl IceAgent {
             inherited_until: None,
             gathered: false,
             gatherer: Gatherer::new(),
+            names: Names::default(),
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
@@ -219,6 +222,7 @@ impl Supervised for IceAgent {
         config.pacer = Some(gathering::pacer());
         self.agent = Agent::new(now, config, random);
         self.inbox.clear();
+        self.names = Names::default();
         self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
         self.report(IceEvent::RestartNeeded(credentials));
@@ -304,6 +308,7 @@ impl Handler<SetRemoteIce> for IceAgent {
         self.agent.set_role(message.role);
         self.agent.set_remote_lite(message.lite);
         self.report(IceEvent::RoleChanged(self.agent.role()));
+        self.begin_names(&message.credentials);
         if let Err(error) = self.agent.set_remote_credentials(kit::now(), message.credentials) {
             // Checks can't succeed: the agent fails when its patience ends.
             tracing::warn!(%error, "the peer's ICE credentials can't be used");
@@ -314,11 +319,8 @@ impl Handler<SetRemoteIce> for IceAgent {
 impl Handler<AddRemoteCandidate> for IceAgent {
     type Result = ();
 
-    fn handle(&mut self, message: AddRemoteCandidate, _: &mut Self::Context) {
-        if let Err(error) = self.agent.add_remote_candidate(kit::now(), message.0) {
-            // RFC 8839 §5.1: candidates that can't be used are skipped.
-            tracing::debug!(%error, "remote candidate skipped");
-        }
+    fn handle(&mut self, message: AddRemoteCandidate, ctx: &mut Self::Context) {
+        self.add_remote(message.0, ctx);
     }
 }
 
@@ -326,7 +328,7 @@ impl Handler<EndOfRemoteCandidates> for IceAgent {
     type Result = ();
 
     fn handle(&mut self, _: EndOfRemoteCandidates, _: &mut Self::Context) {
-        self.agent.end_of_remote_candidates(kit::now());
+        self.end_remote();
     }
 }
 
@@ -336,8 +338,12 @@ impl Handler<RestartIce> for IceAgent {
     fn handle(&mut self, message: RestartIce, ctx: &mut Self::Context) {
         let now = kit::now();
         self.environment.router.borrow_mut().add_ufrag(self.environment.key, &message.0.ufrag);
+        let peer_before = self.agent.remote_credentials().cloned();
         if let Err(error) = self.agent.restart(now, message.0) {
             return tracing::warn!(%error, "ICE was not restarted");
+        }
+        if self.agent.remote_credentials() != peer_before.as_ref() {
+            self.forget_names();
         }
         self.gather(now, ctx);
     }

@@ -24,6 +24,7 @@ pub mod lanes;
 #[cfg(test)]
 mod media_tests;
 pub mod network;
+pub mod ortc;
 pub mod peer_connection;
 pub mod rtp_receiver;
 pub mod rtp_sender;

@@ -17,6 +17,7 @@ use crate::{
     actors::{
         kit::{self, ActorKind, DownReason, Driven, DropReason, Metered, MeteredContext, Policy},
         network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, Socket, SocketSet},
+        ortc::{OrtcConfig, OrtcHandle, OrtcTransport},
         peer_connection::{PeerConfig, PeerConnection, PeerHandle},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
@@ -273,6 +274,22 @@ impl Handler<CreatePeer> for Shard {
 
     fn handle(&mut self, message: CreatePeer, _: &mut Self::Context) -> Self::Result {
         PeerConnection::start(message.0, &self.places)
+    }
+}
+
+/// Handle → `Shard`, control: make a transport that is wired by hand on this thread.
+#[derive(Message)]
+#[rtype(result = "Result<OrtcHandle, RtcError>")]
+pub struct CreateOrtcTransport(pub OrtcConfig);
+
+impl Handler<CreateOrtcTransport> for Shard {
+    type Result = Result<OrtcHandle, RtcError>;
+
+    fn handle(&mut self, message: CreateOrtcTransport, _: &mut Self::Context) -> Self::Result {
+        let place = self.places.place();
+        let place =
+            place.map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
+        Ok(OrtcTransport::start(message.0, place))
     }
 }
 

@@ -20,6 +20,7 @@ mod ice_server;
 mod ice_transport;
 mod media_stream;
 mod media_stream_track;
+pub mod ortc;
 mod peer_connection;
 mod receiver;
 mod remote_streams;

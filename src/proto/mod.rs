@@ -7,6 +7,7 @@ pub mod demux;
 pub mod dtls;
 pub mod ice;
 pub mod jsep;
+pub mod mdns;
 mod priority;
 pub mod receiver;
 pub mod rtcp;

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod coturn;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod reflexive;
 #[cfg(test)]
 mod relayed;

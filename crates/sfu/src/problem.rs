@@ -26,6 +26,13 @@ pub(crate) enum Code {
     NoPublisher,
     TooFewSections,
     NoSuchSession,
+    UnknownChannel,
+    ChannelInUse,
+    TooManyChannels,
+    NoSuchParticipant,
+    NotListening,
+    NotDelivered,
+    Slow,
     #[cfg(feature = "fault-injection")]
     NoSuchActor,
     NotFound,
@@ -56,6 +63,13 @@ impl Code {
             Self::NoPublisher => "no-publisher",
             Self::TooFewSections => "too-few-sections",
             Self::NoSuchSession => "no-such-session",
+            Self::UnknownChannel => "unknown-channel",
+            Self::ChannelInUse => "channel-in-use",
+            Self::TooManyChannels => "too-many-channels",
+            Self::NoSuchParticipant => "no-such-participant",
+            Self::NotListening => "not-listening",
+            Self::NotDelivered => "not-delivered",
+            Self::Slow => "slow",
             #[cfg(feature = "fault-injection")]
             Self::NoSuchActor => "no-such-actor",
             Self::NotFound => "not-found",
@@ -73,7 +87,15 @@ impl Code {
             | Self::InvalidSdp
             | Self::InvalidCandidate
             | Self::NotJoined
-            | Self::AlreadyJoined => StatusCode::BAD_REQUEST,
+            | Self::AlreadyJoined
+            // Of data channels: never said over HTTP.
+            | Self::UnknownChannel
+            | Self::ChannelInUse
+            | Self::TooManyChannels
+            | Self::NoSuchParticipant
+            | Self::NotListening
+            | Self::NotDelivered
+            | Self::Slow => StatusCode::BAD_REQUEST,
             Self::NoPublisher | Self::NoSuchSession | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
@@ -111,14 +133,20 @@ pub(crate) struct Problem {
     /// The field of the message that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) field: Option<&'static str>,
-    /// The offer that was refused.
+    /// The offer, or the data channel message, that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<u64>,
+    /// The label of the data channel that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) channel: Option<String>,
+    /// How many messages were refused for this, when it is told for several at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) count: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), line: None, field: None, id: None }
+        Self { code, message: message.into(), line: None, field: None, id: None, channel: None, count: None }
     }
 
     /// In a line of the text that was sent; what concerns the text as a whole is said to be in its first line.
@@ -129,6 +157,16 @@ impl Problem {
 
     pub(crate) fn in_field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
+        self
+    }
+
+    pub(crate) fn on_channel(mut self, label: &str) -> Self {
+        self.channel = Some(label.to_owned());
+        self
+    }
+
+    pub(crate) fn counting(mut self, count: u64) -> Self {
+        self.count = Some(count);
         self
     }
 

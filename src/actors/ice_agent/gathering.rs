@@ -12,13 +12,12 @@ use std::{
     time::Instant,
 };
 
-use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{IceAgent, relays::Relays};
 use crate::{
     actors::{
-        kit::MeteredContext,
+        kit::{self, MeteredContext},
         network::{host_addresses, local_preference},
     },
     messages::ice::{CandidateError, IceEvent, IceServer, IceTransportPolicy},
@@ -177,18 +176,18 @@ impl IceAgent {
             let found = tokio::net::lookup_host((name, port)).await?;
             io::Result::Ok(found.collect::<Vec<_>>())
         };
-        ctx.spawn(lookup.into_actor(self).map(move |result, actor, ctx| {
+        kit::aside(ctx, lookup, move |actor: &mut Self, result: io::Result<Vec<SocketAddr>>, ctx| {
             if actor.gatherer.round != round || !actor.gatherer.lookups.remove(&index) {
                 return;
             }
             match result {
-                Ok(addresses) => actor.found(crate::actors::kit::now(), index, addresses, ctx),
+                Ok(addresses) => actor.found(kit::now(), index, addresses, ctx),
                 Err(error) => {
                     actor.server_failed(index, format!("the server's name can't be looked up: {error}"))
                 }
             }
             actor.end_when_done();
-        }));
+        });
     }
 
     fn server_failed(&self, index: usize, text: String) {

@@ -191,9 +191,7 @@ impl IceAgent {
             }
             connect(transport, address, &name, &trust).await
         };
-        ctx.spawn(
-            connecting.into_actor(self).map(move |result, actor, ctx| actor.connected(id, result, ctx)),
-        );
+        kit::aside(ctx, connecting, move |actor: &mut Self, result, ctx| actor.connected(id, result, ctx));
     }
 
     fn connected(&mut self, id: u32, result: io::Result<Connection>, ctx: &mut MeteredContext<Self>) {

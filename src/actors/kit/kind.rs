@@ -47,6 +47,8 @@ labels! {
         UdpSocket => "udp_socket",
         /// One peer.
         PeerConnection => "peer_connection",
+        /// One transport that an application wires by hand.
+        OrtcTransport => "ortc_transport",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
         /// One allocation on a TURN server.
@@ -65,6 +67,8 @@ labels! {
         Track => "track",
         /// Participants that see each other.
         Room => "room",
+        /// What one participant of a room sends over data channels.
+        DataPort => "data_port",
         /// Collects messages in tests.
         Probe => "probe",
     }

@@ -79,6 +79,8 @@ pub struct TransportConfig {
     pub local: IceParameters,
     /// Who is asked for candidates.
     pub servers: IceServers,
+    /// Our role until the peer is known: its checks may come before its answer, and must find no conflict.
+    pub role: ice::Role,
 }
 
 /// What leaves through a transport: where senders and receivers put it.
@@ -290,7 +292,7 @@ fn start_agent(
     place.attachment.join(place.key, Rc::new(move |address| lost(TransportEvent::SocketLost(address))));
     let local = &config.local;
     let credentials = Credentials { ufrag: local.ufrag.clone(), password: local.password.clone() };
-    let mut agent_config = AgentConfig::new(ice::Role::Controlled, credentials);
+    let mut agent_config = AgentConfig::new(config.role, credentials);
     agent_config.lite = local.lite;
     let events = Rc::clone(report);
     let agent = IceAgent::new(
