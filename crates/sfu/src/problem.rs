@@ -5,6 +5,8 @@
 use actix_web::http::StatusCode;
 use serde::{Serialize, Serializer};
 
+use crate::ids::ParticipantId;
+
 /// What kind of problem; the names are part of the protocol (SIGNALLING.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -139,6 +141,9 @@ pub(crate) struct Problem {
     /// The label of the data channel that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<String>,
+    /// Whom the data channel message was for that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<ParticipantId>,
     /// How many messages were refused for this, when it is told for several at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) count: Option<u64>,
@@ -146,7 +151,16 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), line: None, field: None, id: None, channel: None, count: None }
+        Self {
+            code,
+            message: message.into(),
+            line: None,
+            field: None,
+            id: None,
+            channel: None,
+            to: None,
+            count: None,
+        }
     }
 
     /// In a line of the text that was sent; what concerns the text as a whole is said to be in its first line.
@@ -162,6 +176,11 @@ impl Problem {
 
     pub(crate) fn on_channel(mut self, label: &str) -> Self {
         self.channel = Some(label.to_owned());
+        self
+    }
+
+    pub(crate) fn addressed_to(mut self, to: Option<ParticipantId>) -> Self {
+        self.to = to;
         self
     }
 
