@@ -12,7 +12,7 @@ const ENTRIES_MAX = 500;
 const NOTICE_MS = 8_000;
 const PREVIEW = 80;
 
-/** Event: `news` (detail: a sentence; something was written while the chat is not open). */
+/** Events: `news` (detail: a sentence; something was written while the chat is not open), `open` (it is read now). */
 export class Chat extends EventTarget {
   #panel = byId("chat");
   #toggle = byId("toggle-chat");
@@ -81,6 +81,7 @@ export class Chat extends EventTarget {
     if (shown) {
       this.#showUnread(0);
       this.#log.scrollTop = this.#log.scrollHeight;
+      this.dispatchEvent(new Event("open"));
     }
     if (moveFocus) (shown ? this.#text : this.#toggle).focus({ preventScroll: true });
   }

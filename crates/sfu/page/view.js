@@ -38,6 +38,7 @@ export class CallView extends EventTarget {
     keepArranged(this.#list, byId("stage"));
     this.#wireControls();
     this.#chat.addEventListener("news", ({ detail }) => this.#toast(detail));
+    this.#chat.addEventListener("open", () => byId("toasts").replaceChildren());
     media.addEventListener("change", () => this.#showOwn());
   }
 
