@@ -3,23 +3,27 @@
 //! Never restarts: keys and packet indices can't be rebuilt safely after a panic. Then the peer is
 //! `failed` and nothing more is sent.
 
-use std::{cell::RefCell, rc::Rc, task::Context as TaskContext, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc, task::Context as TaskContext, time::Instant};
 
 use actix::prelude::*;
+use bytes::Bytes;
 
 use crate::{
     actors::{
         kit::{
-            self, ActorKind, Driven, DropReason, DtlsLabel, Gauge, LaneReceiver, Metered, MeteredContext,
-            Policy, TrackedGauge,
+            self, ActorKind, Driven, DropReason, DtlsLabel, Gauge, LaneKind, LaneReceiver, LaneSender,
+            Metered, MeteredContext, Policy, TrackedGauge,
         },
-        lanes::RtcpCompound,
+        lanes::{RtcpCompound, data_lane},
         network::{Egress, Inbound, Route, SocketSet},
         sections::Sections,
+        traffic::TrafficCounters,
     },
     messages::{
         dtls::{AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls},
         ice::RouteChanged,
+        sctp::{AttachSctp, SctpSink},
+        statistics::{CollectDtls, DtlsStatistics},
     },
     proto::{
         demux::{self, PacketKind},
@@ -34,6 +38,10 @@ pub const DTLS_POLICY: Policy = Policy::never();
 
 /// Datagram size that reaches every peer, also through tunnels (RFC 8261 §4 advises 1,200 bytes).
 const DTLS_MTU: usize = 1_200;
+
+/// SCTP packets that wait for an association: INIT and its repetitions. A peer that knows of none on our side
+/// sends nothing else.
+const EARLY_DATA: usize = 16;
 
 /// What the actor needs from its surroundings.
 pub struct DtlsEnvironment {
@@ -79,9 +87,18 @@ pub struct DtlsActor {
     gauge: TrackedGauge,
     route: Option<Route>,
     sections: Sections,
+    traffic: TrafficCounters,
     inbox: Vec<Inbound>,
     outgoing: Vec<OutgoingPacket>,
     outgoing_rtcp: Vec<RtcpCompound>,
+    /// Where application data goes.
+    sctp: Option<Arc<dyn SctpSink>>,
+    /// SCTP packets to encrypt, and the way in.
+    outbound_sctp: (LaneSender<Bytes>, LaneReceiver<Bytes>),
+    /// SCTP packets of this turn, each way.
+    data: Vec<Bytes>,
+    /// What came before there was an association: the peer's may be quicker.
+    early_data: Vec<Bytes>,
 }
 
 impl DtlsActor {
@@ -94,10 +111,20 @@ impl DtlsActor {
             gauge: kit::statistics().track(Gauge::DtlsState(DtlsLabel::New)),
             route: None,
             sections: Sections::default(),
+            traffic: TrafficCounters::default(),
             inbox: Vec::new(),
             outgoing: Vec::new(),
             outgoing_rtcp: Vec::new(),
+            sctp: None,
+            outbound_sctp: data_lane(LaneKind::OutboundSctp),
+            data: Vec::new(),
+            early_data: Vec::new(),
         }
+    }
+
+    /// The way out for an association: its packets become records of this session.
+    pub fn sctp_sink(&self) -> Arc<dyn SctpSink> {
+        Arc::new(self.outbound_sctp.0.clone())
     }
 
     /// The handshake begins when both are there: fingerprints to check against, and a pair with
@@ -141,6 +168,7 @@ impl DtlsActor {
         self.environment.media.close();
         self.environment.outbound_rtp.close();
         self.environment.outbound_rtcp.close();
+        self.outbound_sctp.1.close();
         self.gauge.set(Gauge::DtlsState(state));
     }
 
@@ -155,9 +183,50 @@ impl DtlsActor {
         };
         let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
+            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
             session.handle_packet(now, &inbound.payload);
         }
         more
+    }
+
+    /// Encrypts what the association sends: one record, one datagram, per packet.
+    fn take_sctp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        let more = self.outbound_sctp.1.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.data);
+        let Phase::Running(session) = &mut self.phase else {
+            kit::statistics().drop(DropReason::NoRoute, self.data.drain(..).len() as u64);
+            return more;
+        };
+        if self.data.is_empty() {
+            return more;
+        }
+        let mut refused = 0;
+        for packet in self.data.drain(..) {
+            // Refused: not connected yet or any more, or more records wait than OpenSSL's side holds.
+            refused += u64::from(session.send_application_data(&packet).is_err());
+        }
+        kit::statistics().drop(DropReason::SctpRefused, refused);
+        // Without a route records would pile up in the session: they go the way of lost packets.
+        if self.route.is_none() {
+            let lost = std::iter::from_fn(|| session.poll_transmit()).count();
+            kit::statistics().drop(DropReason::NoRoute, lost as u64);
+        }
+        self.send_records();
+        more
+    }
+
+    /// Hands the application data of this turn to the association, as one lot.
+    fn hand_over_data(&mut self, now: Instant) {
+        if self.data.is_empty() {
+            return;
+        }
+        match &self.sctp {
+            Some(sctp) => sctp.push_all(now, &mut self.data.drain(..)),
+            None => {
+                let room = EARLY_DATA.saturating_sub(self.early_data.len()).min(self.data.len());
+                self.early_data.extend(self.data.drain(..room));
+                kit::statistics().drop(DropReason::DtlsUnexpected, self.data.drain(..).len() as u64);
+            }
+        }
     }
 
     fn take_media(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
@@ -171,6 +240,7 @@ impl DtlsActor {
             statistics.lot_in(self.inbox.len() as u64);
         }
         for inbound in self.inbox.drain(..) {
+            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
             let mut packet = inbound.payload;
             let result = match demux::classify(&packet) {
                 PacketKind::Rtcp => keys.inbound.unprotect_rtcp(&mut packet).map(|()| {
@@ -223,6 +293,7 @@ impl DtlsActor {
         if packets > 0 {
             statistics.lot_out(packets);
             statistics.packets_out(PacketKind::Rtp, packets, bytes);
+            self.traffic.sent(now, packets, bytes);
         }
         for RtcpCompound(compound) in self.outgoing_rtcp.drain(..) {
             let length = compound.len();
@@ -231,7 +302,10 @@ impl DtlsActor {
                 keys.outbound.protect_rtcp(buffer, length).ok()
             });
             match written {
-                Ok(Some(length)) => statistics.packets_out(PacketKind::Rtcp, 1, length as u64),
+                Ok(Some(length)) => {
+                    statistics.packets_out(PacketKind::Rtcp, 1, length as u64);
+                    self.traffic.sent(now, 1, length as u64);
+                }
                 Ok(None) => failures += 1,
                 Err(_) => full += 1,
             }
@@ -254,7 +328,10 @@ impl DtlsActor {
                 Some(record.len())
             });
             match written {
-                Ok(_) => kit::statistics().packets_out(PacketKind::Dtls, 1, record.len() as u64),
+                Ok(_) => {
+                    kit::statistics().packets_out(PacketKind::Dtls, 1, record.len() as u64);
+                    self.traffic.sent(kit::now(), 1, record.len() as u64);
+                }
                 Err(_) => kit::statistics().drop(DropReason::SendQueueFull, 1),
             }
         }
@@ -270,8 +347,7 @@ impl DtlsActor {
                     let certificate = session.remote_certificate_der().map(Into::into);
                     self.connected(srtp, certificate.into_iter().collect());
                 }
-                // Data channels have their own issue: until then nothing takes application data.
-                Event::ApplicationData(_) => kit::statistics().drop(DropReason::DtlsUnexpected, 1),
+                Event::ApplicationData(packet) => self.data.push(packet),
                 Event::Closed => {
                     self.end(DtlsLabel::Closed);
                     self.report(DtlsEvent::Closed);
@@ -284,7 +360,7 @@ impl DtlsActor {
     fn connected(
         &mut self,
         srtp: Option<(srtp::Profile, srtp::KeyingMaterial)>,
-        remote_certificates: Vec<bytes::Bytes>,
+        remote_certificates: Vec<Bytes>,
     ) {
         let profile = srtp.as_ref().map(|(profile, _)| *profile);
         if let Some((profile, keying)) = srtp {
@@ -329,13 +405,16 @@ impl Driven for DtlsActor {
     fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
         let mut more = self.take_dtls(cx, now);
         self.take_events();
+        self.hand_over_data(now);
         more |= self.take_media(cx, now);
         more |= self.take_outbound(cx, now);
+        more |= self.take_sctp(cx, now);
         more
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Self::Context) {
+    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
         self.take_events();
+        self.hand_over_data(now);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -367,8 +446,9 @@ impl Handler<RouteChanged> for DtlsActor {
     type Result = ();
 
     fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
+        self.traffic.select(message.0);
         self.route = message.0.and_then(|selected| {
-            let socket = Rc::clone(self.environment.sockets.find(selected.local)?);
+            let socket = self.environment.sockets.find(selected.local)?;
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
         });
         self.start_when_ready(kit::now());
@@ -407,13 +487,44 @@ impl Handler<DetachSender> for DtlsActor {
     }
 }
 
+impl Handler<AttachSctp> for DtlsActor {
+    type Result = ();
+
+    fn handle(&mut self, message: AttachSctp, _: &mut Self::Context) {
+        message.inbound.push_all(kit::now(), &mut std::mem::take(&mut self.early_data).into_iter());
+        self.sctp = Some(message.inbound);
+    }
+}
+
+impl Handler<CollectDtls> for DtlsActor {
+    type Result = DtlsStatistics;
+
+    fn handle(&mut self, _: CollectDtls, _: &mut Self::Context) -> Self::Result {
+        let session = match &self.phase {
+            Phase::Running(session) => Some(session),
+            _ => None,
+        };
+        DtlsStatistics {
+            role: session.map(|session| session.role()),
+            cipher_suite: session.and_then(|session| session.cipher_suite()),
+            srtp_profile: self.keys.as_ref().map(|keys| keys.outbound.profile()),
+            traffic: self.traffic.total(),
+            routes: self.traffic.routes(),
+            route_changes: self.traffic.changes(),
+        }
+    }
+}
+
 impl Handler<CloseDtls> for DtlsActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseDtls, ctx: &mut Self::Context) {
         // BYEs of the senders wait in the lane: they leave before the keys go.
         let waker = std::task::Waker::noop();
-        self.take_outbound(&mut TaskContext::from_waker(waker), kit::now());
+        let mut cx = TaskContext::from_waker(waker);
+        self.take_outbound(&mut cx, kit::now());
+        // And so do the ABORT of the association and what it had still to say.
+        while self.take_sctp(&mut cx, kit::now()) {}
         if let Phase::Running(session) = &mut self.phase {
             session.close();
         }

@@ -12,6 +12,7 @@ use crate::{
     actors::kit::{LaneKind, LaneReceiver, LaneSender, Weight, lane},
     messages::{
         rtp::{OutboundRtpSink, ReceivedRtp, RtcpSink, RtpSink},
+        sctp::SctpSink,
         track::{MediaLot, MediaSink},
     },
     proto::sender::OutgoingPacket,
@@ -23,6 +24,9 @@ const MEDIA_PACKETS: usize = 512;
 const MEDIA_AGE: Duration = Duration::from_millis(100);
 /// STUN, DTLS and RTCP repeat themselves: the newest matter.
 const CONTROL_PACKETS: usize = 64;
+/// SCTP packets that one wake-up of the socket, or of the association, can bring, several times over.
+/// Beyond it the oldest are lost, which to SCTP is congestion: it slows down.
+const DATA_PACKETS: usize = 1_024;
 
 impl Weight for ReceivedRtp {
     fn weight(&self) -> usize {
@@ -70,6 +74,18 @@ pub fn patient_media_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneRece
 /// A small lane for packets that are repeated when lost.
 pub fn control_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneReceiver<T>) {
     lane(kind, CONTROL_PACKETS, None)
+}
+
+/// A lane for SCTP packets: each way between DTLS and the association, and for the records that carry
+/// them from the socket.
+pub fn data_lane<T: Weight>(kind: LaneKind) -> (LaneSender<T>, LaneReceiver<T>) {
+    lane(kind, DATA_PACKETS, None)
+}
+
+impl SctpSink for LaneSender<Bytes> {
+    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = Bytes>) {
+        Self::push_all(self, now, packets);
+    }
 }
 
 impl RtpSink for LaneSender<ReceivedRtp> {

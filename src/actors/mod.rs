@@ -7,10 +7,13 @@
 //! | `PeerConnection` | [`peer_connection`] | signalling; parent of all below |
 //! | `IceAgent` | [`ice_agent`] | connectivity checks, consent |
 //! | `DtlsActor` | [`dtls`] | handshake, keys: decrypts and encrypts |
+//! | `SctpAssoc` | [`sctp_assoc`] | the association under all data channels |
+//! | `DataChannel` | [`data_channel`] | one channel: flow control towards the application |
 //! | `RtpReceiver` | [`rtp_receiver`] | loss, reports, key frame requests; supplies a track |
 //! | `RtpSender` | [`rtp_sender`] | numbering, history, reports; takes a track |
 //! | `LocalTrack` | [`track`] | a track fed by the application |
 
+pub mod data_channel;
 pub mod dtls;
 mod fan_out;
 #[cfg(feature = "fault-injection")]
@@ -18,13 +21,18 @@ pub mod fault_injection;
 pub mod ice_agent;
 pub mod kit;
 pub mod lanes;
+#[cfg(test)]
+mod media_tests;
 pub mod network;
+pub mod ortc;
 pub mod peer_connection;
 pub mod rtp_receiver;
 pub mod rtp_sender;
+pub mod sctp_assoc;
 mod sections;
 pub mod shard;
-mod statistics;
 pub mod track;
+mod traffic;
 pub mod transport;
+pub mod turn_client;
 pub mod udp_socket;

@@ -10,7 +10,7 @@ use std::{
 use futures_util::{Stream, StreamExt};
 
 use super::{
-    MediaStream, RtcIceCandidateInit, RtcRtpReceiver, RtcRtpTransceiver,
+    MediaStream, RtcDataChannel, RtcIceCandidateInit, RtcRtpReceiver, RtcRtpTransceiver,
     handle::{Core, Section},
 };
 use crate::{
@@ -66,6 +66,8 @@ pub enum RtcPeerConnectionEvent {
         /// The section that it arrives on.
         transceiver: RtcRtpTransceiver,
     },
+    /// W3C `datachannel`: the peer has opened a channel.
+    DataChannel(RtcDataChannel),
     /// Part of the connection failed; a sentence for people. Not in W3C.
     Failure(String),
 }
@@ -152,6 +154,7 @@ fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnecti
             }
         }
         PeerConnectionEvent::SignalingStateChange(state) => {
+            core.update_streams();
             RtcPeerConnectionEvent::SignalingStateChange(state)
         }
         PeerConnectionEvent::IceGatheringStateChange(state) => {
@@ -164,6 +167,7 @@ fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnecti
             RtcPeerConnectionEvent::ConnectionStateChange(state)
         }
         PeerConnectionEvent::Track(event) => track_event(core, event),
+        PeerConnectionEvent::DataChannel(channel) => RtcPeerConnectionEvent::DataChannel(channel.into()),
         PeerConnectionEvent::Failure(sentence) => RtcPeerConnectionEvent::Failure(sentence),
     }
 }
@@ -174,13 +178,7 @@ fn track_event(core: &Arc<Core>, event: TrackEvent) -> RtcPeerConnectionEvent {
     RtcPeerConnectionEvent::Track {
         receiver: section.receiver(),
         transceiver: section.transceiver(),
-        streams: stream_ids.into_iter().map(|id| stream(id, &track)).collect(),
+        streams: core.streams_of(&track, &stream_ids),
         track,
     }
-}
-
-fn stream(id: String, track: &MediaStreamTrack) -> MediaStream {
-    let stream = MediaStream::with_id(id);
-    stream.add_remote_track(track);
-    stream
 }

@@ -8,6 +8,7 @@
 mod capabilities;
 mod certificate;
 mod configuration;
+mod data_channel;
 mod description;
 mod dtls_transport;
 mod dtmf_sender;
@@ -19,9 +20,12 @@ mod ice_server;
 mod ice_transport;
 mod media_stream;
 mod media_stream_track;
+pub mod ortc;
 mod peer_connection;
 mod receiver;
+mod remote_streams;
 mod rtp_parameters;
+mod sctp_transport;
 mod send_parameters;
 mod sender;
 pub mod stats;
@@ -33,9 +37,10 @@ pub use configuration::{
     DEFAULT_MAX_MESSAGE_SIZE, RtcBundlePolicy, RtcConfiguration, RtcIceServer, RtcIceTransportPolicy,
     RtcRtcpMuxPolicy,
 };
+pub use data_channel::{RtcDataChannel, RtcDataChannelEvents};
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use dtls_transport::RtcDtlsTransport;
-pub use dtmf_sender::RtcDtmfSender;
+pub use dtmf_sender::{RtcDtmfSender, RtcDtmfToneChanges};
 pub use engine::{RtcEngine, RtcEngineConfig};
 pub use events::{RtcEvents, RtcPeerConnectionEvent};
 pub use ice_candidate::{RtcIceCandidate, RtcIceCandidateType, RtcIceProtocol, RtcIceTcpCandidateType};
@@ -50,6 +55,7 @@ pub use rtp_parameters::{
     RtcRtpHeaderExtensionCapability, RtcRtpHeaderExtensionParameters, RtcRtpParameters,
     RtcRtpReceiveParameters, RtcRtpSendParameters, RtcRtpSynchronizationSource,
 };
+pub use sctp_transport::RtcSctpTransport;
 pub use sender::RtcRtpSender;
 pub use stats::RtcStatsReport;
 pub use transceiver::{RtcRtpTransceiver, RtcRtpTransceiverInit, TrackOrKind};
@@ -59,11 +65,19 @@ pub use transport_parameters::{
 };
 
 pub use crate::{
-    actors::{network::NetworkConfig, shard::UdpMode},
+    actors::{
+        network::{NetworkConfig, TlsTrust},
+        shard::UdpMode,
+    },
     messages::{
+        data_channel::{
+            RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,
+        },
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionState},
+        rtp::DtmfToneChange as RtcDtmfToneChange,
+        sctp::RtcSctpTransportState,
         track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },
     proto::{

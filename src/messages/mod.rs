@@ -5,10 +5,14 @@
 //! deadline; media and feedback travel through bounded lanes behind the sink traits of [`track`] and
 //! [`rtp`].
 
+pub mod data_channel;
 pub mod dtls;
 pub mod error;
 pub mod ice;
+pub mod ortc;
 pub mod peer_connection;
 pub mod rtp;
+pub mod sctp;
 pub mod statistics;
 pub mod track;
+pub mod turn;

@@ -8,13 +8,16 @@ use std::{
 
 use actix::Message;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
+    data_channel::{DataChannel, RtcDataChannelInit},
     dtls::DtlsTransportState,
     error::RtcError,
     ice::{CandidateError, CandidatePair, IceServers},
     rtp::{SharedTones, SourcesSnapshot},
+    sctp::SharedSctpSnapshot,
     track::MediaStreamTrack,
 };
 use crate::proto::{
@@ -192,6 +195,16 @@ pub struct InsertDtmf {
     pub gap: Duration,
 }
 
+/// Handle → `PeerConnection`, control: `createDataChannel`, before and after the connection is there.
+#[derive(Debug, Message)]
+#[rtype(result = "Reply<DataChannel>")]
+pub struct CreateDataChannel {
+    /// Named by the application.
+    pub label: String,
+    /// What else it wants.
+    pub init: RtcDataChannelInit,
+}
+
 /// Handle → `PeerConnection`, control: `getConfiguration`.
 #[derive(Debug, Message)]
 #[rtype(result = "Reply<Configuration>")]
@@ -214,7 +227,8 @@ pub struct RequestIceRestart;
 pub struct Close;
 
 /// The state of a connection (W3C webrtc-pc §4.3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcPeerConnectionState {
     /// Nothing has been tried.
     #[default]
@@ -246,7 +260,8 @@ impl RtcPeerConnectionState {
 }
 
 /// The state of gathering (W3C webrtc-pc §4.3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcIceGatheringState {
     /// Not begun.
     #[default]
@@ -278,6 +293,8 @@ pub enum PeerConnectionEvent {
     ConnectionStateChange(RtcPeerConnectionState),
     /// The peer sends media.
     Track(TrackEvent),
+    /// The peer has opened a channel.
+    DataChannel(DataChannel),
     /// Part of the connection failed; a sentence for people.
     Failure(String),
 }
@@ -359,6 +376,15 @@ pub struct TransportSnapshot {
     pub remote_certificates: Vec<Bytes>,
 }
 
+/// The association as getters see it (W3C `RTCSctpTransport`).
+#[derive(Debug, Clone)]
+pub struct SctpTransportSnapshot {
+    /// The transport it runs over.
+    pub transport: TransportId,
+    /// What the association publishes.
+    pub association: SharedSctpSnapshot,
+}
+
 /// A connection as getters see it: written by its actor after every change.
 #[derive(Debug, Clone, Default)]
 pub struct PeerSnapshot {
@@ -392,6 +418,8 @@ pub struct PeerSnapshot {
     pub transceivers: Vec<TransceiverSnapshot>,
     /// The transports in use. One that is not here was taken away by bundling or a rollback: it is closed.
     pub transports: BTreeMap<TransportId, TransportSnapshot>,
+    /// W3C `sctp`: the association, once data was negotiated.
+    pub sctp: Option<SctpTransportSnapshot>,
 }
 
 /// The snapshot shared by an actor and its handles.

@@ -2,13 +2,17 @@
 //!
 //! Nothing here knows actix, tokio, a socket, a clock or a global random generator; a test enforces it.
 
+pub mod dcep;
 pub mod demux;
 pub mod dtls;
 pub mod ice;
 pub mod jsep;
+pub mod mdns;
+mod priority;
 pub mod receiver;
 pub mod rtcp;
 pub mod rtp;
+pub mod sctp;
 pub mod sdp;
 pub mod sender;
 pub mod srtp;
@@ -16,4 +20,5 @@ pub mod stun;
 mod transmit;
 pub mod turn;
 
+pub use priority::Priority;
 pub use transmit::Transmit;

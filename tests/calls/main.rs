@@ -1,13 +1,21 @@
 //! Calls between two connections of this library over real sockets on loopback, actors and all.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod call;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod controls;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod media;
+#[cfg(test)]
+mod ortc;
 #[cfg(test)]
 mod perfect;
 #[cfg(test)]
@@ -16,6 +24,10 @@ mod renegotiation;
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod statistics;
+#[cfg(test)]
+mod transports;
 
 #[cfg(test)]
 mod runner;

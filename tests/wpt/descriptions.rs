@@ -206,7 +206,10 @@ mod set_local_answer {
     fn calling_set_local_description_answer_from_stable_state_should_reject() {
         let mut session = session();
         let offer = offer(&mut session);
-        assert_refused(session.set_local_description(with(SdpType::Answer, &offer)), "InvalidModificationError");
+        assert_refused(
+            session.set_local_description(with(SdpType::Answer, &offer)),
+            "InvalidModificationError",
+        );
     }
 
     /// RTCPeerConnection-setLocalDescription-answer.html: "Calling setLocalDescription(answer) from

@@ -504,7 +504,9 @@ fn pc_should_generate_offer_with_ice_options_trickle() {
     let mut session = session();
     add_track(&mut session, MediaKind::Video);
     let offer = offer(&mut session);
-    assert!(lines(&offer.sdp, "a=ice-options:").iter().any(|options| options.split(' ').any(|o| o == "trickle")));
+    assert!(
+        lines(&offer.sdp, "a=ice-options:").iter().any(|options| options.split(' ').any(|o| o == "trickle"))
+    );
 }
 
 /// protocol/bundle.https.html: "max-bundle with an offer without bundle only negotiates the first m-line"

@@ -8,7 +8,10 @@ const RIDS: [&str; 3] = ["foo", "bar", "baz"];
 #[track_caller]
 fn assert_sends_layers(sdp: &str) {
     for rid in RIDS {
-        assert!(lines(sdp, "a=rid:").iter().any(|line| line.starts_with(&format!("{rid} send"))), "{rid}: {sdp}");
+        assert!(
+            lines(sdp, "a=rid:").iter().any(|line| line.starts_with(&format!("{rid} send"))),
+            "{rid}: {sdp}"
+        );
     }
     let simulcast = lines(sdp, "a=simulcast:");
     assert!(simulcast.iter().any(|line| line.starts_with("send foo;bar;baz")), "{simulcast:?}");
@@ -52,5 +55,8 @@ fn create_answer_with_multiple_send_encodings_should_create_simulcast_answer() {
 fn using_the_tilde_rid_syntax_in_a_remote_offer_does_not_take_the_layer_away() {
     let answer = offered("foo;~bar;baz").create_answer().expect("answer");
     let simulcast = lines(&answer.sdp, "a=simulcast:");
-    assert!(simulcast.iter().any(|line| line.replace('~', "").starts_with("send foo;bar;baz")), "{simulcast:?}");
+    assert!(
+        simulcast.iter().any(|line| line.replace('~', "").starts_with("send foo;bar;baz")),
+        "{simulcast:?}"
+    );
 }

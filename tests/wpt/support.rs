@@ -1,8 +1,8 @@
 //! What the ports on sessions have in common: a session, one exchange, and a look into descriptions.
 
 use actix_rtc::proto::jsep::{
-    CandidateInit, Description, Direction, JsepError, MediaKind, OfferOptions, SdpType, Session, SessionConfig,
-    SignalingState, TransceiverId, TransceiverInit,
+    CandidateInit, Description, Direction, JsepError, MediaKind, OfferOptions, SdpType, Session,
+    SessionConfig, SignalingState, TransceiverId, TransceiverInit,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -30,9 +30,10 @@ pub(crate) fn two_section_offer() -> String {
             "a=ice-ufrag:BGKk\r\na=ice-pwd:mqyWsAjvtKwTGnvhPztQ9mIf\r\n",
         ),
     ];
-    let mut sdp = "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-options:trickle\r\n\
+    let mut sdp =
+        "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-options:trickle\r\n\
                    a=group:BUNDLE a1 v1\r\na=group:LS a1 v1\r\n"
-        .to_owned();
+            .to_owned();
     for (line, mid, media, credentials) in sections {
         sdp += &format!(
             "m={line}\r\nc=IN IP4 203.0.113.100\r\na=mid:{mid}\r\na=sendrecv\r\n{media}\

@@ -47,8 +47,12 @@ labels! {
         UdpSocket => "udp_socket",
         /// One peer.
         PeerConnection => "peer_connection",
+        /// One transport that an application wires by hand.
+        OrtcTransport => "ortc_transport",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
+        /// One allocation on a TURN server.
+        TurnClient => "turn_client",
         /// Handshake, SRTP contexts and record layer of one transport.
         Dtls => "dtls",
         /// One SCTP association.
@@ -63,6 +67,8 @@ labels! {
         Track => "track",
         /// Participants that see each other.
         Room => "room",
+        /// What one participant of a room sends over data channels.
+        DataPort => "data_port",
         /// Collects messages in tests.
         Probe => "probe",
     }
@@ -97,6 +103,8 @@ labels! {
         Relay => "relay",
         /// DTLS to SCTP association.
         Sctp => "sctp",
+        /// SCTP association to DTLS: packets to encrypt.
+        OutboundSctp => "outbound_sctp",
         /// Data channel messages towards the application.
         Data => "data",
     }
@@ -133,6 +141,12 @@ labels! {
         RtpDuplicate => "rtp_duplicate",
         /// Sequence number far from all others of its stream.
         RtpJump => "rtp_jump",
+        /// DTLS took no application data: not connected, or too much waits.
+        SctpRefused => "sctp_refused",
+        /// Not a packet that the SCTP association takes.
+        SctpMalformed => "sctp_malformed",
+        /// A message that nobody can read any more.
+        MessageUnread => "message_unread",
         /// No m-section claims this SSRC.
         UnknownStream => "unknown_stream",
         /// The table of streams is full.
@@ -238,6 +252,8 @@ pub enum Gauge {
     Peers,
     /// Rooms.
     Rooms,
+    /// Data channels that are not closed.
+    DataChannels,
     /// ICE transports in a state.
     IceState(IceLabel),
     /// DTLS transports in a state.

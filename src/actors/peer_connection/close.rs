@@ -25,13 +25,16 @@ impl Handler<Close> for PeerConnection {
             receiving.actor.do_send(StopReceiver);
         }
         self.publish_closed();
-        let transports = self.transports.take();
+        let (sctp, transports) = (self.sctp.take(), self.transports.take());
         ctx.stop();
         Box::pin(async move {
-            // In this order: BYEs are queued, then encrypted and followed by close_notify. An actor that is
+            // In this order: BYEs and the end of the association are queued, then encrypted and followed by close_notify. An actor that is
             // gone already has nothing left to say.
             for sender in senders {
                 let _ = sender.send(StopSender).await;
+            }
+            if let Some(sctp) = sctp {
+                sctp.close().await;
             }
             for transport in transports {
                 transport.close().await;
@@ -52,6 +55,9 @@ impl PeerConnection {
             if let Some(sending) = &actors.sender {
                 sending.actor.do_send(StopSender);
             }
+        }
+        if let Some(sctp) = self.sctp.take() {
+            sctp.lose_transport();
         }
         drop(self.transports.take());
         self.snapshot.lock().connection_state = RtcPeerConnectionState::Failed;

@@ -6,16 +6,18 @@
 //! lost for good, its transport becomes `failed` or the affected part falls silent; nothing else notices.
 //!
 //! - requests: `requests` (descriptions, configuration), `transceiver_requests`, `close`
-//! - children: `transports`, `transceivers`, `children` (their loss), `reconcile`
+//! - children: `transports`, `transceivers`, `data`, `children` (their loss), `reconcile`
 //! - what is told: `reports` (of the transports), `states`, `publish`
 
 mod children;
 mod close;
+mod data;
 mod publish;
 mod reconcile;
 mod reports;
 mod requests;
 mod states;
+mod statistics;
 mod transceiver_requests;
 mod transceivers;
 mod transports;
@@ -26,6 +28,7 @@ use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use children::ChildDown;
+pub use data::SctpReported;
 use transceivers::TransceiverActors;
 pub use transports::TransportReported;
 use transports::{MAX_POOL, Transports};
@@ -37,6 +40,7 @@ use crate::{
             MeteredContext, Policy, TrackedGauge, Weight, lane,
         },
         shard::TransportPlaces,
+        transport::SctpActors,
     },
     messages::{
         error::RtcError,
@@ -47,7 +51,7 @@ use crate::{
     proto::{
         dtls::{Certificate, HashAlgorithm},
         ice::{self, Credentials},
-        jsep::{IceParameters, Session, SessionConfig},
+        jsep::{IceParameters, Session, SessionConfig, TransportId},
         rtcp::ClockAnchor,
     },
 };
@@ -89,6 +93,9 @@ pub struct PeerHandle {
 pub struct PeerConnection {
     session: Session,
     transports: Transports,
+    sctp: Option<SctpActors>,
+    /// Where the association is, once data was negotiated.
+    data_transport: Option<TransportId>,
     transceivers: Vec<TransceiverActors>,
     certificate: Certificate,
     random: StdRng,
@@ -138,6 +145,8 @@ impl PeerConnection {
         let mut connection = Self {
             session,
             transports: Transports::new(Rc::clone(places), place),
+            sctp: None,
+            data_transport: None,
             transceivers: Vec::new(),
             certificate,
             random: StdRng::from_os_rng(),
@@ -190,7 +199,6 @@ fn session_config(
     let mut config = SessionConfig::new(vec![fingerprint.to_string()], cname);
     config.bundle_policy = configuration.bundle_policy;
     config.always_negotiate_data_channels = configuration.always_negotiate_data_channels;
-    config.data_channels = false;
     Ok(config)
 }
 

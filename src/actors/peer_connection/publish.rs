@@ -114,6 +114,7 @@ impl PeerConnection {
         let (ice_state, gathering, state) = self.states();
         let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
         let transports = self.transports.iter().map(|(id, actors)| (id, actors.state().clone())).collect();
+        let sctp = self.sctp_snapshot();
         let previous = {
             let mut snapshot = self.snapshot.lock();
             snapshot.connection_state = state;
@@ -121,6 +122,7 @@ impl PeerConnection {
             snapshot.ice_gathering_state = gathering;
             snapshot.transceivers = transceivers;
             snapshot.transports = transports;
+            snapshot.sctp = sctp;
             if std::mem::take(&mut self.descriptions_changed) {
                 self.write_descriptions(&mut snapshot);
             }

@@ -26,8 +26,8 @@ use crate::{
 
 impl PeerConnection {
     pub(super) fn reconcile(&mut self, ctx: &mut MeteredContext<Self>) {
-        self.reconcile_transports(ctx);
         self.announce_signaling_state();
+        self.reconcile_transports(ctx);
         let transceivers = self.session.transceivers().to_vec();
         for transceiver in &transceivers {
             let index = self.index_of(transceiver.id());
@@ -41,6 +41,8 @@ impl PeerConnection {
             stop_receiving(&mut actors, &self.transports);
             stop_sending(&mut actors, &self.transports);
         }
+        self.reconcile_data(ctx);
+        self.announce_transports();
         self.publish(ctx);
     }
 

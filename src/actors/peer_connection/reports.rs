@@ -8,12 +8,7 @@ use crate::{
         kit::{DownReason, MeteredContext},
         transport::TransportEvent,
     },
-    messages::{
-        dtls::DtlsEvent,
-        ice::IceEvent,
-        peer_connection::{PeerConnectionEvent, RtcIceGatheringState},
-        rtp::SetRoundTripTime,
-    },
+    messages::{dtls::DtlsEvent, ice::IceEvent, peer_connection::PeerConnectionEvent, rtp::SetRoundTripTime},
     proto::{
         ice::{self, Candidate},
         jsep::{CandidateInit, IceParameters, TransportId},
@@ -94,7 +89,7 @@ impl PeerConnection {
     }
 
     /// W3C webrtc-pc §4.8.1: a candidate is in the description when the application hears of it.
-    fn signal_candidate(&mut self, id: TransportId, candidate: &Candidate) {
+    pub(super) fn signal_candidate(&mut self, id: TransportId, candidate: &Candidate) {
         let line = candidate.to_string();
         let Some(init) = self.candidate_init(id, line) else { return };
         // A candidate that belongs to credentials of before is no news, nor is one that the session refuses
@@ -102,31 +97,21 @@ impl PeerConnection {
         let is_current = candidate.ufrag.is_none() || candidate.ufrag == init.username_fragment;
         if is_current && self.session.add_local_candidate(id, &init.candidate).is_ok() {
             self.descriptions_changed = true;
+            self.write_snapshot();
             self.emit(PeerConnectionEvent::IceCandidate(Some(init)));
         }
     }
 
     /// W3C webrtc-pc §4.8.1.1: the end of a generation is signalled as a candidate without text; that of all
     /// transports follows with the gathering state.
-    fn signal_end_of_candidates(&mut self, id: TransportId) {
+    pub(super) fn signal_end_of_candidates(&mut self, id: TransportId) {
         if self.session.end_of_local_candidates(id).is_err() {
             return;
         }
         self.descriptions_changed = true;
+        self.write_snapshot();
         if let Some(init) = self.candidate_init(id, String::new()) {
             self.emit(PeerConnectionEvent::IceCandidate(Some(init)));
-        }
-    }
-
-    /// Tells what a transport of the pool has found before it was taken.
-    pub(super) fn announce(&mut self, id: TransportId) {
-        let Some(actors) = self.transports.get(id) else { return };
-        let state = actors.state().clone();
-        for candidate in &state.local_candidates {
-            self.signal_candidate(id, candidate);
-        }
-        if state.gathering_state == RtcIceGatheringState::Complete {
-            self.signal_end_of_candidates(id);
         }
     }
 

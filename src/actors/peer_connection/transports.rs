@@ -12,7 +12,7 @@ use crate::{
         shard::{TransportPlace, TransportPlaces},
         transport::{TransportActors, TransportConfig, TransportEvent, TransportReport},
     },
-    messages::peer_connection::PeerConnectionEvent,
+    messages::peer_connection::{PeerConnectionEvent, RtcIceGatheringState},
     proto::jsep::{IceParameters, Transport, TransportId},
 };
 
@@ -136,7 +136,7 @@ impl PeerConnection {
             }
             let is_described = self.session.candidate_section(transport.id).is_some();
             let slot = self.transports.slots.iter_mut().find(|slot| slot.id == Some(transport.id));
-            let Some(Slot { actors, is_announced, .. }) = slot else { continue };
+            let Some(Slot { actors, .. }) = slot else { continue };
             actors.set_local(&transport.local);
             // W3C webrtc-pc §4.4.1.5: gathering begins with the local description.
             if is_described {
@@ -145,13 +145,30 @@ impl PeerConnection {
             if let (Some(remote), Some(offerer)) = (&transport.remote, self.offerer) {
                 actors.set_remote(remote, role_for(offerer, transport.local.lite, remote.lite));
             }
-            if is_described && !std::mem::replace(is_announced, true) {
-                self.announce(transport.id);
-            }
         }
         // After the first exchange nobody takes from the pool any more.
         if self.session.current_local_description().is_some() {
             self.transports.slots.retain(|slot| slot.id.is_some());
+        }
+    }
+
+    /// What transports of the pool have found is told once there is a local description.
+    pub(super) fn announce_transports(&mut self) {
+        let mut found = Vec::new();
+        for slot in self.transports.slots.iter_mut().filter(|slot| !slot.is_announced) {
+            let Some(id) = slot.id.filter(|id| self.session.candidate_section(*id).is_some()) else {
+                continue;
+            };
+            slot.is_announced = true;
+            found.push((id, slot.actors.state().clone()));
+        }
+        for (id, state) in found {
+            for candidate in &state.local_candidates {
+                self.signal_candidate(id, candidate);
+            }
+            if state.gathering_state == RtcIceGatheringState::Complete {
+                self.signal_end_of_candidates(id);
+            }
         }
     }
 
@@ -168,10 +185,12 @@ impl PeerConnection {
     }
 
     pub(super) fn transport_config(&self, local: IceParameters) -> TransportConfig {
+        let role = role_for(self.offerer.unwrap_or(true), local.lite, false);
         TransportConfig {
             certificate: self.certificate.clone(),
             local,
             servers: self.configuration.ice.clone(),
+            role,
         }
     }
 

@@ -12,17 +12,20 @@
 
 mod negotiated;
 mod reports;
+mod sctp;
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
+
+pub use sctp::SctpActors;
 
 use crate::{
     actors::{
         dtls::{DTLS_POLICY, DtlsActor, DtlsEnvironment},
         ice_agent::{ICE_AGENT_POLICY, IceAgent, IceEnvironment},
         kit::{self, DownReason, LaneKind, LaneSender},
-        lanes::{RtcpCompound, control_lane, patient_media_lane},
+        lanes::{RtcpCompound, control_lane, data_lane, patient_media_lane},
         network::{Inbound, PeerLanes},
         shard::TransportPlace,
     },
@@ -31,9 +34,10 @@ use crate::{
         ice::{CloseIce, IceEvent, IceServers, RouteChanged},
         peer_connection::TransportSnapshot,
         rtp::AttachTransport,
+        sctp::SctpSink,
     },
     proto::{
-        dtls::Certificate,
+        dtls::{Certificate, Role},
         ice::{self, AgentConfig, Credentials},
         jsep::IceParameters,
         sender::OutgoingPacket,
@@ -75,6 +79,8 @@ pub struct TransportConfig {
     pub local: IceParameters,
     /// Who is asked for candidates.
     pub servers: IceServers,
+    /// Our role until the peer is known: its checks may come before its answer, and must find no conflict.
+    pub role: ice::Role,
 }
 
 /// What leaves through a transport: where senders and receivers put it.
@@ -110,6 +116,8 @@ pub struct TransportActors {
     ice: Addr<IceAgent>,
     dtls: Addr<DtlsActor>,
     lanes: TransportLanes,
+    sctp_sink: Arc<dyn SctpSink>,
+    dtls_role: Option<Role>,
     /// What the router hands on; kept for an agent that has to be replaced.
     inbound_dtls: LaneSender<Inbound>,
     inbound_media: LaneSender<Inbound>,
@@ -141,7 +149,7 @@ impl Told {
 impl TransportActors {
     /// Starts the actors of a transport on the current thread. They do nothing until they are told to.
     pub fn start(config: TransportConfig, place: TransportPlace, report: TransportReport) -> Self {
-        let (inbound_dtls, dtls_receiver) = control_lane(LaneKind::Dtls);
+        let (inbound_dtls, dtls_receiver) = data_lane(LaneKind::Dtls);
         let (inbound_media, media_receiver) = patient_media_lane(LaneKind::Media);
         let (rtp, rtp_receiver) = patient_media_lane(LaneKind::Outbound);
         let (rtcp, rtcp_receiver) = control_lane(LaneKind::OutboundRtcp);
@@ -149,13 +157,14 @@ impl TransportActors {
         let actor = DtlsActor::new(DtlsEnvironment {
             certificate: config.certificate.clone(),
             egress: Rc::clone(&place.egress),
-            sockets: place.attachment.sockets.clone(),
+            sockets: place.sockets.clone(),
             report: Rc::new(move |event| events(TransportEvent::Dtls(event))),
             dtls: dtls_receiver,
             media: media_receiver,
             outbound_rtp: rtp_receiver,
             outbound_rtcp: rtcp_receiver,
         });
+        let sctp_sink = actor.sctp_sink();
         let dtls = kit::start(DTLS_POLICY, down(&report, TransportPart::Dtls), |_| actor);
         let inbound = (&inbound_dtls, &inbound_media);
         let ice = start_agent(&config, &place, &report, inbound, dtls.clone().recipient());
@@ -172,6 +181,8 @@ impl TransportActors {
             ice,
             dtls,
             lanes: TransportLanes { rtp, rtcp },
+            sctp_sink,
+            dtls_role: None,
             inbound_dtls,
             inbound_media,
             told,
@@ -216,6 +227,16 @@ impl TransportActors {
     /// Where what is sent goes.
     pub fn lanes(&self) -> &TransportLanes {
         &self.lanes
+    }
+
+    /// Where the packets of an association go.
+    pub fn sctp_sink(&self) -> &Arc<dyn SctpSink> {
+        &self.sctp_sink
+    }
+
+    /// Our side of the handshake, once it was begun.
+    pub fn dtls_role(&self) -> Option<Role> {
+        self.dtls_role
     }
 
     /// The agent.
@@ -271,7 +292,7 @@ fn start_agent(
     place.attachment.join(place.key, Rc::new(move |address| lost(TransportEvent::SocketLost(address))));
     let local = &config.local;
     let credentials = Credentials { ufrag: local.ufrag.clone(), password: local.password.clone() };
-    let mut agent_config = AgentConfig::new(ice::Role::Controlled, credentials);
+    let mut agent_config = AgentConfig::new(config.role, credentials);
     agent_config.lite = local.lite;
     let events = Rc::clone(report);
     let agent = IceAgent::new(
@@ -279,7 +300,7 @@ fn start_agent(
         stun_receiver,
         IceEnvironment {
             key: place.key,
-            sockets: place.attachment.sockets.clone(),
+            sockets: place.sockets.clone(),
             router: Rc::clone(&place.attachment.router),
             egress: Rc::clone(&place.egress),
             lanes: PeerLanes { stun, dtls: dtls.clone(), media: media.clone() },

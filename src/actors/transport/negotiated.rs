@@ -126,6 +126,7 @@ impl TransportActors {
             DtlsRole::Client => dtls::Role::Client,
             DtlsRole::Server => dtls::Role::Server,
         };
+        self.dtls_role = Some(role);
         self.dtls.do_send(StartDtls { role, fingerprints });
     }
 }

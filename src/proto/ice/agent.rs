@@ -12,6 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
 use super::check_list::CheckList;
@@ -36,7 +37,8 @@ const MAX_TRANSMITS: usize = 256;
 const MAX_EVENTS: usize = 64;
 
 /// The state of the agent, as W3C names it (RTCIceTransportState).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The peer's credentials are not known yet.
     New,

@@ -107,7 +107,8 @@ impl Session {
             accept_simulcast(&mut section, offered);
         }
         announce_layers(&mut section, layers_wanted(transceiver, offered));
-        if direction.sends() {
+        // See the offer: what has been sent stays announced.
+        if direction.sends() || transceiver.has_sent {
             announce_track(&mut section, transceiver, &self.config);
         }
         section

@@ -329,11 +329,12 @@ impl Session {
                 None => self.transceiver_for(kind, direction),
             };
             let proposed = self.proposed_layers(id, section);
+            let default_stream = self.default_stream.clone();
             if let Some(transceiver) = self.transceiver_mut(id) {
                 transceiver.link.section = Some(index);
                 transceiver.link.mid.clone_from(&section.mid);
                 transceiver.link.proposed = proposed;
-                transceiver.link.note_remote(section, direction);
+                transceiver.link.note_remote(section, direction, &default_stream);
             }
         }
     }
@@ -391,8 +392,14 @@ pub(super) enum Answerer {
 }
 
 impl Link {
-    /// Notes the peer's direction and the track it announces.
-    pub(super) fn note_remote(&mut self, section: &MediaDescription, direction: Direction) {
+    /// Notes the peer's direction and the track it announces. One that is in no stream says so; one that says
+    /// nothing is in the default stream (RFC 9429 5.10).
+    pub(super) fn note_remote(
+        &mut self,
+        section: &MediaDescription,
+        direction: Direction,
+        default_stream: &str,
+    ) {
         self.remote_direction = Some(direction);
         self.remote_stream_ids.clear();
         self.remote_track_id = None;
@@ -407,8 +414,11 @@ impl Link {
             // Before a=msid, the ids were attributes of the source.
             let msid = section.sources.iter().find(|source| source.name == "msid");
             let mut words = msid.and_then(|s| s.value.as_deref()).unwrap_or_default().split(' ');
-            self.remote_stream_ids
-                .extend(words.next().filter(|id| !matches!(*id, "" | "-")).map(str::to_owned));
+            match words.next().unwrap_or_default() {
+                "-" => {}
+                "" => self.remote_stream_ids.push(default_stream.to_owned()),
+                id => self.remote_stream_ids.push(id.to_owned()),
+            }
             self.remote_track_id = words.next().map(str::to_owned);
         }
     }

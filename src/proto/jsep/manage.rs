@@ -32,7 +32,7 @@ impl Session {
         let id = self.new_transceiver(kind, init.direction);
         let sources = self.fresh_sources(rids);
         if let Some(transceiver) = self.transceiver_mut(id) {
-            transceiver.stream_ids = init.stream_ids;
+            transceiver.stream_ids = unique(init.stream_ids);
             transceiver.has_track = init.track_id.is_some();
             if let Some(track_id) = init.track_id {
                 transceiver.track_id = track_id;
@@ -115,7 +115,7 @@ impl Session {
     ) -> Result<(), JsepError> {
         check_media_ids(&stream_ids, track_id.as_deref())?;
         let transceiver = self.usable(id)?;
-        transceiver.stream_ids = stream_ids;
+        transceiver.stream_ids = unique(stream_ids);
         transceiver.has_track |= track_id.is_some();
         let Some(track_id) = track_id.filter(|track_id| *track_id != transceiver.track_id) else {
             return Ok(());
@@ -312,6 +312,13 @@ fn checked_rids(kind: MediaKind, encodings: Vec<SendEncoding>) -> Result<Vec<Opt
 /// RFC 8852 3.3: letters and digits, as many as a one-byte header extension holds.
 fn is_rid(rid: &str) -> bool {
     (1..=16).contains(&rid.len()) && rid.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// W3C 5.1, 5.2: the streams of a track are a set.
+fn unique(mut stream_ids: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    stream_ids.retain(|id| seen.insert(id.clone()));
+    stream_ids
 }
 
 /// RFC 8830 2: ids are 1 to 64 token characters.

@@ -10,6 +10,10 @@ use super::types::*;
 use crate::proto::sdp::{MediaDescription, MediaType, SessionDescription};
 use std::collections::{HashMap, HashSet};
 
+/// Most transports of a session: each is an ICE agent and a DTLS association, and a peer that does not bundle decides
+/// how many it wants. Sections beyond it are rejected in answers, and bundle-only in offers.
+pub(super) const TRANSPORTS_MAX: usize = 64;
+
 /// Index of the lead of each section; `None` for a section that is rejected.
 pub(super) type Leads = Vec<Option<usize>>;
 /// Transport of each section; `None` for a section that is rejected.
@@ -70,8 +74,14 @@ impl Session {
             .collect();
         let mut leads = leads(offer, &accepted);
         let mut first_lead: HashMap<Option<&MediaType>, usize> = HashMap::new();
+        let mut transports: HashSet<usize> = HashSet::new();
         for (section, lead) in offer.media.iter().zip(&mut leads) {
             let Some(leading) = *lead else { continue };
+            if !transports.contains(&leading) && transports.len() >= TRANSPORTS_MAX {
+                *lead = None;
+                continue;
+            }
+            transports.insert(leading);
             let kind = match self.config.bundle_policy {
                 BundlePolicy::MaxCompat => continue,
                 BundlePolicy::Balanced => Some(&section.media_type),
@@ -142,7 +152,8 @@ impl Session {
                 BundlePolicy::Balanced => first_of_kind,
                 BundlePolicy::MaxBundle => tagged.is_none(),
             };
-            let shared = agreed.or(tagged.filter(|_| !own));
+            let own = own && (tagged.is_none() || seen.len() < TRANSPORTS_MAX);
+            let shared = agreed.or_else(|| tagged.filter(|_| !own));
             let transport = draft.existing.or(shared).unwrap_or_else(|| {
                 spares += 1;
                 self.spare(spares - 1)

@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) created: Option<Created>,
     /// `o=` session id, the same for the life of the session (RFC 8829 5.2.1).
     pub(super) session_id: u64,
+    /// Stream of remote tracks whose description names none (RFC 9429 5.10).
+    pub(super) default_stream: String,
     /// `o=` version of the last local description applied; `None` before the first.
     pub(super) version: Option<u64>,
     /// That description, to see whether the next one differs.
@@ -175,6 +177,7 @@ impl Session {
             .collect();
         // RFC 8829 5.2.1: 63 bits, so that no parser takes it for negative.
         let session_id = random.random::<u64>() >> 1;
+        let default_stream = format!("{:032x}", random.random::<u128>());
         Self {
             config,
             random,
@@ -184,6 +187,7 @@ impl Session {
             slots: Slots::default(),
             created: None,
             session_id,
+            default_stream,
             version: None,
             last_local: None,
             shared: Shared::default(),

@@ -3,11 +3,15 @@
 mod browser;
 mod damaged;
 mod exchange;
+mod h264;
 mod operations;
+mod protocols;
 mod refusals;
 mod renegotiation;
+mod sequences;
 mod simulcast;
 mod transports;
+mod w3c;
 
 use super::*;
 use crate::proto::sdp::SessionDescription;

@@ -7,6 +7,7 @@ use super::extensions::check_conflicts;
 use super::placement::{Leads, Placement};
 use super::session::{Session, Shared};
 use super::stored::{Stored, effective_transport, usable_fingerprints};
+use super::types::Direction;
 use crate::proto::sdp::{MediaDescription, SessionDescription, Setup};
 use std::collections::{HashMap, HashSet};
 
@@ -111,6 +112,11 @@ impl Session {
             let is_rtp = !offered.codecs.is_empty();
             if is_rtp && common_codecs(&offered.codecs, &answered.codecs).is_empty() {
                 return Err(Refusal::NoCommonFormat { section });
+            }
+            let allowed = Direction::from(offer.direction_of(offered)).reversed();
+            let direction = Direction::from(answer.direction_of(answered));
+            if is_rtp && direction.intersection(allowed) != direction {
+                return Err(Refusal::DirectionNotOffered { section });
             }
         }
         let leads = Self::answered_leads(offer, answer);
