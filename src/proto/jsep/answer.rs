@@ -133,7 +133,7 @@ impl Session {
             if before != Some(ice) {
                 continue;
             }
-            let created = self.created.as_ref().filter(|created| created.kind == SdpType::Answer);
+            let created = self.last_created(SdpType::Answer);
             let created =
                 created.and_then(|created| created.credentials.iter().find(|(known, _)| *known == id));
             *ice = match created {
