@@ -66,10 +66,11 @@ impl Session {
             |last: &Created| last.credentials.iter().any(|(_, ice)| self.ice_to_replace.contains(&ice.ufrag));
         let last = last.filter(|last| !to_replace(last));
         let slot = self.created_slot(kind);
-        if let (Some(last), Some(fresh)) = (last, &*slot) {
-            if last.placement == fresh.placement && last.comparable() == fresh.comparable() {
-                *slot = Some(last);
-            }
+        if let (Some(last), Some(fresh)) = (last, &*slot)
+            && last.placement == fresh.placement
+            && last.comparable() == fresh.comparable()
+        {
+            *slot = Some(last);
         }
         slot.clone().ok_or(JsepError::InvalidModification)
     }
