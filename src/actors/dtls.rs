@@ -17,11 +17,13 @@ use crate::{
         lanes::{RtcpCompound, data_lane},
         network::{Egress, Inbound, Route, SocketSet},
         sections::Sections,
+        traffic::TrafficCounters,
     },
     messages::{
         dtls::{AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls},
         ice::RouteChanged,
         sctp::{AttachSctp, SctpSink},
+        statistics::{CollectDtls, DtlsStatistics},
     },
     proto::{
         demux::{self, PacketKind},
@@ -81,6 +83,7 @@ pub struct DtlsActor {
     gauge: TrackedGauge,
     route: Option<Route>,
     sections: Sections,
+    traffic: TrafficCounters,
     inbox: Vec<Inbound>,
     outgoing: Vec<OutgoingPacket>,
     outgoing_rtcp: Vec<RtcpCompound>,
@@ -102,6 +105,7 @@ impl DtlsActor {
             gauge: kit::statistics().track(Gauge::DtlsState(DtlsLabel::New)),
             route: None,
             sections: Sections::default(),
+            traffic: TrafficCounters::default(),
             inbox: Vec::new(),
             outgoing: Vec::new(),
             outgoing_rtcp: Vec::new(),
@@ -172,6 +176,7 @@ impl DtlsActor {
         };
         let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
+            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
             session.handle_packet(now, &inbound.payload);
         }
         more
@@ -226,6 +231,7 @@ impl DtlsActor {
             statistics.lot_in(self.inbox.len() as u64);
         }
         for inbound in self.inbox.drain(..) {
+            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
             let mut packet = inbound.payload;
             let result = match demux::classify(&packet) {
                 PacketKind::Rtcp => keys.inbound.unprotect_rtcp(&mut packet).map(|()| {
@@ -278,6 +284,7 @@ impl DtlsActor {
         if packets > 0 {
             statistics.lot_out(packets);
             statistics.packets_out(PacketKind::Rtp, packets, bytes);
+            self.traffic.sent(now, packets, bytes);
         }
         for RtcpCompound(compound) in self.outgoing_rtcp.drain(..) {
             let length = compound.len();
@@ -286,7 +293,10 @@ impl DtlsActor {
                 keys.outbound.protect_rtcp(buffer, length).ok()
             });
             match written {
-                Ok(Some(length)) => statistics.packets_out(PacketKind::Rtcp, 1, length as u64),
+                Ok(Some(length)) => {
+                    statistics.packets_out(PacketKind::Rtcp, 1, length as u64);
+                    self.traffic.sent(now, 1, length as u64);
+                }
                 Ok(None) => failures += 1,
                 Err(_) => full += 1,
             }
@@ -309,7 +319,10 @@ impl DtlsActor {
                 Some(record.len())
             });
             match written {
-                Ok(_) => kit::statistics().packets_out(PacketKind::Dtls, 1, record.len() as u64),
+                Ok(_) => {
+                    kit::statistics().packets_out(PacketKind::Dtls, 1, record.len() as u64);
+                    self.traffic.sent(kit::now(), 1, record.len() as u64);
+                }
                 Err(_) => kit::statistics().drop(DropReason::SendQueueFull, 1),
             }
         }
@@ -424,6 +437,7 @@ impl Handler<RouteChanged> for DtlsActor {
     type Result = ();
 
     fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
+        self.traffic.select(message.0);
         self.route = message.0.and_then(|selected| {
             let socket = Rc::clone(self.environment.sockets.find(selected.local)?);
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
@@ -469,6 +483,25 @@ impl Handler<AttachSctp> for DtlsActor {
 
     fn handle(&mut self, message: AttachSctp, _: &mut Self::Context) {
         self.sctp = Some(message.inbound);
+    }
+}
+
+impl Handler<CollectDtls> for DtlsActor {
+    type Result = DtlsStatistics;
+
+    fn handle(&mut self, _: CollectDtls, _: &mut Self::Context) -> Self::Result {
+        let session = match &self.phase {
+            Phase::Running(session) => Some(session),
+            _ => None,
+        };
+        DtlsStatistics {
+            role: session.map(|session| session.role()),
+            cipher_suite: session.and_then(|session| session.cipher_suite()),
+            srtp_profile: self.keys.as_ref().map(|keys| keys.outbound.profile()),
+            traffic: self.traffic.total(),
+            routes: self.traffic.routes(),
+            route_changes: self.traffic.changes(),
+        }
     }
 }
 

@@ -24,9 +24,12 @@ use crate::{
             local_preference,
         },
     },
-    messages::ice::{
-        AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-        RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+    messages::{
+        ice::{
+            AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
+            RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+        },
+        statistics::{CollectIce, IceStatistics},
     },
     proto::{
         Transmit,
@@ -144,8 +147,7 @@ impl IceAgent {
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local =
-            |c: &&Candidate| c.kind == pair.local_kind && c.base.or(c.address.ip()) == Some(pair.local);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
         let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
         let local = self.agent.local_candidates().iter().find(is_local)?.clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
@@ -329,6 +331,20 @@ impl Handler<RestartIce> for IceAgent {
             return tracing::warn!(%error, "ICE was not restarted");
         }
         self.gather(now);
+    }
+}
+
+impl Handler<CollectIce> for IceAgent {
+    type Result = IceStatistics;
+
+    fn handle(&mut self, _: CollectIce, _: &mut Self::Context) -> Self::Result {
+        IceStatistics {
+            role: self.agent.role(),
+            local: self.agent.local_candidates().to_vec(),
+            remote: self.agent.remote_candidates().to_vec(),
+            pairs: self.agent.pairs().collect(),
+            selected: self.agent.selected_pair().map(|pair| pair.id),
+        }
     }
 }
 

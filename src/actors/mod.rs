@@ -28,7 +28,7 @@ pub mod rtp_sender;
 pub mod sctp_assoc;
 mod sections;
 pub mod shard;
-mod statistics;
 pub mod track;
+mod traffic;
 pub mod transport;
 pub mod udp_socket;

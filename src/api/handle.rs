@@ -10,6 +10,7 @@ use actix::Addr;
 
 use super::{
     RtcDtlsTransport, RtcIceTransport, RtcRtpReceiver, RtcRtpSendParameters, RtcRtpSender, RtcRtpTransceiver,
+    RtcStatsReport,
 };
 use crate::{
     actors::{kit, peer_connection::PeerConnection},
@@ -31,11 +32,13 @@ pub(crate) struct Core {
     /// W3C `[[LastReturnedParameters]]` of each sender. Grows with the transceivers, of which a session
     /// has a limited number.
     last_parameters: Mutex<BTreeMap<TransceiverId, RtcRtpSendParameters>>,
+    /// What a connection that was closed still has to say.
+    last_report: Mutex<RtcStatsReport>,
 }
 
 impl Core {
     pub(crate) fn new(address: Addr<PeerConnection>, snapshot: SharedSnapshot) -> Arc<Self> {
-        Arc::new(Self { address, snapshot, last_parameters: Mutex::default() })
+        Arc::new(Self { address, snapshot, last_parameters: Mutex::default(), last_report: Mutex::default() })
     }
 
     /// Looks at what the actor published last.
@@ -90,6 +93,10 @@ impl Core {
     pub(crate) fn last_parameters(&self) -> MutexGuard<'_, BTreeMap<TransceiverId, RtcRtpSendParameters>> {
         // It is only read and replaced as a whole: a panic leaves nothing half done.
         self.last_parameters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn last_report(&self) -> MutexGuard<'_, RtcStatsReport> {
+        self.last_report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::Addr;
 
 use super::{
-    RtcConfiguration, RtcDtlsTransport, RtcEngine, RtcEvents, RtcIceCandidateInit, RtcIceTransport,
-    RtcRtpReceiver, RtcRtpSender, RtcRtpTransceiver, RtcRtpTransceiverInit, RtcSessionDescription,
-    RtcStatsReport, TrackOrKind,
+    RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDtlsTransport, RtcEngine, RtcEvents,
+    RtcIceCandidateInit, RtcIceTransport, RtcRtpReceiver, RtcRtpSender, RtcRtpTransceiver,
+    RtcRtpTransceiverInit, RtcSctpTransport, RtcSessionDescription, RtcStatsReport, TrackOrKind,
     engine::ask,
     handle::{Core, Section},
     send_parameters,
@@ -20,9 +20,9 @@ use crate::{
     messages::{
         error::RtcError,
         peer_connection::{
-            AddIceCandidate, AddTrack, AddTransceiver, Close, CreateAnswer, CreateOffer, PeerSnapshot,
-            RemoveTrack, RequestIceRestart, RtcIceGatheringState, RtcPeerConnectionState, SetConfiguration,
-            SetLocalDescription, SetRemoteDescription,
+            AddIceCandidate, AddTrack, AddTransceiver, Close, CreateAnswer, CreateDataChannel, CreateOffer,
+            PeerSnapshot, RemoveTrack, RequestIceRestart, RtcIceGatheringState, RtcPeerConnectionState,
+            SetConfiguration, SetLocalDescription, SetRemoteDescription,
         },
         statistics::StatisticsSelector,
         track::MediaStreamTrack,
@@ -363,6 +363,30 @@ impl RtcPeerConnection {
         ids.into_iter()
             .map(|id| RtcDtlsTransport::new(RtcIceTransport::new(Arc::clone(&self.inner.core), id)))
             .collect()
+    }
+
+    /// W3C `createDataChannel`. The first one asks for a section in the next offer; a channel opens when the
+    /// peer has agreed, and takes messages from then on.
+    ///
+    /// # Errors
+    /// [`RtcError::TypeError`] for a label or protocol of more than 65,535 bytes, for both limits of
+    /// retransmission at once and for a negotiated channel without an identifier,
+    /// [`RtcError::OperationError`] when the identifier is taken or none is left,
+    /// [`RtcError::InvalidStateError`] when closed, or when the association has ended.
+    pub async fn create_data_channel(
+        &self,
+        label: impl Into<String>,
+        init: RtcDataChannelInit,
+    ) -> Result<RtcDataChannel, RtcError> {
+        let channel = self.inner.core.ask(CreateDataChannel { label: label.into(), init }).await?;
+        Ok(channel.into())
+    }
+
+    /// W3C `sctp`: what carries the data channels; `None` before they were negotiated.
+    pub fn sctp(&self) -> Option<RtcSctpTransport> {
+        let sctp = self.inner.core.read(|snapshot| snapshot.sctp.clone())?;
+        let ice = RtcIceTransport::new(Arc::clone(&self.inner.core), sctp.transport);
+        Some(RtcSctpTransport::new(sctp.association, RtcDtlsTransport::new(ice)))
     }
 
     /// W3C `getStats`: of everything, or of what sends or receives one track.

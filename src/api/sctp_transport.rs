@@ -1,21 +1,26 @@
 //! `RtcSctpTransport` (W3C webrtc-pc §6.1): the association under all data channels of a connection.
 
+use super::RtcDtlsTransport;
 use crate::messages::sctp::{RtcSctpTransportState, SctpSnapshot, SharedSctpSnapshot};
 
 /// What carries the data channels. Clones are handles to the same association.
 #[derive(Debug, Clone)]
 pub struct RtcSctpTransport {
     snapshot: SharedSctpSnapshot,
-}
-
-impl From<SharedSctpSnapshot> for RtcSctpTransport {
-    /// A handle that reads what the association publishes.
-    fn from(snapshot: SharedSctpSnapshot) -> Self {
-        Self { snapshot }
-    }
+    transport: RtcDtlsTransport,
 }
 
 impl RtcSctpTransport {
+    /// A handle that reads what the association publishes.
+    pub(super) fn new(snapshot: SharedSctpSnapshot, transport: RtcDtlsTransport) -> Self {
+        Self { snapshot, transport }
+    }
+
+    /// W3C `transport`: what encrypts it.
+    pub fn transport(&self) -> RtcDtlsTransport {
+        self.transport.clone()
+    }
+
     fn read(&self) -> SctpSnapshot {
         *self.snapshot.lock()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Message;
+use serde::{Deserialize, Serialize};
 
 use super::rtp::{RtcpSink, RtpSink};
 use crate::proto::{
@@ -73,7 +74,8 @@ pub struct DetachSender {
 pub struct CloseDtls;
 
 /// The state of a security context (W3C webrtc-pc §5.5.1 `RTCDtlsTransportState`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums, reason = "W3C has five states")]
 pub enum DtlsTransportState {
     /// Nothing was negotiated yet.

@@ -8,6 +8,7 @@ use std::{
 
 use actix::Message;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
@@ -226,7 +227,8 @@ pub struct RequestIceRestart;
 pub struct Close;
 
 /// The state of a connection (W3C webrtc-pc §4.3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcPeerConnectionState {
     /// Nothing has been tried.
     #[default]
@@ -258,7 +260,8 @@ impl RtcPeerConnectionState {
 }
 
 /// The state of gathering (W3C webrtc-pc §4.3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RtcIceGatheringState {
     /// Not begun.
     #[default]

@@ -16,5 +16,6 @@ pub mod sender;
 pub mod srtp;
 pub mod stun;
 mod transmit;
+pub mod turn;
 
 pub use transmit::Transmit;

@@ -5,6 +5,8 @@ mod call;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod lifecycle;

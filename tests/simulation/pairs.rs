@@ -34,15 +34,17 @@ fn conditions(random: &mut StdRng) -> Conditions {
     }
 }
 
-fn negotiate(offerer: &mut Peer, answerer: &mut Peer) {
+fn negotiate(now: Instant, offerer: &mut Peer, answerer: &mut Peer) {
     let offer = offerer.session.create_offer(Default::default()).unwrap();
     offerer.session.set_local_description(offer.clone()).unwrap();
+    offerer.gather(now);
     let offer = offerer.session.local_description().unwrap_or(offer);
     answerer.session.set_remote_description(offer).unwrap();
     let id = answerer.session.transceivers()[0].id();
     answerer.session.set_direction(id, Direction::Sendrecv).unwrap();
     let answer = answerer.session.create_answer().unwrap();
     answerer.session.set_local_description(answer).unwrap();
+    answerer.gather(now);
     let answer = answerer.session.local_description().unwrap();
     offerer.session.set_remote_description(answer).unwrap();
 }
@@ -56,7 +58,7 @@ fn run(seed: u64, certificates: &[Certificate; 2]) -> Result<Outcome, String> {
     let mut network = Network::new(conditions, StdRng::from_rng(&mut random));
     let [mut a, mut b] =
         [0, 1].map(|i| Peer::new(now, addresses[i], i == 0, &certificates[i], random.random()));
-    negotiate(&mut a, &mut b);
+    negotiate(now, &mut a, &mut b);
     let mut peers = [a, b];
     peers[1].start(now);
     // The answer takes a moment to reach the offerer.

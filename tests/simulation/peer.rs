@@ -10,7 +10,7 @@ use actix_rtc::proto::{
     demux::{PacketKind, classify},
     dtls::{self, Certificate, HashAlgorithm},
     ice,
-    jsep::{self, DtlsRole, IceParameters, RtpSendParameters, TransceiverInit},
+    jsep::{self, DtlsRole, RtpSendParameters, TransceiverInit},
     receiver::{Receiver, ReceiverParameters},
     rtcp::{ClockAnchor, Compound, NtpTime},
     rtp::{CodecKey, Demultiplexer, ExtensionMap, Extensions, MediaKind, Mid, RtpPacket, Section},
@@ -37,6 +37,8 @@ struct Media {
 
 pub(crate) struct Peer {
     pub(crate) session: jsep::Session,
+    address: SocketAddr,
+    role: ice::Role,
     agent: ice::Agent,
     dtls: Option<dtls::Session>,
     certificate: Certificate,
@@ -59,27 +61,20 @@ impl Peer {
         seed: u64,
     ) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let credentials = ice::Credentials::generate(&mut random);
-        let parameters = IceParameters {
-            ufrag: credentials.ufrag.clone(),
-            password: credentials.password.clone(),
-            lite: false,
-        };
         let fingerprint = certificate.fingerprint(HashAlgorithm::Sha256).unwrap().to_string();
-        let config = jsep::SessionConfig::new(vec![fingerprint], parameters, "simulated");
+        let config = jsep::SessionConfig::new(vec![fingerprint], "simulated");
         let mut session = jsep::Session::new(config, StdRng::from_rng(&mut random));
         let role = if offerer { ice::Role::Controlling } else { ice::Role::Controlled };
-        let agent_config = ice::AgentConfig::new(role, credentials);
-        let mut agent = ice::Agent::new(now, agent_config, StdRng::from_rng(&mut random));
-        let candidate = agent.add_local_candidate(now, ice::Candidate::host(address, 65535)).unwrap();
-        agent.end_of_local_candidates();
-        session.add_local_candidate(&candidate.to_string()).unwrap();
-        session.end_of_local_candidates();
+        // Replaced by the one of the transport that the local description makes.
+        let agent_config = ice::AgentConfig::new(role, ice::Credentials::generate(&mut random));
+        let agent = ice::Agent::new(now, agent_config, StdRng::from_rng(&mut random));
         if offerer {
             session.add_transceiver(MediaKind::Video, TransceiverInit::default()).unwrap();
         }
         Self {
             session,
+            address,
+            role,
             agent,
             dtls: None,
             certificate: certificate.clone(),
@@ -93,9 +88,23 @@ impl Peer {
         }
     }
 
+    /// Makes the agent of the one transport that the local description has, and its candidate.
+    pub(crate) fn gather(&mut self, now: Instant) {
+        let transport = &self.session.transports()[0];
+        let (id, local) = (transport.id, transport.local.clone());
+        let credentials = ice::Credentials { ufrag: local.ufrag, password: local.password };
+        let config = ice::AgentConfig::new(self.role, credentials);
+        self.agent = ice::Agent::new(now, config, StdRng::from_rng(&mut self.random));
+        let host = ice::Candidate::host(self.address, 65_535);
+        let candidate = self.agent.add_local_candidate(now, host).unwrap();
+        self.agent.end_of_local_candidates();
+        self.session.add_local_candidate(id, &candidate.to_string()).unwrap();
+        self.session.end_of_local_candidates(id).unwrap();
+    }
+
     /// Applies what was negotiated.
     pub(crate) fn start(&mut self, now: Instant) {
-        let remote = self.session.transport().unwrap();
+        let remote = self.session.transports()[0].remote.clone().unwrap();
         let credentials = ice::Credentials { ufrag: remote.ufrag, password: remote.password };
         self.agent.set_remote_credentials(now, credentials).unwrap();
         for line in &remote.candidates {
@@ -315,8 +324,8 @@ impl Peer {
 fn sender_parameters(now: Instant, send: &RtpSendParameters) -> SenderParameters {
     SenderParameters {
         kind: MediaKind::Video,
-        ssrc: send.ssrc,
-        rtx_ssrc: send.rtx_ssrc,
+        ssrc: send.encodings[0].ssrc,
+        rtx_ssrc: send.encodings[0].rtx_ssrc,
         rid: None,
         encodings: Vec::new(),
         bitrate_max: None,

@@ -17,6 +17,7 @@ mod reconcile;
 mod reports;
 mod requests;
 mod states;
+mod statistics;
 mod transceiver_requests;
 mod transceivers;
 mod transports;

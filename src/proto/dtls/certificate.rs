@@ -143,6 +143,11 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// A certificate as statistics show it: DER in base64, without line breaks (W3C `base64Certificate`).
+pub fn base64(der: &[u8]) -> String {
+    openssl::base64::encode_block(der)
+}
+
 fn seconds_between(from: &Asn1TimeRef, to: &Asn1TimeRef) -> Option<u64> {
     let difference = from.diff(to).ok()?;
     let seconds = i64::from(difference.days) * 86_400 + i64::from(difference.secs);

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use openssl::hash::MessageDigest;
 use openssl::memcmp;
 
+use super::DtlsError;
+
 /// The hash of a fingerprint. MD5 and MD2 are refused (RFC 8122 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HashAlgorithm {
@@ -76,6 +78,14 @@ impl Fingerprint {
     ) -> Result<Self, openssl::error::ErrorStack> {
         let digest = openssl::hash::hash(algorithm.digest(), certificate)?.to_vec();
         Ok(Self { algorithm, digest })
+    }
+
+    /// Hashes a certificate, DER.
+    ///
+    /// # Errors
+    /// When OpenSSL was built without this hash.
+    pub fn of_certificate(algorithm: HashAlgorithm, certificate: &[u8]) -> Result<Self, DtlsError> {
+        Ok(Self::of_der(algorithm, certificate)?)
     }
 
     /// The hash.

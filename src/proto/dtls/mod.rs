@@ -28,7 +28,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{Certificate, KeyType, Pem};
+pub use certificate::{Certificate, KeyType, Pem, base64};
 pub use error::DtlsError;
 pub use fingerprint::{Fingerprint, FingerprintError, HashAlgorithm};
 pub use session::{Event, Role, Session, SessionConfig, State};

@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
 use super::check_list::CheckList;
@@ -19,6 +21,7 @@ use super::consent::Consent;
 use super::credentials::Credentials;
 use super::error::IceError;
 use super::generation::{Generation, Secret};
+use super::pacer::{Pacer, Turn};
 use super::pair::{Pair, PairId, PairStatistics, SelectedPair};
 use super::requests::{EarlyCheck, ErrorBudget};
 use super::transaction::Transactions;
@@ -34,7 +37,8 @@ const MAX_TRANSMITS: usize = 256;
 const MAX_EVENTS: usize = 64;
 
 /// The state of the agent, as W3C names it (RTCIceTransportState).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The peer's credentials are not known yet.
     New,
@@ -117,6 +121,8 @@ pub struct Agent {
     pub(super) error_budget: ErrorBudget,
     /// The pacing: no check before this.
     pub(super) next_check: Option<Instant>,
+    pub(super) pacer: Option<Arc<Pacer>>,
+    pub(super) turn: Turn,
     /// Since when the generation could be checked: start of the patience of RFC 8863.
     pub(super) checking_since: Option<Instant>,
 
@@ -158,6 +164,8 @@ impl Agent {
             early_checks: Vec::new(),
             error_budget: ErrorBudget::new(now),
             next_check: None,
+            pacer: config.pacer,
+            turn: Turn::default(),
             checking_since: None,
             selected: None,
             nominating: None,

@@ -1,6 +1,9 @@
 //! Candidates: what they are and how they rank (RFC 8445 sections 5.1.1 to 5.1.3).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::server_url::ServerUrl;
 
 /// How a candidate was obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +107,9 @@ pub struct Candidate {
     pub ufrag: Option<String>,
     /// For a local candidate: the socket it is sent from, if that has another address.
     pub base: Option<SocketAddr>,
+    /// For a local candidate: the STUN or TURN server it was obtained from. Its URL and its transport are
+    /// W3C's `url` and `relayProtocol`; neither is signalled.
+    pub server: Option<Arc<ServerUrl>>,
 }
 
 impl Candidate {
@@ -134,6 +140,27 @@ impl Candidate {
         candidate
     }
 
+    /// The same candidate, obtained from this server: part of the foundation (RFC 8445 section 5.1.1.3).
+    pub fn from_server(mut self, server: Arc<ServerUrl>) -> Self {
+        if let Some(base) = self.base() {
+            let seed = format!("{} {} {} {server}", self.kind.as_str(), base.ip(), self.address_family());
+            self.foundation = crc32fast::hash(seed.as_bytes()).to_string();
+        }
+        self.server = Some(server);
+        self
+    }
+
+    /// The same candidate without related address, where the peer must not learn it: the line then has the
+    /// unspecified address and port 9 (RFC 8839 section 5.1).
+    pub fn without_related_address(mut self) -> Self {
+        self.related = None;
+        self
+    }
+
+    fn address_family(&self) -> &'static str {
+        if self.address.ip().is_some_and(|address| address.is_ipv6()) { "ip6" } else { "ip4" }
+    }
+
     fn new(
         kind: CandidateKind,
         address: SocketAddr,
@@ -151,6 +178,7 @@ impl Candidate {
             tcp_type: None,
             ufrag: None,
             base,
+            server: None,
         }
     }
 
@@ -172,6 +200,7 @@ impl Candidate {
             tcp_type: None,
             ufrag: None,
             base,
+            server: None,
         }
     }
 

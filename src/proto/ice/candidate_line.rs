@@ -60,6 +60,7 @@ impl FromStr for Candidate {
             tcp_type: None,
             ufrag: None,
             base: None,
+            server: None,
         };
         candidate.read_extensions(tokens)?;
         Ok(candidate)

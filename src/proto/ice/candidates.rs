@@ -50,6 +50,19 @@ impl Agent {
         Ok(candidate)
     }
 
+    /// A local socket, or a relay, is gone: its candidates and pairs go. A selected pair stays until its
+    /// consent ends, for the peer may still nominate another.
+    pub fn remove_local_base(&mut self, now: Instant, base: SocketAddr) {
+        let base = address::canonical(base);
+        let is_of_base = |known: SocketAddr| address::same(known, base);
+        self.local_candidates.retain(|candidate| !candidate.base().is_some_and(is_of_base));
+        let selected = self.selected.as_ref().map(|selected| selected.id);
+        self.list.retain(|pair| !is_of_base(pair.base) || Some(pair.id) == selected);
+        self.drop_orphans();
+        self.fail_if_hopeless(now);
+        self.update_state();
+    }
+
     /// Says that gathering is finished.
     pub fn end_of_local_candidates(&mut self) {
         self.end_of_local_candidates = true;

@@ -36,6 +36,12 @@ impl Agent {
         if at > now {
             return;
         }
+        if self.list.has_check()
+            && let Err(at) = self.turn.take(self.pacer.as_deref(), now)
+        {
+            self.next_check = Some(at);
+            return;
+        }
         match self.list.next_check() {
             Some(id) => {
                 self.next_check = Some(now + self.check_interval);

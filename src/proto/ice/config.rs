@@ -1,8 +1,10 @@
 //! What an agent is told at its creation, and every timer with its source.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::Credentials;
+use super::pacer::Pacer;
 
 /// Which side nominates (RFC 8445 section 6.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +41,8 @@ pub struct AgentConfig {
     pub check_interval: Duration,
     /// The slower timers.
     pub timings: Timings,
+    /// The pace that this agent shares with others (RFC 8445 section 14.2); `None` for an agent alone.
+    pub pacer: Option<Arc<Pacer>>,
 }
 
 impl AgentConfig {
@@ -51,6 +55,7 @@ impl AgentConfig {
             max_pairs: 100,
             check_interval: Duration::from_millis(50),
             timings: Timings::default(),
+            pacer: None,
         }
     }
 

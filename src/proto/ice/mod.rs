@@ -13,12 +13,14 @@
 //! | `checks`, `transaction` | sending, retransmission, timers |
 //! | `requests`, `responses` | datagrams in |
 //! | `nomination`, `consent` | which pair is used, and how long |
+//! | `gathering`, `server_url` | server-reflexive addresses, and whom to ask for them |
+//! | `pacer` | the pace of all agents of a process |
 //!
 //! Invariants: what is not authenticated changes no state; every table has a bound; nothing is sent to
 //! the selected pair's address once [`Event::SelectedPairChanged`]`(None)` is out, except answers to
 //! checks.
 //!
-//! Deliberately not here: gathering, TURN and mDNS (other modules feed candidates in), ICE-TCP,
+//! Deliberately not here: TURN and mDNS (other modules feed candidates in), ICE-TCP,
 //! several components, ALTERNATE-SERVER, pairs between two lite agents.
 
 mod address;
@@ -32,8 +34,10 @@ mod config;
 mod consent;
 mod credentials;
 mod error;
+mod gathering;
 mod generation;
 mod nomination;
+mod pacer;
 mod pair;
 mod requests;
 mod responses;
@@ -47,5 +51,7 @@ pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpType, Transpo
 pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};
+pub use gathering::{GATHERING_LIMIT, Gathering, GatheringEvent, UNREACHABLE};
+pub use pacer::Pacer;
 pub use pair::{PairCounters, PairId, PairState, PairStatistics, SelectedPair};
 pub use server_url::{ServerHost, ServerKind, ServerTransport, ServerUrl, ServerUrlError};

@@ -2,6 +2,7 @@
 
 use crate::proto::rtp::CodecParameters;
 use crate::proto::sdp;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a description is (W3C `RTCSdpType`).
@@ -61,7 +62,8 @@ impl Description {
 }
 
 /// Where the offer/answer exchange stands (RFC 8829 3.2, W3C `RTCSignalingState`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums, reason = "the states are fixed by RFC 8829 3.2")]
 pub enum SignalingState {
     /// No exchange is in progress.
@@ -94,7 +96,8 @@ impl fmt::Display for SignalingState {
 pub use crate::proto::rtp::MediaKind;
 
 /// Which way media flows, seen from this side (W3C `RTCRtpTransceiverDirection`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums, reason = "the directions are fixed by W3C WebRTC 5.4")]
 pub enum Direction {
     /// Both ways.

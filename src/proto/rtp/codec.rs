@@ -1,7 +1,10 @@
 //! What a payload type means: the codec as negotiated in SDP, and a key to compare codecs between peers.
 
+use serde::{Deserialize, Serialize};
+
 /// Audio or video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MediaKind {
     /// `m=audio`.
     Audio,

@@ -80,6 +80,16 @@ impl MessageBuilder {
         self.attribute(AttributeType::ICE_CONTROLLED, &tie_breaker.to_be_bytes())
     }
 
+    /// Appends LIFETIME (TURN), in seconds.
+    pub fn lifetime(self, seconds: u32) -> Self {
+        self.attribute(AttributeType::LIFETIME, &seconds.to_be_bytes())
+    }
+
+    /// Appends CHANNEL-NUMBER (TURN).
+    pub fn channel_number(self, number: u16) -> Self {
+        self.attribute(AttributeType::CHANNEL_NUMBER, &(u32::from(number) << 16).to_be_bytes())
+    }
+
     /// Appends XOR-MAPPED-ADDRESS.
     pub fn xor_mapped_address(self, address: SocketAddr) -> Self {
         self.xor_address(AttributeType::XOR_MAPPED_ADDRESS, address)

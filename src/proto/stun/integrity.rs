@@ -43,6 +43,15 @@ impl IntegrityKey {
         key
     }
 
+    /// The key of long-term credentials (RFC 8489 section 9.2.2): MD5 of `username:realm:password`. Names
+    /// and passwords are taken as they are, without the profile of RFC 8265.
+    pub fn long_term(username: &str, realm: &str, password: &str) -> Option<Self> {
+        let mut text = format!("{username}:{realm}:{password}");
+        let digest = openssl::hash::hash(openssl::hash::MessageDigest::md5(), text.as_bytes());
+        zeroize::Zeroize::zeroize(&mut text);
+        digest.ok().map(|digest| Self::new(&digest))
+    }
+
     /// The HMAC over the concatenation of `parts`.
     pub(super) fn sign(&self, parts: &[&[u8]]) -> [u8; DIGEST_LENGTH] {
         let mut inner = self.inner.clone();

@@ -193,6 +193,15 @@ impl<'a> Message<'a> {
         Some(attribute::xor_address(address, self.transaction_id()))
     }
 
+    /// All address attributes of one XORed kind, in order: Allocate responses may have two
+    /// XOR-RELAYED-ADDRESSes (RFC 8656 section 7.3).
+    pub fn xor_addresses(&self, kind: AttributeType) -> impl Iterator<Item = SocketAddr> + use<'a> {
+        let transaction = self.transaction_id();
+        self.attributes().filter(move |(found, _)| *found == kind).filter_map(move |(_, value)| {
+            Some(attribute::xor_address(attribute::decode_address(value)?, transaction))
+        })
+    }
+
     /// An address attribute in clear (MAPPED-ADDRESS, ALTERNATE-SERVER, ...).
     pub fn address(&self, kind: AttributeType) -> Option<SocketAddr> {
         attribute::decode_address(self.attribute(kind)?)

@@ -7,4 +7,5 @@ mod hostile;
 mod nomination;
 mod peer;
 mod restart;
+mod servers;
 mod simulation;
