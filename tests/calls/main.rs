@@ -9,6 +9,8 @@ mod churn;
 #[cfg(test)]
 mod controls;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod lifecycle;
