@@ -101,19 +101,22 @@ async fn ping(
 async fn pong(connection: &RtcPeerConnection, signaling: &mut Signaling) -> Result<()> {
     let mut events = connection.events().context("the events were taken")?;
     signaling::answer(connection, signaling).await?;
-    while let Some(event) = events.next().await {
-        match event {
-            RtcPeerConnectionEvent::DataChannel(channel) => {
-                println!("channel({}) was opened by the other side", channel.label());
-                tokio::spawn(answer_pings(channel));
+    loop {
+        tokio::select! {
+            () = signaling.gone() => return Ok(()),
+            event = events.next() => match event {
+                Some(RtcPeerConnectionEvent::DataChannel(channel)) => {
+                    println!("channel({}) was opened by the other side", channel.label());
+                    tokio::spawn(answer_pings(channel));
+                }
+                Some(RtcPeerConnectionEvent::ConnectionStateChange(
+                    RtcPeerConnectionState::Closed | RtcPeerConnectionState::Failed,
+                ))
+                | None => return Ok(()),
+                Some(_) => {}
             }
-            RtcPeerConnectionEvent::ConnectionStateChange(
-                RtcPeerConnectionState::Closed | RtcPeerConnectionState::Failed,
-            ) => break,
-            _ => {}
         }
     }
-    Ok(())
 }
 
 async fn answer_pings(channel: RtcDataChannel) {

@@ -24,7 +24,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_rtc::{
@@ -46,6 +46,11 @@ const LABEL: &str = "filexfer";
 const CHUNK_BYTES: usize = 64 * 1024;
 /// What every WebRTC implementation takes.
 const PLAIN_CHUNK_BYTES: usize = 16 * 1024;
+
+/// How often the state of the connection is looked at.
+const STATE_INTERVAL: Duration = Duration::from_millis(200);
+/// For a sender that vanishes at the very end.
+const HANG_UP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends a file over a data channel, or receives one.
 #[derive(Parser)]
@@ -98,7 +103,7 @@ async fn main() -> Result<()> {
 }
 
 async fn shut_down(engine: &RtcEngine) -> Result<()> {
-    Ok(engine.shutdown(std::time::Duration::from_secs(5)).await?)
+    Ok(engine.shutdown(Duration::from_secs(5)).await?)
 }
 
 async fn send(
@@ -108,31 +113,44 @@ async fn send(
     plain: bool,
 ) -> Result<End> {
     let mut file = File::open(path).with_context(|| path.display().to_string())?;
-    let size = file.metadata()?.len();
     let protocol = if plain { String::new() } else { PROTOCOL.to_owned() };
     let init = RtcDataChannelInit { protocol, ..RtcDataChannelInit::default() };
     let channel = connection.create_data_channel(LABEL, init).await?;
     signaling::offer(connection, signaling).await?;
+    if plain {
+        send_plain(&channel, &mut file).await?;
+        // aiortc's receiver says goodbye when it has everything.
+        signaling.gone().await;
+        return Ok(End::Done);
+    }
+    tokio::select! {
+        end = send_checked(&channel, &mut file, path) => end,
+        () = lost(connection, signaling) => Ok(End::Lost("the connection was lost")),
+    }
+}
+
+async fn send_plain(channel: &RtcDataChannel, file: &mut File) -> Result<()> {
+    ensure!(opens(&mut channel.events()).await, "no connection came about");
+    let size = file.metadata()?.len();
+    send_chunks(channel, file, size, 0, PLAIN_CHUNK_BYTES).await?;
+    Ok(channel.send(Message::Text(String::new())).await?)
+}
+
+async fn send_checked(channel: &RtcDataChannel, file: &mut File, path: &Path) -> Result<End> {
     let mut events = channel.events();
     if !opens(&mut events).await {
         return Ok(End::Lost("no connection came about"));
     }
-    if plain {
-        send_chunks(&channel, &mut file, size, 0, PLAIN_CHUNK_BYTES).await?;
-        channel.send(Message::Binary(Default::default())).await?;
-        // aiortc's receiver says goodbye when it has everything.
-        signaling.receive().await?;
-        return Ok(End::Done);
-    }
+    let size = file.metadata()?.len();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     channel.send(json!({ "name": name, "size": size }).to_string()).await?;
     let Some(has) = text(&mut events).await? else { return Ok(End::Lost("the connection was lost")) };
-    let offset = agreed_offset(&mut file, size, &has)?;
+    let offset = agreed_offset(file, size, &has)?;
     channel.send(json!({ "offset": offset }).to_string()).await?;
-    if send_chunks(&channel, &mut file, size, offset, CHUNK_BYTES).await.is_err() {
+    if send_chunks(channel, file, size, offset, CHUNK_BYTES).await.is_err() {
         return Ok(End::Lost("the connection was lost"));
     }
-    let sum = checksum(&mut file, size)?;
+    let sum = checksum(file, size)?;
     if channel.send(json!({ "sha256": sum }).to_string()).await.is_err() {
         return Ok(End::Lost("the connection was lost"));
     }
@@ -140,6 +158,22 @@ async fn send(
     ensure!(result["ok"] == true, "the other side got something else: {result}");
     println!("sent {size} bytes, sha256 {sum}");
     Ok(End::Done)
+}
+
+/// Waits until nothing more can come of this connection: it has failed, or the other program has gone.
+async fn lost(connection: &RtcPeerConnection, signaling: &mut Signaling) {
+    let ended = async {
+        while !matches!(
+            connection.connection_state(),
+            RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed
+        ) {
+            tokio::time::sleep(STATE_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = signaling.gone() => {}
+    }
 }
 
 /// What the receiver has counts if it is the beginning of our file.
@@ -189,26 +223,41 @@ async fn receive(connection: &RtcPeerConnection, signaling: &mut Signaling, path
     if channel.protocol() != PROTOCOL {
         return receive_plain(&mut messages, path, signaling).await;
     }
-    let Some(header) = text(&mut messages).await? else { return Ok(End::Lost("the connection was lost")) };
+    let end = tokio::select! {
+        end = receive_checked(&channel, &mut messages, path) => end,
+        () = lost(connection, signaling) => Ok(End::Lost("the connection was lost")),
+    };
+    if matches!(end, Ok(End::Done)) {
+        // The sender hangs up when it has read that all is well.
+        let hung_up = async { while messages.message().await.is_some() {} };
+        let _ = tokio::time::timeout(HANG_UP_PATIENCE, hung_up).await;
+    }
+    end
+}
+
+async fn receive_checked(
+    channel: &RtcDataChannel,
+    messages: &mut RtcDataChannelEvents,
+    path: &Path,
+) -> Result<End> {
+    let Some(header) = text(messages).await? else { return Ok(End::Lost("the connection was lost")) };
     let size = header["size"].as_u64().context("the other side did not say how much will come")?;
     println!("receiving {} ({size} bytes)", header["name"]);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let has = file.metadata()?.len();
     channel.send(json!({ "offset": has, "sha256": checksum(&mut file, has)? }).to_string()).await?;
-    let Some(begin) = text(&mut messages).await? else { return Ok(End::Lost("the connection was lost")) };
+    let Some(begin) = text(messages).await? else { return Ok(End::Lost("the connection was lost")) };
     let offset = begin["offset"].as_u64().context("the other side did not say where it begins")?;
     if offset > 0 {
         println!("resumed at {offset}");
     }
     file.set_len(offset)?;
-    let Some(expected) = receive_chunks(&mut messages, &mut file, size, offset).await? else {
+    let Some(expected) = receive_chunks(messages, &mut file, size, offset).await? else {
         return Ok(End::Lost("the connection was lost"));
     };
     let sum = checksum(&mut file, size)?;
     let is_same = expected["sha256"] == sum;
     channel.send(json!({ "ok": is_same }).to_string()).await?;
-    // Until the sender hangs up: it has to read this first.
-    while messages.message().await.is_some() {}
     ensure!(is_same, "the checksum is {sum} instead of {}", expected["sha256"]);
     println!("received {size} bytes, sha256 {sum}");
     Ok(End::Done)

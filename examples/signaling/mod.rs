@@ -40,7 +40,7 @@ enum Way {
 
 /// The part of the command line that says how descriptions travel.
 #[derive(Clone, Args)]
-pub struct SignalingArguments {
+pub(crate) struct SignalingArguments {
     /// How offers and answers travel
     #[arg(short, long, value_enum, default_value = "copy-and-paste")]
     signaling: Way,
@@ -57,14 +57,14 @@ pub struct SignalingArguments {
 
 /// One line.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     Description(RtcSessionDescription),
     Candidate(RtcIceCandidateInit),
     Bye,
 }
 
 /// A way to the other side; made by the first message in either direction.
-pub struct Signaling {
+pub(crate) struct Signaling {
     arguments: SignalingArguments,
     link: Option<Link>,
 }
@@ -75,12 +75,12 @@ struct Link {
 }
 
 impl Signaling {
-    pub fn new(arguments: SignalingArguments) -> Self {
+    pub(crate) fn new(arguments: SignalingArguments) -> Self {
         Self { arguments, link: None }
     }
 
     /// Sends one message; waits for the other side if there is none yet.
-    pub async fn send(&mut self, message: &Message) -> Result<()> {
+    pub(crate) async fn send(&mut self, message: &Message) -> Result<()> {
         let mut line = format_line(message);
         line.push('\n');
         let pasted = self.arguments.signaling == Way::CopyAndPaste;
@@ -93,7 +93,7 @@ impl Signaling {
     }
 
     /// The next message; `None` when the other side has gone.
-    pub async fn receive(&mut self) -> Result<Option<Message>> {
+    pub(crate) async fn receive(&mut self) -> Result<Option<Message>> {
         if self.arguments.signaling == Way::CopyAndPaste {
             println!("-- Please enter a message from remote party --");
         }
@@ -104,8 +104,21 @@ impl Signaling {
         }
     }
 
+    /// Waits for the other side to say goodbye or to vanish. Nobody notices that of who copies and pastes.
+    pub(crate) async fn gone(&mut self) {
+        let Some(link) = self.link.as_mut() else { return };
+        while let Some(line) = link.lines.recv().await {
+            if matches!(parse_line(&line), Ok(Message::Bye)) {
+                return;
+            }
+        }
+        if self.arguments.signaling == Way::CopyAndPaste {
+            std::future::pending().await
+        }
+    }
+
     /// Says goodbye and forgets the way: the next message makes a new one.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.link.is_some() {
             // It may have gone already.
             let _ = self.send(&Message::Bye).await;
@@ -209,7 +222,7 @@ fn parse_line(line: &str) -> Result<Message> {
 }
 
 /// An engine for a program with one connection, which may be to the same machine.
-pub async fn engine() -> Result<RtcEngine> {
+pub(crate) async fn engine() -> Result<RtcEngine> {
     let mut network = NetworkConfig::default();
     network.include_loopback = true;
     let mut config = RtcEngineConfig::default();
@@ -218,13 +231,13 @@ pub async fn engine() -> Result<RtcEngine> {
 }
 
 /// Makes the offer and waits for the answer; candidates are in both.
-pub async fn offer(connection: &RtcPeerConnection, signaling: &mut Signaling) -> Result<()> {
+pub(crate) async fn offer(connection: &RtcPeerConnection, signaling: &mut Signaling) -> Result<()> {
     describe(connection, signaling).await?;
     take_description(connection, signaling, RtcSdpType::Answer).await
 }
 
 /// Waits for an offer and answers it.
-pub async fn answer(connection: &RtcPeerConnection, signaling: &mut Signaling) -> Result<()> {
+pub(crate) async fn answer(connection: &RtcPeerConnection, signaling: &mut Signaling) -> Result<()> {
     take_description(connection, signaling, RtcSdpType::Offer).await?;
     describe(connection, signaling).await
 }

@@ -208,6 +208,39 @@ class Received:
         await until(lambda: f"a tone of {hz} Hz; heard {self.hz()}", lambda: abs(self.hz() - hz) < 30)
 
 
+class Channel:
+    """One data channel with what came on it."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self._messages = asyncio.Queue()
+        channel.on("message", self._messages.put_nowait)
+
+    @property
+    def label(self):
+        return self.channel.label
+
+    async def opens(self):
+        await until(lambda: f"channel {self.label} opens", lambda: self.channel.readyState == "open")
+        return self
+
+    async def closed(self):
+        await until(lambda: f"channel {self.label} is closed", lambda: self.channel.readyState == "closed")
+
+    async def next(self, seconds=PATIENCE_SECONDS):
+        """The next message, which is taken away."""
+        try:
+            return await asyncio.wait_for(self._messages.get(), seconds)
+        except asyncio.TimeoutError:
+            raise Failure(f"no message on channel {self.label} within {seconds} s") from None
+
+    async def echoes(self, message):
+        """What is sent comes back the same."""
+        self.channel.send(message)
+        back = await self.next()
+        check(back == message, f"{type(message)} of {len(message)} came back as {type(back)} of {len(back)}")
+
+
 class Caller:
     """One call with our peer."""
 
@@ -218,7 +251,7 @@ class Caller:
         self = cls()
         Caller.latest = self
         self.states, self.events, self.errors, self.descriptions = [], [], [], []
-        self.received = {}
+        self.received, self.channels = {}, {}
         self.candidates = 0
         self.mangle_incoming = self.mangle_outgoing = lambda kind, sdp: sdp
         self.before_answer = None
@@ -251,6 +284,10 @@ class Caller:
         def on_track(track):
             found = (t for t in self.connection.getTransceivers() if t.receiver.track is track)
             self.received[next(found).mid] = Received(track)
+
+        @self.connection.on("datachannel")
+        def on_datachannel(channel):
+            self.channels[channel.label] = Channel(channel)
 
     async def do(self, command, **details):
         """Asks our peer to do something and waits until it has."""

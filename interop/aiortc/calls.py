@@ -8,15 +8,17 @@ result. `--known` is the list of cases that the caller has: one that only one of
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import time
 import traceback
 
+import aioice.ice
 from aiortc import RTCRtpSender
 
 import peer  # noqa: F401 -- also makes aioice use the loopback address
-from caller import COLOURS, Caller, Picture, Tone, check, fragments, sections, until
+from caller import COLOURS, Caller, Channel, Picture, Tone, check, fragments, sections, until
 
 ROUNDS = 10
 CASE_SECONDS = 80
@@ -347,6 +349,162 @@ async def unknown_codecs(url, offerer):
     check(not any("XYZZY" in sdp for who, _, sdp in caller.descriptions if who == "peer"), "our peer took it")
     caller.healthy()
     return f"{caller.seen.frames} frames"
+
+
+async def data_call(url, opener, **options):
+    """A connection for data alone; the opener makes the first channel, and with it the offer."""
+    caller = await Caller.open(url, **options)
+    if opener == "aiortc":
+        caller.first = Channel(caller.connection.createDataChannel("first"))
+        await caller.offer()
+    else:
+        await caller.do("channel", label="first")
+    await caller.connected()
+    if opener == "peer":
+        caller.first = await until("the first channel is announced", lambda: caller.channels.get("first"))
+    await caller.first.opens()
+    return caller
+
+
+async def open_channel(caller, opener, label, **init):
+    """A channel opened by one side, and announced to the other."""
+    if opener == "aiortc":
+        return await Channel(caller.connection.createDataChannel(label, **init)).opens()
+    await caller.do("channel", label=label, **init)
+    found = await until(f"channel {label} is announced", lambda: caller.channels.get(label))
+    return await found.opens()
+
+
+MODES = [
+    {},
+    {"ordered": False},
+    {"maxRetransmits": 0},
+    {"ordered": False, "maxRetransmits": 3},
+    {"maxPacketLifeTime": 1000},
+    {"ordered": False, "maxPacketLifeTime": 500, "protocol": "a protocol"},
+]
+
+
+@both("data channels of every mode")
+async def modes(url, opener):
+    caller = await data_call(url, opener)
+    for side in ("aiortc", "peer"):
+        for number, mode in enumerate(MODES):
+            channel = await open_channel(caller, side, f"{side} {number}", **mode)
+            channels = (await caller.state())["channels"]
+            theirs = next(other for other in channels if other["label"] == channel.label)
+            for name in ("id", "ordered", "maxRetransmits", "maxPacketLifeTime", "protocol"):
+                ours = getattr(channel.channel, name)
+                check(ours == theirs[name], f"{channel.label}: {name} is {ours} here and {theirs[name]} there")
+                check(ours == mode.get(name, ours), f"{channel.label}: {name} got lost")
+            await channel.echoes("hello")
+            await channel.echoes(os.urandom(1_000))
+    agreed = Channel(caller.connection.createDataChannel("agreed", negotiated=True, id=700))
+    await caller.do("channel", label="agreed", negotiated=True, stream=700)
+    await agreed.opens()
+    await agreed.echoes("no OPEN was needed")
+    caller.healthy()
+    return f"{2 * len(MODES) + 1} channels"
+
+
+@both("messages of every size")
+async def sizes(url, opener):
+    caller = await data_call(url, opener)
+    # aiortc announces the length of its own labels in characters instead of bytes (RFC 8832 §5.1).
+    channel = await open_channel(caller, opener, "label" if opener == "aiortc" else "grüße 🎺 end")
+    every = (0, 1, 2, 1_199, 1_200, 16_384, 65_535, 65_536, 262_144)
+    for size in every:
+        await channel.echoes(os.urandom(size))
+        await channel.echoes("x" * size)
+    await channel.echoes("ünï©ødé 🎺")
+    caller.healthy()
+    return f"{len(every)} sizes up to 256 KiB, as bytes and as text"
+
+
+@both("a thousand data channels")
+async def recycling(url, opener):
+    caller = await data_call(url, opener)
+    total, width = 1_000, 50
+    for number in range(total // width):
+        labels = [f"{number}-{index}" for index in range(width)]
+        channels = await asyncio.gather(*(open_channel(caller, opener, label) for label in labels))
+        await asyncio.gather(*(channel.echoes(channel.label) for channel in channels))
+        for channel in channels:
+            if number % 2:
+                channel.channel.close()
+            else:
+                await caller.do("close_channel", label=channel.label)
+        for channel in channels:
+            await channel.closed()
+    caller.healthy()
+    return f"{total} channels"
+
+
+@both("16 MiB each way")
+async def bulk(url, opener):
+    caller = await data_call(url, opener)
+    channel = await open_channel(caller, opener, "bulk", protocol="bulk")
+    size, chunk = 16 << 20, 65_536
+    data = os.urandom(size)
+    started = time.monotonic()
+    for at in range(0, size, chunk):
+        await until("there is room", lambda: channel.channel.bufferedAmount < (1 << 20), 60)
+        channel.channel.send(data[at : at + chunk])
+    channel.channel.send(json.dumps({"end": True}))
+    told = json.loads(await channel.next(60))
+    up = size / (time.monotonic() - started) / (1 << 20)
+    check(told == {"bytes": size, "sha256": hashlib.sha256(data).hexdigest()}, f"our peer got something else: {told}")
+    started = time.monotonic()
+    channel.channel.send(json.dumps({"pour": size, "chunk": chunk}))
+    received = []
+    while isinstance(message := await channel.next(60), bytes):
+        received.append(message)
+    down = size / (time.monotonic() - started) / (1 << 20)
+    data = b"".join(received)
+    seen = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    check(json.loads(message) == seen, f"our peer sent {message}, here came {seen}")
+    caller.healthy()
+    return f"{size >> 20} MiB each way, {up:.1f} MiB/s to us, {down:.1f} MiB/s from us"
+
+
+@case("aiortc offers: data beside media", "aiortc")
+async def beside_media(url, offerer):
+    caller = await call(url, offerer)
+    first = Channel(caller.connection.createDataChannel("from aiortc"))
+
+    async def exchange():
+        await caller.offer()
+        await first.opens()
+        await caller.do("channel", label="from our peer")
+        second = await until("our peer's channel is announced", lambda: caller.channels.get("from our peer"))
+        await second.opens()
+        for channel in (first, second):
+            await channel.echoes(os.urandom(50_000))
+
+    await while_media_runs(caller, "beside data", exchange)
+    return "two channels beside sound and picture"
+
+
+@both("we restart ICE")
+async def ice_restart(url, offerer):
+    """aiortc answers with its old credentials: it has no restarts. The call must not suffer."""
+    aioice.ice.CONSENT_INTERVAL = 1
+    caller = await call(url, offerer)
+    before = len(caller.states)
+
+    async def restart():
+        await caller.do("restart_ice")
+        await until("the restart is negotiated", lambda: caller.descriptions[-1][:2] == ("own", "answer"))
+        await caller.stable()
+        # Longer than it takes either side to notice that consent has gone.
+        await asyncio.sleep(aioice.ice.CONSENT_INTERVAL * aioice.ice.CONSENT_FAILURES * 1.5 + 3)
+
+    await while_media_runs(caller, "after the restart", restart)
+    await caller.seen.shows(caller.picture.colour)
+    noticed = [state for state in caller.states[before:] if "failed" in state or "closed" in state]
+    check(not noticed, f"somebody noticed: {caller.states[before:]}")
+    caller.healthy()
+    return f"states since: {caller.states[before:]}"
 
 
 async def run_case(name, url):

@@ -1,4 +1,4 @@
-// Calls between Chromium and interop/peer, one page per case; the cases are in scenarios.js.
+// Calls between Chromium and interop/peer, one page per case; the cases are in scenarios.js and channels.js.
 //
 //   node calls.mjs --url http://127.0.0.1:8080 --out DIR [--cases '["Chromium offers: audio and video"]']
 //
@@ -14,9 +14,9 @@ import vm from "node:vm";
 import { check, log, parseArguments, run } from "./lib.mjs";
 
 const FOLDER = path.dirname(fileURLToPath(import.meta.url));
-const SCRIPTS = ["caller.js", "scenarios.js"].map((name) => path.join(FOLDER, name));
+const SCRIPTS = ["caller.js", "scenarios.js", "channels.js"].map((name) => path.join(FOLDER, name));
 /** Every wait in a scenario has a limit of its own; this one is for a page that answers no more. */
-const CASE_LIMIT_MS = 90_000;
+const CASE_LIMIT_MS = 110_000;
 
 const options = parseArguments();
 // The names are those of one object literal, which needs no browser to be read.

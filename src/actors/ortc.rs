@@ -124,8 +124,13 @@ impl OrtcTransport {
                     parent.do_send(Reported(event));
                 }
             });
-            let config =
-                TransportConfig { certificate: config.certificate, local, servers: config.servers };
+            let config = TransportConfig {
+                certificate: config.certificate,
+                local,
+                servers: config.servers,
+                // Until ICE is started: what the application says then counts.
+                role: Role::Controlled,
+            };
             let transport = Self {
                 transport: Some(TransportActors::start(config, place, report)),
                 sctp: None,

@@ -15,6 +15,8 @@ mod lifecycle;
 #[cfg(test)]
 mod media;
 #[cfg(test)]
+mod ortc;
+#[cfg(test)]
 mod perfect;
 #[cfg(test)]
 mod renegotiation;

@@ -3,8 +3,7 @@
 
 use crate::support::*;
 use actix_rtc::proto::jsep::{
-    Description, Direction, MediaKind, OfferOptions, SdpType, Session,
-    SignalingState::{self, *},
+    Description, Direction, MediaKind, OfferOptions, SdpType, Session, SignalingState::*,
 };
 
 /// The six descriptions of W3C 4.4.1.2 after a complete exchange.
@@ -430,31 +429,40 @@ mod set_remote {
         assert_refused(session.set_remote_description(stranger_answers(&offer)), "InvalidStateError");
     }
 
-    /// RTCPeerConnection-setRemoteDescription.html: "Negotiation should fire signalingsstate events", without the
-    /// events: the states that an exchange goes through
+    /// RTCPeerConnection-setRemoteDescription.html: "setRemoteDescription() with invalid SDP and stable state should
+    /// reject with InvalidStateError"
     #[test]
-    fn negotiation_goes_through_the_states_of_both_sides() {
-        let (mut pc1, mut pc2) = (session(), session());
-        add(&mut pc1, MediaKind::Video, Direction::Sendrecv);
-        let mut states: Vec<(SignalingState, SignalingState)> = Vec::new();
-        let mut note = |pc1: &Session, pc2: &Session| {
-            states.push((pc1.signaling_state(), pc2.signaling_state()));
-        };
-        let offer = set_local(&mut pc1);
-        note(&pc1, &pc2);
-        pc2.set_remote_description(offer).expect("remote offer");
-        note(&pc1, &pc2);
-        let answer = set_local(&mut pc2);
-        note(&pc1, &pc2);
-        pc1.set_remote_description(answer).expect("remote answer");
-        note(&pc1, &pc2);
-        let expected = [
-            (HaveLocalOffer, Stable),
-            (HaveLocalOffer, HaveRemoteOffer),
-            (HaveLocalOffer, Stable),
-            (Stable, Stable),
-        ];
-        assert_eq!(states, expected);
+    fn set_remote_description_with_invalid_sdp_and_stable_state_should_reject_with_invalid_state_error() {
+        assert_refused(session().set_remote_description(Description::answer("invalid")), "InvalidStateError");
+    }
+
+    /// RTCPeerConnection-setRemoteDescription.html: "Calling setRemoteDescription() again after one round of
+    /// remote-offer/local-answer should succeed"
+    #[test]
+    fn calling_set_remote_description_again_after_one_round_should_succeed() {
+        let (mut pc, mut pc2) = (session(), session());
+        add(&mut pc2, MediaKind::Audio, Direction::Recvonly);
+        let (first, _) = exchange(&mut pc2, &mut pc);
+        let second = receive_only_offer(&mut pc2, MediaKind::Video);
+        pc2.set_local_description(second.clone()).expect("local offer");
+        pc.set_remote_description(second.clone()).expect("remote offer");
+        assert_similar(pc.remote_description(), &second);
+        assert_similar(pc.current_remote_description(), &first);
+        assert_similar(pc.pending_remote_description(), &second);
+    }
+
+    /// RTCPeerConnection-setRemoteDescription.html: "Switching role from offerer to answerer after going back to
+    /// stable state should succeed"
+    #[test]
+    fn switching_role_from_offerer_to_answerer_after_going_back_to_stable_state_should_succeed() {
+        let (mut pc, mut pc2) = (session(), session());
+        add(&mut pc, MediaKind::Audio, Direction::Recvonly);
+        let (_, answer) = exchange(&mut pc, &mut pc2);
+        let offer = set_local(&mut pc2);
+        pc.set_remote_description(offer.clone()).expect("remote offer");
+        assert_similar(pc.remote_description(), &offer);
+        assert_similar(pc.pending_remote_description(), &offer);
+        assert_similar(pc.current_remote_description(), &answer);
     }
 }
 
@@ -488,16 +496,13 @@ mod create {
         assert_refused(session.create_offer(OfferOptions::default()), "InvalidStateError");
     }
 
-    /// RTCPeerConnection-createOffer.html: "When media stream is added when createOffer() is running in parallel,
-    /// the result offer should contain the new media stream": here calls don't run in parallel, so an offer has
-    /// what was added before, and the next one has the rest
+    /// RTCPeerConnection-createOffer.html: "createOffer() should fail when signaling state is not stable or
+    /// have-local-offer"
     #[test]
-    fn a_section_added_after_create_offer_is_in_the_next_offer() {
-        let mut session = session();
-        add(&mut session, MediaKind::Audio, Direction::Sendrecv);
-        assert_eq!(sections(&offer(&mut session).sdp).len(), 1);
-        add(&mut session, MediaKind::Video, Direction::Sendrecv);
-        assert_eq!(sections(&offer(&mut session).sdp).len(), 2);
+    fn create_offer_should_fail_when_signaling_state_is_not_stable_or_have_local_offer() {
+        let (mut session, _, _) = answering();
+        assert_eq!(session.signaling_state(), HaveRemoteOffer);
+        assert_refused(session.create_offer(OfferOptions::default()), "InvalidStateError");
     }
 
     /// RTCPeerConnection-createAnswer.html: "createAnswer() with null remoteDescription should reject with

@@ -5,6 +5,8 @@
 use actix_web::http::StatusCode;
 use serde::{Serialize, Serializer};
 
+use crate::ids::ParticipantId;
+
 /// What kind of problem; the names are part of the protocol (SIGNALLING.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -136,17 +138,28 @@ pub(crate) struct Problem {
     /// The offer, or the data channel message, that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<u64>,
-    /// The label of the data channel that it is about.
+    /// Where it is, if it is about a data channel.
+    #[serde(flatten)]
+    data: Option<Box<DataPlace>>,
+}
+
+/// The place of a problem with data channels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct DataPlace {
+    /// The label of the channel.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) channel: Option<String>,
+    channel: Option<String>,
+    /// Whom the message was for that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<ParticipantId>,
     /// How many messages were refused for this, when it is told for several at once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) count: Option<u64>,
+    count: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), line: None, field: None, id: None, channel: None, count: None }
+        Self { code, message: message.into(), line: None, field: None, id: None, data: None }
     }
 
     /// In a line of the text that was sent; what concerns the text as a whole is said to be in its first line.
@@ -161,13 +174,22 @@ impl Problem {
     }
 
     pub(crate) fn on_channel(mut self, label: &str) -> Self {
-        self.channel = Some(label.to_owned());
+        self.data_place().channel = Some(label.to_owned());
+        self
+    }
+
+    pub(crate) fn addressed_to(mut self, to: Option<ParticipantId>) -> Self {
+        self.data_place().to = to;
         self
     }
 
     pub(crate) fn counting(mut self, count: u64) -> Self {
-        self.count = Some(count);
+        self.data_place().count = Some(count);
         self
+    }
+
+    fn data_place(&mut self) -> &mut DataPlace {
+        self.data.get_or_insert_default()
     }
 
     pub(crate) fn with_id(mut self, id: Option<u64>) -> Self {
@@ -184,6 +206,9 @@ mod tests {
     fn only_what_is_known_is_written() {
         let problem = Problem::new(Code::InvalidSdp, "no").in_line(0).with_id(Some(3));
         let expected = r#"{"code":"invalid-sdp","message":"no","line":1,"id":3}"#;
+        assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
+        let problem = Problem::new(Code::RateLimited, "no").on_channel("room").counting(2);
+        let expected = r#"{"code":"rate-limited","message":"no","channel":"room","count":2}"#;
         assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
     }
 }

@@ -150,7 +150,6 @@ impl Bulk {
                 return Ok(());
             }
             Message::Text(text) => text,
-            _ => return Ok(()),
         };
         let asked: Value = serde_json::from_str(&text)?;
         let answer = match asked["pour"].as_u64() {

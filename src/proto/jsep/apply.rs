@@ -15,6 +15,11 @@ impl Session {
     pub fn set_local_description(&mut self, description: Description) -> Result<(), JsepError> {
         use SignalingState::*;
         let kind = description.kind;
+        // W3C setLocalDescription: that the text is another one counts before the state, but not if it is provisional.
+        let strict = matches!(kind, SdpType::Offer | SdpType::Answer) && self.state != Closed;
+        if strict && !description.sdp.is_empty() && !self.is_last_created(&description) {
+            return Err(JsepError::InvalidModification);
+        }
         let fits = match kind {
             SdpType::Offer => matches!(self.state, Stable | HaveLocalOffer),
             SdpType::Answer | SdpType::Pranswer => matches!(self.state, HaveRemoteOffer | HaveLocalPranswer),
@@ -66,27 +71,6 @@ impl Session {
         Ok(())
     }
 
-    /// The description created last, if it is the one given.
-    fn matching_created(&mut self, description: &Description) -> Result<Created, JsepError> {
-        let wanted = match description.kind {
-            SdpType::Pranswer => SdpType::Answer,
-            kind => kind,
-        };
-        let fits = |created: &&Created| created.kind == wanted;
-        if description.sdp.is_empty() && self.created.as_ref().filter(fits).is_none() {
-            match wanted {
-                SdpType::Offer => self.create_offer(OfferOptions::default())?,
-                _ => self.create_answer()?,
-            };
-        }
-        let created = self.created.as_ref().filter(fits).ok_or(JsepError::InvalidModification)?;
-        // Line ends may have changed on the way through the application.
-        if !description.sdp.is_empty() && !created.text.lines().eq(description.sdp.lines()) {
-            return Err(JsepError::InvalidModification);
-        }
-        Ok(created.clone())
-    }
-
     /// Saves what a rollback restores.
     fn begin_exchange(&mut self) {
         for transceiver in &mut self.transceivers {
@@ -99,7 +83,6 @@ impl Session {
     fn rollback(&mut self) {
         self.slots.pending_local = None;
         self.slots.pending_remote = None;
-        self.created = None;
         self.state = SignalingState::Stable;
         if let Some(stable) = self.stable.take() {
             self.shared = stable;
@@ -177,7 +160,6 @@ impl Session {
         // An offer that replaces another one keeps the transports that were planned.
         self.spare.splice(0..0, planned);
         self.begin_exchange();
-        self.created = None;
         let unnamed = self.name_sections(&mut sdp);
         self.associate(&sdp);
         self.link_data(&sdp);
@@ -228,7 +210,6 @@ impl Session {
         self.shared.placement =
             leads.iter().map(|lead| lead.and_then(|lead| *self.shared.placement.get(lead)?)).collect();
         self.negotiate(&local.sdp, &sdp, Answerer::Remote, &leads);
-        self.created = None;
         let mut stored = Stored::new(kind, text, sdp);
         stored.leads = Some(leads);
         self.slots.pending_remote = Some(stored);
@@ -242,7 +223,6 @@ impl Session {
 
     /// Makes a created description the one in force, with its version and the candidates found since.
     fn take_local(&mut self, kind: SdpType, created: Created) -> Stored {
-        self.created = None;
         self.version = created.sdp.origin.session_version.parse().ok();
         self.last_local = Some(created.sdp.clone());
         let mut stored = Stored::new(kind, created.text, created.sdp);
@@ -261,6 +241,7 @@ impl Session {
 
     /// Ends an exchange with its final answer.
     fn complete(&mut self) {
+        self.forget_created();
         self.slots.current_local = self.slots.pending_local.take();
         self.slots.current_remote = self.slots.pending_remote.take();
         self.stable = None;

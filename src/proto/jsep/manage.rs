@@ -196,8 +196,8 @@ impl Session {
 
     /// Stopped transceivers without a section leave at once: there is nothing to negotiate.
     pub(super) fn remove_ended(&mut self) {
-        let created = self.created.as_ref();
-        let in_created = |id| created.is_some_and(|created| created.sections.contains(&Some(id)));
+        let created = [self.created_offer.as_ref(), self.created_answer.as_ref()];
+        let in_created = |id| created.iter().flatten().any(|created| created.sections.contains(&Some(id)));
         self.transceivers.retain(|t| !t.stopped() || t.link.section.is_some() || in_created(t.id));
     }
 

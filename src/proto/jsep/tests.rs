@@ -1,6 +1,7 @@
 //! Scenarios of two sessions, and of one session with descriptions of real peers.
 
 mod browser;
+mod created;
 mod damaged;
 mod exchange;
 mod h264;

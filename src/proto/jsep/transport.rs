@@ -20,7 +20,7 @@ impl Session {
         if let Some(stable) = self.stable.as_mut().and_then(|stable| stable.transport_mut(transport)) {
             stable.set_ice(&ice);
         }
-        self.created = None;
+        self.forget_created();
         self.refresh_transports();
         Ok(())
     }

@@ -120,6 +120,13 @@ impl Session {
             }
         }
         let leads = Self::answered_leads(offer, answer);
+        // RFC 9143 6: without a group, a section without a port is no accepted one.
+        let lost = |(section, answered): &(usize, &MediaDescription)| {
+            leads[*section].is_none() && !answered.rejected()
+        };
+        if let Some((section, _)) = answer.media.iter().enumerate().find(lost) {
+            return Err(Refusal::NotBundled { section });
+        }
         let mut taken = HashSet::new();
         for section in own_leads(&leads) {
             // A section that has no transport of its own must share that of the others.

@@ -60,6 +60,16 @@ const CHROMIUM: &[&str] = &[
     "Chromium answers: without a BUNDLE group",
     "Chromium offers: unknown codecs",
     "Chromium answers: unknown codecs",
+    "Chromium offers: data channels of every mode",
+    "Chromium answers: data channels of every mode",
+    "Chromium offers: messages of every size",
+    "Chromium answers: messages of every size",
+    "Chromium offers: a thousand data channels",
+    "Chromium answers: a thousand data channels",
+    "Chromium offers: 128 MiB each way",
+    "Chromium answers: 16 MiB each way",
+    "Chromium offers: data beside media",
+    "Chromium answers: data beside media",
 ];
 
 const AIORTC: &[&str] = &[
@@ -91,6 +101,17 @@ const AIORTC: &[&str] = &[
     "aiortc answers: its bundle policy is max-bundle",
     "aiortc offers: unknown codecs",
     "aiortc answers: unknown codecs",
+    "aiortc offers: data channels of every mode",
+    "aiortc answers: data channels of every mode",
+    "aiortc offers: messages of every size",
+    "aiortc answers: messages of every size",
+    "aiortc offers: a thousand data channels",
+    "aiortc answers: a thousand data channels",
+    "aiortc offers: 16 MiB each way",
+    "aiortc answers: 16 MiB each way",
+    "aiortc offers: data beside media",
+    "aiortc offers: we restart ICE",
+    "aiortc answers: we restart ICE",
 ];
 
 pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {

@@ -176,31 +176,21 @@ impl DataPort {
             Err(error) => return self.refused(key, error.into()),
         };
         let Some(inlet) = self.inlets.get(&key) else { return };
-        let id = addressed.id;
+        let (id, to) = (addressed.id, addressed.to.clone());
         let forward = Forward {
             from: self.participant.clone(),
             channel: inlet.name.clone(),
-            to: addressed.to.clone(),
+            to: to.clone(),
             message: addressed.handed_on(&self.participant),
         };
         let room = self.room.clone();
         let asking = async move { kit::ask(&room, forward, kit::DEFAULT_DEADLINE).await };
         // Nothing else is read meanwhile.
-        ctx.wait(asking.into_actor(self).map(move |answer, port, _| port.forwarded(key, id, answer)));
-    }
-
-    fn forwarded(
-        &mut self,
-        key: u64,
-        id: Option<u64>,
-        answer: Result<Result<(), ForwardError>, kit::AskError>,
-    ) {
-        let problem = match answer {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => Problem::from(error),
-            Err(error) => Problem::new(Code::Internal, format!("the room does not answer: {error}")),
-        };
-        self.refused(key, problem.with_id(id));
+        ctx.wait(asking.into_actor(self).map(move |answer, port, _| {
+            if let Err(problem) = delivery(answer) {
+                port.refused(key, problem.with_id(id).addressed_to(to));
+            }
+        }));
     }
 
     fn refused(&mut self, key: u64, problem: Problem) {
@@ -246,6 +236,14 @@ impl DataPort {
             }
             Err(_) => self.metrics.dropped(DataDrop::Closed),
         }
+    }
+}
+
+/// What the room says of a message.
+fn delivery(answer: Result<Result<(), ForwardError>, kit::AskError>) -> Result<(), Problem> {
+    match answer {
+        Ok(delivered) => Ok(delivered?),
+        Err(error) => Err(Problem::new(Code::Internal, format!("the room does not answer: {error}"))),
     }
 }
 

@@ -299,21 +299,47 @@ fn an_offer_without_media_is_a_description_without_sections() {
     assert_eq!(left.signaling_state(), SignalingState::Stable);
 }
 
-/// aiortc: no common audio/video. Sections without a common codec are rejected; the rest goes on.
+/// aiortc: no common audio/video. Sections without a common codec are rejected; the rest goes on, on the next
+/// section of the group that has a port (RFC 9143 7.3.1). A bundle-only section goes with the last of those.
 #[test]
 fn sections_without_a_common_codec_are_rejected() {
+    for (policy, accepted) in [(BundlePolicy::Balanced, true), (BundlePolicy::MaxBundle, false)] {
+        let (mut left, mut right) = (policy_session(1, policy), session(2));
+        let id = left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
+        left.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
+        left.set_codec_preferences(id, vec![codec(&left, MediaKind::Video, "VP8")]).expect("known");
+        let mut config = right.config().clone();
+        config.media.video.codecs.retain(|codec| codec.name == "H264");
+        right.set_configuration(config).expect("may change");
+        let (offer, answer) = exchange(&mut left, &mut right);
+        assert_eq!(offer.media[1].bundle_only, !accepted, "{policy:?}");
+        assert!(answer.media[0].rejected(), "{policy:?}");
+        assert_eq!(answer.media[1].rejected(), !accepted, "{policy:?}");
+        assert!(left.transceiver(id).is_none(), "stopped and gone");
+        assert_eq!(answer.bundle(), if accepted { &["1"][..] } else { &[] });
+        assert_eq!(left.transport().is_some(), accepted, "{policy:?}");
+    }
+}
+
+/// W3C stop: "a transceiver that is stopping but not stopped will not affect createAnswer".
+#[test]
+fn stopping_shows_in_the_next_offer_and_not_in_an_answer() {
     let (mut left, mut right) = (session(1), session(2));
-    let id = left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
-    left.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
-    left.set_codec_preferences(id, vec![codec(&left, MediaKind::Video, "VP8")]).expect("known");
-    let mut config = right.config().clone();
-    config.media.video.codecs.retain(|codec| codec.name == "H264");
-    right.set_configuration(config).expect("may change");
+    for _ in 0..2 {
+        left.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
+    }
+    exchange(&mut left, &mut right);
+    let id = right.transceivers()[0].id();
+    right.stop(id).expect("stopped");
     let (_, answer) = exchange(&mut left, &mut right);
-    assert!(answer.media[0].rejected() && !answer.media[1].rejected());
-    assert!(left.transceiver(id).is_none(), "stopped and gone");
-    assert_eq!(answer.bundle(), ["1"]);
-    assert!(left.transport().is_some());
+    assert!(!answer.media[0].rejected(), "the bundle hangs on it (RFC 9143 7.3.3)");
+    assert_eq!(answer.media[0].direction, Some(crate::proto::sdp::Direction::Inactive));
+    assert_eq!(answer.bundle(), ["0", "1"]);
+    assert!(right.transceiver(id).is_some_and(Transceiver::stopped) && right.negotiation_needed());
+    let (offer, _) = exchange(&mut right, &mut left);
+    assert!(offer.media[0].rejected());
+    assert_eq!(offer.bundle(), ["1"]);
+    assert!(right.transceiver(id).is_none() && !right.negotiation_needed());
 }
 
 /// aiortc: DTLS role with offer actpass/passive/active is in `exchange`; addIceCandidate (no mid/index, None, before
