@@ -28,6 +28,8 @@ pub(crate) struct Tools {
     pub(crate) chromium: Found,
     pub(crate) promtool: Found,
     pub(crate) ip: Found,
+    /// coturn, which `tests/ice_servers` starts on loopback.
+    pub(crate) turnserver: Found,
     /// node, with playwright-core installed beside the browser scripts.
     pub(crate) playwright: Found,
     /// The Python of the virtual environment that holds aiortc.
@@ -41,6 +43,7 @@ impl Tools {
             ("chromium", &self.chromium),
             ("promtool", &self.promtool),
             ("ip", &self.ip),
+            ("turnserver", &self.turnserver),
             ("playwright-core", &self.playwright),
             ("aiortc", &self.aiortc),
         ];
@@ -74,6 +77,7 @@ pub(crate) fn install(workspace: &Workspace) -> Tools {
     Tools {
         chromium: chromium().ok_or_else(|| reason("chromium")),
         ip: on_path("ip").ok_or_else(|| reason("iproute2")),
+        turnserver: on_path("turnserver").ok_or_else(|| reason("coturn")),
         promtool: promtool(workspace),
         playwright: playwright(workspace, &reason),
         aiortc: aiortc(workspace, &reason),
@@ -86,6 +90,7 @@ fn wanted_packages() -> Vec<&'static str> {
     let checks = [
         (chromium().is_some(), &["chromium"][..]),
         (on_path("ip").is_some(), &["iproute2"]),
+        (on_path("turnserver").is_some(), &["coturn"]),
         (has_venv.is_ok_and(|output| output.status.success()), &["python3", "python3-venv"]),
         (on_path("node").is_some(), &["nodejs"]),
         (on_path("npm").is_some(), &["npm"]),
