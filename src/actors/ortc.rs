@@ -151,7 +151,9 @@ impl OrtcTransport {
     }
 
     fn transport(&mut self) -> Result<&mut TransportActors, RtcError> {
-        self.transport.as_mut().ok_or_else(|| RtcError::InvalidStateError("the transport is stopped".to_owned()))
+        self.transport
+            .as_mut()
+            .ok_or_else(|| RtcError::InvalidStateError("the transport is stopped".to_owned()))
     }
 
     fn publish(&self) {
@@ -275,7 +277,8 @@ impl Handler<StartIce> for OrtcTransport {
     fn handle(&mut self, message: StartIce, _: &mut Self::Context) -> Self::Result {
         self.transport()?;
         let IceParameters { ufrag, password, lite } = message.remote;
-        if self.remote.as_ref().is_some_and(|remote| (&remote.ufrag, &remote.password) != (&ufrag, &password)) {
+        if self.remote.as_ref().is_some_and(|remote| (&remote.ufrag, &remote.password) != (&ufrag, &password))
+        {
             let sentence = "ICE was started with other parameters".to_owned();
             return Err(RtcError::InvalidStateError(sentence));
         }

@@ -287,8 +287,8 @@ impl Handler<CreateOrtcTransport> for Shard {
 
     fn handle(&mut self, message: CreateOrtcTransport, _: &mut Self::Context) -> Self::Result {
         let place = self.places.place();
-        let place =
-            place.map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
+        let place = place
+            .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
         Ok(OrtcTransport::start(message.0, place))
     }
 }

@@ -2,11 +2,11 @@
 
 use actix_rtc::{
     MediaKind, RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDtlsParameters,
-    RtcDtlsTransportState, RtcEngine, RtcIceRole, RtcRtpCodecParameters, RtcRtpParameters, RtcSctpCapabilities,
-    UdpMode,
+    RtcDtlsTransportState, RtcEngine, RtcIceRole, RtcRtpCodecParameters, RtcRtpParameters,
+    RtcSctpCapabilities, UdpMode,
     ortc::{
-        DEFAULT_SCTP_PORT, RtcDtlsTransport, RtcIceGatherOptions, RtcIceGatherer, RtcIceTransport, RtcOrtcEvent,
-        RtcRtpReceiver, RtcRtpSender, RtcSctpTransport,
+        DEFAULT_SCTP_PORT, RtcDtlsTransport, RtcIceGatherOptions, RtcIceGatherer, RtcIceTransport,
+        RtcOrtcEvent, RtcRtpReceiver, RtcRtpSender, RtcSctpTransport,
     },
 };
 use futures_util::StreamExt;

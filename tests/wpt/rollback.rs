@@ -21,7 +21,9 @@ fn mids(session: &Session) -> Vec<Option<&str>> {
 /// Whether a transport carries the section of this transceiver.
 fn has_transport(session: &Session, index: usize) -> bool {
     let mid = session.transceivers()[index].mid();
-    mid.is_some_and(|mid| session.transports().iter().any(|transport| transport.mids.iter().any(|m| m == mid)))
+    mid.is_some_and(|mid| {
+        session.transports().iter().any(|transport| transport.mids.iter().any(|m| m == mid))
+    })
 }
 
 /// RTCPeerConnection-setLocalDescription-rollback.html: "setLocalDescription(rollback) from have-local-offer state

@@ -64,8 +64,11 @@ mod directions {
                  a=rtpmap:111 opus/48000/2\r\na=setup:actpass\r\n"
             )
         };
-        let sdp =
-            format!("{PREAMBLE}{FINGERPRINT}{CREDENTIALS}{}{}", section(1, "sendonly"), section(2, "recvonly"));
+        let sdp = format!(
+            "{PREAMBLE}{FINGERPRINT}{CREDENTIALS}{}{}",
+            section(1, "sendonly"),
+            section(2, "recvonly")
+        );
         let mut session = session();
         let id = add_track(&mut session, MediaKind::Audio);
         session.set_remote_description(Description::offer(sdp)).expect("offer");

@@ -35,6 +35,6 @@ mod transports;
 
 pub use rtp::{RtcRtpReceiver, RtcRtpSender};
 pub use transports::{
-    DEFAULT_SCTP_PORT, RtcDtlsTransport, RtcIceGatherOptions, RtcIceGatherer, RtcIceTransport,
-    RtcOrtcEvent, RtcOrtcEvents, RtcSctpTransport,
+    DEFAULT_SCTP_PORT, RtcDtlsTransport, RtcIceGatherOptions, RtcIceGatherer, RtcIceTransport, RtcOrtcEvent,
+    RtcOrtcEvents, RtcSctpTransport,
 };

@@ -154,7 +154,10 @@ fn extensions(extensions: &[RtcRtpHeaderExtensionParameters]) -> Result<Vec<(u8,
 
 impl std::fmt::Debug for RtcRtpSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RtcRtpSender").field("track", &self.track).field("ssrc", &self.ssrc).finish_non_exhaustive()
+        f.debug_struct("RtcRtpSender")
+            .field("track", &self.track)
+            .field("ssrc", &self.ssrc)
+            .finish_non_exhaustive()
     }
 }
 

@@ -184,8 +184,11 @@ impl RtcIceTransport {
             RtcIceRole::Controlled => Role::Controlled,
             RtcIceRole::Unknown => return Err(RtcError::TypeError("choose a role of ICE".to_owned())),
         };
-        let remote =
-            IceParameters { ufrag: remote.username_fragment, password: remote.password, lite: remote.ice_lite };
+        let remote = IceParameters {
+            ufrag: remote.username_fragment,
+            password: remote.password,
+            lite: remote.ice_lite,
+        };
         self.shared.request(StartIce { remote, role }).await
     }
 
@@ -266,7 +269,10 @@ impl RtcDtlsTransport {
 
     /// Our fingerprints, which the peer has to know; either side of the handshake will do.
     pub fn get_local_parameters(&self) -> RtcDtlsParameters {
-        RtcDtlsParameters { role: RtcDtlsRole::Auto, fingerprints: self.shared.certificate.get_fingerprints() }
+        RtcDtlsParameters {
+            role: RtcDtlsRole::Auto,
+            fingerprints: self.shared.certificate.get_fingerprints(),
+        }
     }
 
     /// Begins the handshake as soon as ICE has a pair. The role is the *peer's* (ORTC §4.3): with `Auto`
@@ -397,7 +403,9 @@ impl Stream for RtcOrtcEvents {
         let Self { lane, next } = &mut *self;
         lane.poll_take(cx, kit::now(), 1, next);
         match next.pop() {
-            Some(OrtcEvent::DataChannel(channel)) => Poll::Ready(Some(RtcOrtcEvent::DataChannel(channel.into()))),
+            Some(OrtcEvent::DataChannel(channel)) => {
+                Poll::Ready(Some(RtcOrtcEvent::DataChannel(channel.into())))
+            }
             Some(OrtcEvent::Failure(reason)) => Poll::Ready(Some(RtcOrtcEvent::Failure(reason))),
             None if lane.is_abandoned() => Poll::Ready(None),
             None => Poll::Pending,
