@@ -82,8 +82,11 @@ mod tests {
         let mut texts: BTreeMap<String, String> = BTreeMap::new();
         let mut wrong = Vec::new();
         for row in table::read() {
-            let Ours::Tests(names) = &row.ours else { continue };
-            for name in names {
+            let named = match &row.ours {
+                Ours::Tests(names) => names.as_slice(),
+                Ours::DoesNotApply | Ours::Missing => &[],
+            };
+            for name in named.iter().map(String::as_str).chain(table::tests_in(&row.note)) {
                 let (path, function) = name.split_once("::").unwrap_or((name, ""));
                 let text = texts
                     .entry(path.to_owned())

@@ -46,6 +46,11 @@ fn row(number: usize, line: &str) -> Row {
     Row { file: file.to_owned(), test: test.to_owned(), ours, note: note.to_owned() }
 }
 
+/// The tests that a note speaks of.
+pub fn tests_in(note: &str) -> impl Iterator<Item = &str> {
+    note.split([' ', '(', ')', ',', ';']).filter(|word| word.contains(".rs::"))
+}
+
 /// Whether a source text has a function of this name with a `test` attribute directly above it.
 pub fn has_test(text: &str, function: &str) -> bool {
     let mut is_test = false;
