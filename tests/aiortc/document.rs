@@ -7,7 +7,7 @@ use super::table::{Ours, Row};
 const INTRODUCTION: &str = "\
 # The tests of aiortc, and ours
 
-Each test of aiortc 1.16.0, and the tests here that show the same behaviour. *Does not apply* is said
+Each test of aiortc 1.16.0 and aioice 0.13.0, and the tests here that show the same behaviour. *Does not apply* is said
 with its reason; *missing* says what nobody tests yet. Where a decision differs from aiortc's, the note
 tells it. The table is generated from `docs/aiortc-tests.tsv`
 (`ACTIX_RTC_WRITE=1 cargo test --test aiortc`), and checked: every function named here exists.
@@ -43,9 +43,7 @@ fn summary<'a>(text: &mut String, name: &str, rows: impl Iterator<Item = &'a Row
 
 fn line(text: &mut String, row: &Row) {
     let ours = match &row.ours {
-        Ours::Tests(names) => {
-            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join("<br>")
-        }
+        Ours::Tests(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join("<br>"),
         Ours::DoesNotApply => "does not apply".to_owned(),
         Ours::Missing => "**missing**".to_owned(),
     };
