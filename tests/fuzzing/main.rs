@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 #[path = "../../fuzz/bodies.rs"]
+#[allow(unreachable_pub, reason = "public for the targets, which include the same file")]
 mod bodies;
 #[cfg(test)]
 mod seeds;

@@ -152,7 +152,7 @@ fn said(side: &Side) -> RtcSessionDescription {
 
 async fn sequence(seed: u64, near: &Host, far: &Host, trace: &Trace) -> Result<Ending, String> {
     let mut random = StdRng::seed_from_u64(seed);
-    let careful = seed % 2 == 0;
+    let careful = seed.is_multiple_of(2);
     let mut steps = || {
         let count = random.random_range(10..=30);
         (0..count).map(|_| Step::random(&mut random, careful)).collect::<Vec<_>>()

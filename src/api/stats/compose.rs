@@ -67,6 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ntp_times_become_milliseconds_since_1970() {
+        // 2018-06-28 09:03:05.424 UTC.
+        let ntp = NtpTime(16_059_593_044_731_306_503);
+        assert!((ntp_milliseconds(ntp) - 1_530_176_585_423.998).abs() < 0.01);
+        assert_eq!(ntp_milliseconds(NtpTime(UNIX_OFFSET << 32)), 0.0);
+    }
+
+    #[test]
     fn timestamps_are_milliseconds_since_1970() {
         let now = Instant::now();
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250);

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(packets.len(), 3);
         assert!(packets.iter().all(|packet| packet.payload.len() <= 1_100 && packet.payload[0] & 0x1f == 28));
         assert_eq!(packets.iter().map(|p| p.marker).collect::<Vec<_>>(), [false, false, true]);
-        assert!(packets[0].key_frame, "an IDR picture");
+        assert!(!packets[0].key_frame, "nobody can begin with an IDR picture alone");
         assert_eq!(whole, unit(5, 3_000));
     }
 

@@ -150,6 +150,18 @@ fn unknown_chunks_are_skipped_or_reported_as_their_type_says_99() {
 
 /// protocols.md 103: also in one packet with padding, as peers probe for the MTU (RFC 8261 §6.2).
 #[test]
+fn bytes_that_are_no_packet_change_nothing() {
+    let mut attack = Attack::new(40);
+    for length in 0..64usize {
+        for fill in [0x00, 0x01, 0xff] {
+            attack.pair.inject(SERVER, Bytes::from(vec![fill; length]));
+        }
+    }
+    assert!(attack.pair.sides.iter().all(Association::is_connected));
+    assert!(attack.pair.events[SERVER].is_empty(), "{:?}", attack.pair.events[SERVER]);
+}
+
+#[test]
 fn a_heartbeat_is_answered_103() {
     let mut attack = Attack::new(1);
     attack.inject(|packet| {
