@@ -419,6 +419,12 @@ static METRICS: &[Metric] = &[
         }),
         "Datagrams moved by the calls into the kernel.",
     ),
+    counter(
+        "actix_rtc_data_reader_stalls_total",
+        &["shard"],
+        Source::Shard(|shard, series| series.counter(&[], &shard.reader_stalls)),
+        "Times that an SCTP association stopped its peer because messages of a channel were not read.",
+    ),
     // What exists now.
     gauge(
         "actix_rtc_peers",
@@ -431,6 +437,12 @@ static METRICS: &[Metric] = &[
         &["shard"],
         Source::Shard(|s, series| level(s, series, Gauge::Rooms)),
         "Open rooms.",
+    ),
+    gauge(
+        "actix_rtc_data_channels",
+        &["shard"],
+        Source::Shard(|s, series| level(s, series, Gauge::DataChannels)),
+        "Data channels that are not closed.",
     ),
     gauge(
         "actix_rtc_ice_transports",

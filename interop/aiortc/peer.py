@@ -52,11 +52,11 @@ def parse_arguments():
     return arguments
 
 
-def run(script, body):
+def run(script, body, parse=parse_arguments):
     """Runs a script's body, prints its result line and ends the process."""
     started = time.monotonic()
     try:
-        result = {"script": script, "ok": True, **asyncio.run(body(parse_arguments()))}
+        result = {"script": script, "ok": True, **asyncio.run(body(parse()))}
     except Exception as error:
         traceback.print_exc()
         result = {"script": script, "ok": False, "reason": f"{type(error).__name__}: {error}"}

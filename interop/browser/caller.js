@@ -163,12 +163,17 @@ class Caller {
   /** `peer` are the options of interop/peer; `configuration` is the browser's. */
   static async open({ peer = {}, configuration = {}, polite = false, trickle = true, negotiate = true } = {}) {
     const caller = new Caller(configuration, { polite, trickle, negotiate });
+    Caller.latest = caller;
     await caller.#connect();
     await caller.do("configure", peer);
     return caller;
   }
 
+  static latest = null;
+
   #answers = new Map();
+  /** Candidates that must not overtake their description; null while they need not wait. */
+  #heldCandidates = null;
   #nextId = 1;
   #chain = Promise.resolve();
   #makingOffer = false;
@@ -215,7 +220,9 @@ class Caller {
     connection.onicecandidate = ({ candidate }) => {
       if (!this.options.trickle) return;
       this.candidates.own += 1;
-      this.#send({ candidate: candidate?.toJSON() ?? null });
+      const message = { candidate: candidate?.toJSON() ?? null };
+      if (this.#heldCandidates) this.#heldCandidates.push(message);
+      else this.#send(message);
     };
     connection.onnegotiationneeded = () => this.options.negotiate && this.#queue(() => this.offer());
   }
@@ -295,6 +302,26 @@ class Caller {
     await this.#describe();
   }
 
+  /** Both sides make offers that cross: neither sees the other's before it has sent its own. */
+  collide(prepareOwn, preparePeer) {
+    // As one task of the queue: what our peer sends meanwhile waits behind it.
+    return this.#queue(async () => {
+      const from = this.states.length;
+      const negotiate = this.options.negotiate;
+      this.options.negotiate = false;
+      await prepareOwn();
+      this.#heldCandidates = [];
+      await this.connection.setLocalDescription();
+      await preparePeer();
+      const offered = () => this.states.slice(from).includes("peer signalingState have-local-offer");
+      await until(`our peer has made its offer; ${this.summary()}`, offered);
+      this.options.negotiate = negotiate;
+      await this.#describe();
+      for (const message of this.#heldCandidates) this.#send(message);
+      this.#heldCandidates = null;
+    });
+  }
+
   async #candidate(candidate) {
     try {
       await this.connection.addIceCandidate(candidate ?? undefined);
@@ -347,6 +374,27 @@ class Caller {
     return until(() => `a track on section ${mid}; ${this.summary()}`, () => (this.healthy(), found()));
   }
 
+  /** The latest description of one side. */
+  latest(from, type) {
+    return this.descriptions.findLast((entry) => entry.from === from && (!type || entry.type === type));
+  }
+
+  /** The transceiver of the section. */
+  transceiver(mid) {
+    return this.connection.getTransceivers().find((transceiver) => transceiver.mid === mid);
+  }
+
+  /** The pair that media flows over: {local, remote} candidates. */
+  async selectedPair() {
+    const report = await this.connection.getStats();
+    let transport;
+    report.forEach((entry) => {
+      if (entry.type === "transport") transport ??= entry;
+    });
+    const pair = report.get(transport?.selectedCandidatePairId);
+    return pair && { local: report.get(pair.localCandidateId), remote: report.get(pair.remoteCandidateId) };
+  }
+
   /** The browser's figures of what arrives, by kind or by mid: the sum of one member over the entries. */
   async inbound(member, wanted = () => true) {
     let sum = 0;
@@ -365,6 +413,19 @@ class Caller {
         used.add(report.get(entry.codecId)?.mimeType);
     });
     return [...used];
+  }
+
+  /** What a person needs to find out why a scenario failed. */
+  async evidence() {
+    const flows = [];
+    (await this.connection.getStats()).forEach((entry) => {
+      if (/^(in|out)bound-rtp$/.test(entry.type)) flows.push(entry);
+    });
+    const { states, errors, events, candidates, descriptions } = this;
+    const ours = this.connection.getTransceivers().map(({ mid, direction, currentDirection, sender, receiver }) => {
+      return { mid, direction, currentDirection, sends: sender.track?.kind, muted: receiver.track.muted };
+    });
+    return { ours, peer: await this.state().catch(() => null), flows, states, errors, events, candidates, descriptions };
   }
 
   async close() {

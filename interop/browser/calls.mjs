@@ -1,4 +1,4 @@
-// Calls between Chromium and interop/peer, one page per case; the cases are in scenarios.js.
+// Calls between Chromium and interop/peer, one page per case; the cases are in scenarios.js and channels.js.
 //
 //   node calls.mjs --url http://127.0.0.1:8080 --out DIR [--cases '["Chromium offers: audio and video"]']
 //
@@ -6,7 +6,7 @@
 // Prints one line of JSON per case on stdout as it ends, {"case", "ok", "detail", "seconds"}; the last line is the
 // script's own result.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
@@ -14,9 +14,9 @@ import vm from "node:vm";
 import { check, log, parseArguments, run } from "./lib.mjs";
 
 const FOLDER = path.dirname(fileURLToPath(import.meta.url));
-const SCRIPTS = ["caller.js", "scenarios.js"].map((name) => path.join(FOLDER, name));
+const SCRIPTS = ["caller.js", "scenarios.js", "channels.js"].map((name) => path.join(FOLDER, name));
 /** Every wait in a scenario has a limit of its own; this one is for a page that answers no more. */
-const CASE_LIMIT_MS = 90_000;
+const CASE_LIMIT_MS = 110_000;
 
 const options = parseArguments();
 // The names are those of one object literal, which needs no browser to be read.
@@ -57,9 +57,19 @@ async function one(browser, name) {
     ]);
     result = { case: name, ok: true, detail };
   } catch (error) {
+    await keepEvidence(page, name);
     result = { case: name, ok: false, detail: error.message.replace(/^page.evaluate: (Error: )?/, "").split("\n")[0] };
   } finally {
     await context.close();
   }
   return { ...result, seconds: Number(((performance.now() - started) / 1000).toFixed(1)) };
+}
+
+/** Descriptions, states and figures of a call that failed. */
+async function keepEvidence(page, name) {
+  const gathering = page.evaluate(() => Caller.latest?.evidence()).catch((error) => error.message);
+  const limit = new Promise((resolve) => setTimeout(() => resolve("the page is stuck"), 5_000).unref());
+  const file = path.join(options.out, `${name.replace(/\W+/g, "-")}.json`);
+  writeFileSync(file, JSON.stringify(await Promise.race([gathering, limit]), null, 2));
+  log(`[${name}] see ${file}`);
 }

@@ -39,6 +39,10 @@ pub const DTLS_POLICY: Policy = Policy::never();
 /// Datagram size that reaches every peer, also through tunnels (RFC 8261 §4 advises 1,200 bytes).
 const DTLS_MTU: usize = 1_200;
 
+/// SCTP packets that wait for an association: INIT and its repetitions. A peer that knows of none on our side
+/// sends nothing else.
+const EARLY_DATA: usize = 16;
+
 /// What the actor needs from its surroundings.
 pub struct DtlsEnvironment {
     /// Our certificate.
@@ -93,6 +97,8 @@ pub struct DtlsActor {
     outbound_sctp: (LaneSender<Bytes>, LaneReceiver<Bytes>),
     /// SCTP packets of this turn, each way.
     data: Vec<Bytes>,
+    /// What came before there was an association: the peer's may be quicker.
+    early_data: Vec<Bytes>,
 }
 
 impl DtlsActor {
@@ -112,6 +118,7 @@ impl DtlsActor {
             sctp: None,
             outbound_sctp: data_lane(LaneKind::OutboundSctp),
             data: Vec::new(),
+            early_data: Vec::new(),
         }
     }
 
@@ -215,6 +222,8 @@ impl DtlsActor {
         match &self.sctp {
             Some(sctp) => sctp.push_all(now, &mut self.data.drain(..)),
             None => {
+                let room = EARLY_DATA.saturating_sub(self.early_data.len()).min(self.data.len());
+                self.early_data.extend(self.data.drain(..room));
                 kit::statistics().drop(DropReason::DtlsUnexpected, self.data.drain(..).len() as u64);
             }
         }
@@ -439,7 +448,7 @@ impl Handler<RouteChanged> for DtlsActor {
     fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
         self.traffic.select(message.0);
         self.route = message.0.and_then(|selected| {
-            let socket = Rc::clone(self.environment.sockets.find(selected.local)?);
+            let socket = self.environment.sockets.find(selected.local)?;
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
         });
         self.start_when_ready(kit::now());
@@ -482,6 +491,7 @@ impl Handler<AttachSctp> for DtlsActor {
     type Result = ();
 
     fn handle(&mut self, message: AttachSctp, _: &mut Self::Context) {
+        message.inbound.push_all(kit::now(), &mut std::mem::take(&mut self.early_data).into_iter());
         self.sctp = Some(message.inbound);
     }
 }

@@ -23,6 +23,10 @@ pub enum FaultTarget {
     RtpReceiver,
     /// Its first `RtpSender` that sends something.
     RtpSender,
+    /// Its `SctpAssoc`.
+    SctpAssoc,
+    /// The `DataChannel` of one of its channels.
+    DataChannel,
     /// The `UdpSocket`s it receives through, which other peers may share.
     UdpSocket,
 }

@@ -3,6 +3,10 @@
 //! Restarts once in 30 s after a panic, with new credentials, and asks for an ICE restart; media goes
 //! on over the pair that was selected before for as long as its consent could have lasted.
 
+mod gathering;
+mod names;
+mod relays;
+
 use std::{
     cell::RefCell,
     rc::Rc,
@@ -13,21 +17,19 @@ use std::{
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
+use self::{gathering::Gatherer, names::Names};
 use crate::{
     actors::{
         kit::{
             self, ActorKind, Driven, DropReason, Gauge, IceLabel, LaneReceiver, Metered, MeteredContext,
             Policy, TrackedGauge,
         },
-        network::{
-            Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet, host_addresses,
-            local_preference,
-        },
+        network::{Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet},
     },
     messages::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-            RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },
@@ -75,6 +77,8 @@ pub struct IceAgent {
     /// Set after a restart by panic: when the old pair's consent has surely ended.
     inherited_until: Option<Instant>,
     gathered: bool,
+    gatherer: Gatherer,
+    names: Names,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -82,7 +86,8 @@ pub struct IceAgent {
 
 impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
-    pub fn new(config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
+    pub fn new(mut config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
+        config.pacer = Some(gathering::pacer());
         let agent = Agent::new(kit::now(), config, StdRng::from_os_rng());
         Self {
             agent,
@@ -92,29 +97,38 @@ impl IceAgent {
             selected: None,
             inherited_until: None,
             gathered: false,
+            gatherer: Gatherer::new(),
+            names: Names::default(),
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
     }
 
-    fn gather(&mut self, now: Instant) {
-        self.gathered = true;
-        let environment = &self.environment;
-        match host_addresses(&environment.network) {
-            Ok(addresses) => {
-                for (index, ip) in addresses.into_iter().enumerate() {
-                    let Some(address) = environment.sockets.address_of(ip) else { continue };
-                    let candidate = Candidate::host(address, local_preference(index));
-                    // A candidate that the agent refuses (a duplicate, one too many) is not signalled.
-                    if let Ok(candidate) = self.agent.add_local_candidate(now, candidate) {
-                        self.report(IceEvent::LocalCandidate(candidate));
-                    }
-                }
+    /// Takes a STUN message: the answer of a server, or a check and its answer.
+    fn receive(&mut self, now: Instant, inbound: &Inbound) {
+        let Inbound { local, remote, payload } = inbound;
+        let relayed = self.environment.sockets.find_relayed(*local);
+        if relayed.is_none() {
+            if self.gatherer.probes.handle_packet(now, *local, *remote, payload) {
+                return;
             }
-            Err(error) => tracing::warn!(%error, "the host's addresses can't be listed"),
+            if self.environment.servers.policy == IceTransportPolicy::Relay {
+                // Nothing is offered at this address, so nothing is answered from it.
+                return kit::statistics().drop(DropReason::IceRejected, 1);
+            }
         }
-        self.agent.end_of_local_candidates();
-        self.report(IceEvent::GatheringComplete);
+        match self.agent.handle_packet(now, *local, *remote, payload) {
+            // An indication proves nothing: anyone can send one.
+            Ok(()) if is_indication(payload) => {}
+            Ok(()) => match relayed.as_ref().and_then(|socket| socket.relay()) {
+                Some(relay) => relay.trust(*remote),
+                None => self.environment.router.borrow_mut().authenticate(self.environment.key, *remote),
+            },
+            Err(rejected) => {
+                tracing::trace!(?rejected, "connectivity check refused");
+                kit::statistics().drop(drop_reason(rejected), 1);
+            }
+        }
     }
 
     fn report(&self, event: IceEvent) {
@@ -159,12 +173,10 @@ impl IceAgent {
         let Some(socket) = environment.sockets.find(transmit.local) else {
             return kit::statistics().drop(DropReason::NoRoute, 1);
         };
-        environment.router.borrow_mut().expect_response(environment.key, transmit.remote);
-        let route = Route {
-            socket: Rc::clone(socket),
-            source: Some(transmit.local.ip()),
-            destination: transmit.remote,
-        };
+        if socket.relay().is_none() {
+            environment.router.borrow_mut().expect_response(environment.key, transmit.remote);
+        }
+        let route = Route { socket, source: Some(transmit.local.ip()), destination: transmit.remote };
         let length = transmit.payload.len();
         let written = environment.egress.borrow_mut().write(&route, length, |buffer| {
             buffer.copy_from_slice(&transmit.payload);
@@ -196,23 +208,26 @@ impl Actor for IceAgent {
             self.environment.route.do_send(RouteChanged(None));
         }
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
+        self.close_relays();
     }
 }
 
 impl Supervised for IceAgent {
-    fn restarting(&mut self, _: &mut Self::Context) {
+    fn restarting(&mut self, ctx: &mut Self::Context) {
         let now = kit::now();
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
         let mut config = AgentConfig::new(self.agent.role(), credentials.clone());
         config.lite = self.agent.is_lite();
+        config.pacer = Some(gathering::pacer());
         self.agent = Agent::new(now, config, random);
         self.inbox.clear();
+        self.names = Names::default();
         self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
         self.report(IceEvent::RestartNeeded(credentials));
         if self.gathered {
-            self.gather(now);
+            self.gather(now, ctx);
         }
     }
 }
@@ -221,18 +236,8 @@ impl Driven for IceAgent {
     fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
         let more = self.lane.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         let heard = !self.inbox.is_empty();
-        for inbound in self.inbox.drain(..) {
-            match self.agent.handle_packet(now, inbound.local, inbound.remote, &inbound.payload) {
-                // An indication proves nothing: anyone can send one.
-                Ok(()) if is_indication(&inbound.payload) => {}
-                Ok(()) => {
-                    self.environment.router.borrow_mut().authenticate(self.environment.key, inbound.remote)
-                }
-                Err(rejected) => {
-                    tracing::trace!(?rejected, "connectivity check refused");
-                    kit::statistics().drop(drop_reason(rejected), 1);
-                }
-            }
+        for inbound in std::mem::take(&mut self.inbox) {
+            self.receive(now, &inbound);
         }
         if heard {
             self.report_round_trip();
@@ -240,7 +245,8 @@ impl Driven for IceAgent {
         more
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Self::Context) {
+    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
+        self.flush_probes(now);
         while let Some(transmit) = self.agent.poll_transmit() {
             self.send(&transmit);
         }
@@ -248,6 +254,9 @@ impl Driven for IceAgent {
             match event {
                 Event::StateChanged(state) => {
                     self.gauge.set(Gauge::IceState(label(state)));
+                    if matches!(state, State::Connected | State::Completed | State::Failed) {
+                        self.gatherer.probes.release_mappings();
+                    }
                     self.report(IceEvent::StateChanged(state));
                 }
                 Event::SelectedPairChanged(pair) => {
@@ -261,11 +270,15 @@ impl Driven for IceAgent {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.agent.poll_timeout().into_iter().chain(self.inherited_until).min()
+        [self.agent.poll_timeout(), self.inherited_until, self.gatherer.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
+    fn handle_deadline(&mut self, now: Instant, ctx: &mut Self::Context) {
         self.agent.handle_timeout(now);
+        self.advance_gathering(now, ctx);
         if self.inherited_until.is_some_and(|until| until <= now) {
             self.select(None);
         }
@@ -283,8 +296,8 @@ impl Handler<SetIceServers> for IceAgent {
 impl Handler<Gather> for IceAgent {
     type Result = ();
 
-    fn handle(&mut self, _: Gather, _: &mut Self::Context) {
-        self.gather(kit::now());
+    fn handle(&mut self, _: Gather, ctx: &mut Self::Context) {
+        self.gather(kit::now(), ctx);
     }
 }
 
@@ -295,6 +308,7 @@ impl Handler<SetRemoteIce> for IceAgent {
         self.agent.set_role(message.role);
         self.agent.set_remote_lite(message.lite);
         self.report(IceEvent::RoleChanged(self.agent.role()));
+        self.begin_names(&message.credentials);
         if let Err(error) = self.agent.set_remote_credentials(kit::now(), message.credentials) {
             // Checks can't succeed: the agent fails when its patience ends.
             tracing::warn!(%error, "the peer's ICE credentials can't be used");
@@ -305,11 +319,8 @@ impl Handler<SetRemoteIce> for IceAgent {
 impl Handler<AddRemoteCandidate> for IceAgent {
     type Result = ();
 
-    fn handle(&mut self, message: AddRemoteCandidate, _: &mut Self::Context) {
-        if let Err(error) = self.agent.add_remote_candidate(kit::now(), message.0) {
-            // RFC 8839 §5.1: candidates that can't be used are skipped.
-            tracing::debug!(%error, "remote candidate skipped");
-        }
+    fn handle(&mut self, message: AddRemoteCandidate, ctx: &mut Self::Context) {
+        self.add_remote(message.0, ctx);
     }
 }
 
@@ -317,20 +328,24 @@ impl Handler<EndOfRemoteCandidates> for IceAgent {
     type Result = ();
 
     fn handle(&mut self, _: EndOfRemoteCandidates, _: &mut Self::Context) {
-        self.agent.end_of_remote_candidates(kit::now());
+        self.end_remote();
     }
 }
 
 impl Handler<RestartIce> for IceAgent {
     type Result = ();
 
-    fn handle(&mut self, message: RestartIce, _: &mut Self::Context) {
+    fn handle(&mut self, message: RestartIce, ctx: &mut Self::Context) {
         let now = kit::now();
         self.environment.router.borrow_mut().add_ufrag(self.environment.key, &message.0.ufrag);
+        let peer_before = self.agent.remote_credentials().cloned();
         if let Err(error) = self.agent.restart(now, message.0) {
             return tracing::warn!(%error, "ICE was not restarted");
         }
-        self.gather(now);
+        if self.agent.remote_credentials() != peer_before.as_ref() {
+            self.forget_names();
+        }
+        self.gather(now, ctx);
     }
 }
 
@@ -353,6 +368,7 @@ impl Handler<CloseIce> for IceAgent {
 
     fn handle(&mut self, _: CloseIce, ctx: &mut Self::Context) {
         self.agent.close();
+        self.close_relays();
         ctx.stop();
     }
 }

@@ -21,7 +21,10 @@ pub mod fault_injection;
 pub mod ice_agent;
 pub mod kit;
 pub mod lanes;
+#[cfg(test)]
+mod media_tests;
 pub mod network;
+pub mod ortc;
 pub mod peer_connection;
 pub mod rtp_receiver;
 pub mod rtp_sender;
@@ -31,4 +34,5 @@ pub mod shard;
 pub mod track;
 mod traffic;
 pub mod transport;
+pub mod turn_client;
 pub mod udp_socket;

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::Context as TaskContext,
+    task::{Context as TaskContext, Waker},
     time::Instant,
 };
 
@@ -21,7 +21,10 @@ use bytes::Bytes;
 use crate::{
     actors::{
         data_channel::{DATA_CHANNEL_POLICY, DataChannel, Incoming, Link, Ready},
-        kit::{self, ActorKind, DownReason, Driven, LaneReceiver, Metered, MeteredContext, Policy},
+        kit::{
+            self, ActorKind, DownReason, Driven, Gauge, LaneReceiver, Metered, MeteredContext, Policy,
+            TrackedGauge,
+        },
     },
     messages::{
         data_channel::{self, Outgoing},
@@ -72,6 +75,8 @@ pub struct SctpAssoc {
     outbox: Vec<Bytes>,
     /// There is more to do than one turn takes.
     busy: bool,
+    /// As often as it was counted.
+    reader_stalls: u64,
 }
 
 struct Channel {
@@ -80,6 +85,7 @@ struct Channel {
     #[cfg_attr(not(feature = "fault-injection"), expect(dead_code, reason = "held, not used"))]
     actor: Addr<DataChannel>,
     was_open: bool,
+    _gauge: TrackedGauge,
 }
 
 impl SctpAssoc {
@@ -102,6 +108,7 @@ impl SctpAssoc {
             inbox: Vec::new(),
             outbox: Vec::new(),
             busy: false,
+            reader_stalls: 0,
         }
     }
 
@@ -128,7 +135,8 @@ impl SctpAssoc {
             }
         };
         let actor = kit::start(DATA_CHANNEL_POLICY, down, |_| actor);
-        self.channels.insert(key, Channel { link, actor, was_open: false });
+        let gauge = kit::statistics().track(Gauge::DataChannels);
+        self.channels.insert(key, Channel { link, actor, was_open: false, _gauge: gauge });
         handle
     }
 
@@ -219,6 +227,26 @@ impl SctpAssoc {
         }
     }
 
+    /// Packets of the peer, one turn's worth. True if there are more.
+    fn take_packets(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
+        let more = self.environment.packets.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
+        if !self.inbox.is_empty() {
+            kit::statistics().lot_in(self.inbox.len() as u64);
+        }
+        for packet in self.inbox.drain(..) {
+            self.association.handle_packet(now, packet);
+        }
+        more
+    }
+
+    fn count_stalls(&mut self) {
+        let stalls = self.association.counters().reader_stalls;
+        if stalls > self.reader_stalls {
+            kit::statistics().reader_stalled(stalls - self.reader_stalls);
+            self.reader_stalls = stalls;
+        }
+    }
+
     /// One lot of packets to DTLS.
     fn send_packets(&mut self, now: Instant) {
         let Some(outbound) = &self.outbound else { return };
@@ -256,14 +284,7 @@ impl Driven for SctpAssoc {
         if self.outbound.is_none() {
             return false;
         }
-        let more = self.environment.packets.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
-        if !self.inbox.is_empty() {
-            kit::statistics().lot_in(self.inbox.len() as u64);
-        }
-        for packet in self.inbox.drain(..) {
-            self.association.handle_packet(now, packet);
-        }
-        more
+        self.take_packets(cx, now)
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
@@ -272,6 +293,7 @@ impl Driven for SctpAssoc {
         self.send_packets(now);
         // Sending frees room, which is an event.
         self.take_events();
+        self.count_stalls();
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -330,6 +352,14 @@ impl Handler<CloseSctp> for SctpAssoc {
     type Result = ();
 
     fn handle(&mut self, message: CloseSctp, ctx: &mut Self::Context) {
+        let now = kit::now();
+        // What the peer said last may still be in the lane: its close_notify has overtaken it.
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        while self.outbound.is_some() && self.take_packets(&mut cx, now) {}
+        self.busy = true;
+        while std::mem::take(&mut self.busy) {
+            self.take_events();
+        }
         match message {
             CloseSctp::Abort => {
                 // W3C webrtc-pc §4.4.1 close: channels are closed without their closing procedure.
@@ -340,9 +370,9 @@ impl Handler<CloseSctp> for SctpAssoc {
             }
             CloseSctp::TransportLost => self.association.transport_lost(),
         }
-        self.flush(kit::now(), ctx);
+        self.flush(now, ctx);
         while self.busy {
-            self.flush(kit::now(), ctx);
+            self.flush(now, ctx);
         }
         self.set_state(RtcSctpTransportState::Closed);
         self.environment.packets.close();
@@ -356,7 +386,11 @@ impl Handler<CollectSctpStatistics> for SctpAssoc {
     fn handle(&mut self, _: CollectSctpStatistics, _: &mut Self::Context) -> Self::Result {
         let counters = self.association.counters();
         SctpStatistics {
-            channels: self.channels.values().map(|channel| channel.link.end().statistics()).collect(),
+            channels: self
+                .channels
+                .iter()
+                .map(|(key, channel)| (*key, channel.link.end().statistics()))
+                .collect(),
             channels_opened: self.opened,
             channels_closed: self.closed,
             packets_sent: counters.packets_sent,

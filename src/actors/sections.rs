@@ -150,6 +150,9 @@ fn media_sources(packet: &RtcpPacket<'_>) -> SmallVec<[u32; 8]> {
         RtcpPacket::Nack(nack) => SmallVec::from_slice(&[nack.media_ssrc]),
         RtcpPacket::PictureLossIndication(pli) => SmallVec::from_slice(&[pli.media_ssrc]),
         RtcpPacket::FullIntraRequest(fir) => fir.entries().map(|entry| entry.ssrc).collect(),
+        RtcpPacket::TemporaryMaximumBitrateRequest(request) => {
+            request.entries().map(|entry| entry.ssrc).collect()
+        }
         RtcpPacket::ReceiverEstimatedMaximumBitrate(remb) => remb.ssrcs().collect(),
         _ => SmallVec::new(),
     }

@@ -17,6 +17,7 @@ use crate::{
     actors::{
         kit::{self, ActorKind, DownReason, Driven, DropReason, Metered, MeteredContext, Policy},
         network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, Socket, SocketSet},
+        ortc::{OrtcConfig, OrtcHandle, OrtcTransport},
         peer_connection::{PeerConfig, PeerConnection, PeerHandle},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
@@ -157,6 +158,7 @@ impl TransportPlaces {
         };
         Ok(TransportPlace {
             key: self.key(),
+            sockets: attachment.sockets.for_transport(),
             attachment,
             egress: Rc::clone(&self.egress),
             network: self.config.network.clone(),
@@ -175,8 +177,10 @@ impl TransportPlaces {
 pub struct TransportPlace {
     /// Names it in the router.
     pub key: PeerKey,
-    /// Its sockets.
+    /// What receives for it.
     pub attachment: Rc<Attachment>,
+    /// Its sockets, and the relayed addresses it will have.
+    pub sockets: SocketSet,
     /// The thread's send queue.
     pub egress: Rc<RefCell<Egress>>,
     /// Addresses that are offered.
@@ -270,6 +274,22 @@ impl Handler<CreatePeer> for Shard {
 
     fn handle(&mut self, message: CreatePeer, _: &mut Self::Context) -> Self::Result {
         PeerConnection::start(message.0, &self.places)
+    }
+}
+
+/// Handle → `Shard`, control: make a transport that is wired by hand on this thread.
+#[derive(Message)]
+#[rtype(result = "Result<OrtcHandle, RtcError>")]
+pub struct CreateOrtcTransport(pub OrtcConfig);
+
+impl Handler<CreateOrtcTransport> for Shard {
+    type Result = Result<OrtcHandle, RtcError>;
+
+    fn handle(&mut self, message: CreateOrtcTransport, _: &mut Self::Context) -> Self::Result {
+        let place = self.places.place();
+        let place = place
+            .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
+        Ok(OrtcTransport::start(message.0, place))
     }
 }
 

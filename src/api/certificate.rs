@@ -1,6 +1,6 @@
 //! `RtcCertificate` (W3C webrtc-pc §4.10): the identity that a connection shows in its DTLS handshakes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::{KeyType, RtcDtlsFingerprint};
 use crate::{
@@ -8,6 +8,14 @@ use crate::{
     messages::error::RtcError,
     proto::dtls::{Certificate, DtlsError, HashAlgorithm},
 };
+
+/// W3C webrtc-pc §4.10.1: how long a certificate is valid unless the application says.
+const DEFAULT_VALIDITY: Duration = Duration::from_secs(30 * DAY);
+/// W3C webrtc-pc §4.10.1: the longest.
+pub(super) const MAX_VALIDITY: Duration = Duration::from_secs(365 * DAY);
+/// How far the peer's clock may be behind ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(DAY);
+const DAY: u64 = 24 * 60 * 60;
 
 /// A certificate with its private key (W3C webrtc-pc §4.10.2 `RTCCertificate`). Clones share both.
 #[derive(Debug, Clone)]
@@ -20,7 +28,18 @@ impl RtcCertificate {
     /// # Errors
     /// [`RtcError::OperationError`] when OpenSSL can't make one.
     pub fn generate(key_type: KeyType) -> Result<Self, RtcError> {
-        Certificate::generate(key_type).map(Self).map_err(operation)
+        Self::generate_with_expiry(key_type, DEFAULT_VALIDITY)
+    }
+
+    /// [`Self::generate`] with another validity from now (W3C `expires`), at most 365 days; longer ones
+    /// count as that. Whole seconds.
+    ///
+    /// # Errors
+    /// See [`Self::generate`].
+    pub fn generate_with_expiry(key_type: KeyType, validity: Duration) -> Result<Self, RtcError> {
+        let now = kit::wall_clock();
+        let validity = now - CLOCK_SKEW..now + validity.min(MAX_VALIDITY);
+        Certificate::generate_for(key_type, validity).map(Self).map_err(operation)
     }
 
     /// Reads a certificate and its unencrypted private key, both PEM.
@@ -103,4 +122,58 @@ impl std::fmt::Debug for RtcCertificatePem {
 
 fn operation(error: DtlsError) -> RtcError {
     RtcError::OperationError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_expire_when_told_and_after_a_year_at_most() {
+        let within = |certificate: &RtcCertificate, days: u64| {
+            let left = certificate.expires().duration_since(SystemTime::now()).unwrap();
+            left.abs_diff(Duration::from_secs(days * DAY)) < Duration::from_secs(60)
+        };
+        let of =
+            |days| RtcCertificate::generate_with_expiry(KeyType::EcdsaP256, Duration::from_secs(days * DAY));
+        assert!(within(&RtcCertificate::generate(KeyType::EcdsaP256).unwrap(), 30));
+        assert!(within(&of(2).unwrap(), 2));
+        assert!(within(&of(10_000).unwrap(), 365));
+        assert!(!of(2).unwrap().is_expired());
+        assert!(of(0).unwrap().is_expired());
+    }
+
+    #[test]
+    fn pem_goes_out_and_in_for_both_kinds_of_key() {
+        for key_type in [KeyType::EcdsaP256, KeyType::Rsa2048] {
+            let certificate = RtcCertificate::generate(key_type).unwrap();
+            let pem = certificate.to_pem().unwrap();
+            assert!(!format!("{pem:?}").contains("PRIVATE"));
+            let read = RtcCertificate::from_pem(&pem.certificate, &pem.private_key).unwrap();
+            assert_eq!(read, certificate);
+            assert_eq!(read.get_fingerprints(), certificate.get_fingerprints());
+            assert_eq!(read.expires(), certificate.expires());
+        }
+    }
+
+    #[test]
+    fn keys_of_other_certificates_and_nonsense_are_data_errors() {
+        let pem = || RtcCertificate::generate(KeyType::EcdsaP256).unwrap().to_pem().unwrap();
+        let (one, other) = (pem(), pem());
+        for (certificate, key) in [
+            (one.certificate.as_str(), other.private_key.as_str()),
+            ("nonsense", one.private_key.as_str()),
+            (one.certificate.as_str(), ""),
+        ] {
+            assert_eq!(RtcCertificate::from_pem(certificate, key).unwrap_err().name(), "DataError");
+        }
+    }
+
+    #[test]
+    fn there_are_three_fingerprints_in_lower_case() {
+        let fingerprints = RtcCertificate::generate(KeyType::EcdsaP256).unwrap().get_fingerprints();
+        let shapes: Vec<_> = fingerprints.iter().map(|f| (f.algorithm.as_str(), f.value.len())).collect();
+        assert_eq!(shapes, [("sha-256", 95), ("sha-384", 143), ("sha-512", 191)]);
+        assert!(fingerprints.iter().all(|f| f.value == f.value.to_lowercase()));
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use actix::Addr;
 
-use super::{KeyType, RtcCertificate};
+use super::{KeyType, RtcCertificate, certificate::MAX_VALIDITY};
 use crate::{
     actors::{
         kit::{self, ShardError, Shards, ShardsConfig},
@@ -73,7 +73,9 @@ impl RtcEngine {
         let shards = Shards::start(config.shards)?;
         let certificate = match config.certificate {
             Some(certificate) => certificate,
-            None => RtcCertificate::generate(KeyType::EcdsaP256).map_err(io::Error::other)?,
+            // A server keeps it for the life of its process.
+            None => RtcCertificate::generate_with_expiry(KeyType::EcdsaP256, MAX_VALIDITY)
+                .map_err(io::Error::other)?,
         };
         let clock = ClockAnchor { instant: kit::now(), ntp: NtpTime::from(kit::wall_clock()) };
         let mut actors = Vec::with_capacity(shards.len());

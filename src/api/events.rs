@@ -154,6 +154,7 @@ fn with_handles(core: &Arc<Core>, event: PeerConnectionEvent) -> RtcPeerConnecti
             }
         }
         PeerConnectionEvent::SignalingStateChange(state) => {
+            core.update_streams();
             RtcPeerConnectionEvent::SignalingStateChange(state)
         }
         PeerConnectionEvent::IceGatheringStateChange(state) => {
@@ -177,13 +178,7 @@ fn track_event(core: &Arc<Core>, event: TrackEvent) -> RtcPeerConnectionEvent {
     RtcPeerConnectionEvent::Track {
         receiver: section.receiver(),
         transceiver: section.transceiver(),
-        streams: stream_ids.into_iter().map(|id| stream(id, &track)).collect(),
+        streams: core.streams_of(&track, &stream_ids),
         track,
     }
-}
-
-fn stream(id: String, track: &MediaStreamTrack) -> MediaStream {
-    let stream = MediaStream::with_id(id);
-    stream.add_remote_track(track);
-    stream
 }

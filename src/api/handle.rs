@@ -9,8 +9,8 @@ use std::{
 use actix::Addr;
 
 use super::{
-    RtcDtlsTransport, RtcIceTransport, RtcRtpReceiver, RtcRtpSendParameters, RtcRtpSender, RtcRtpTransceiver,
-    RtcStatsReport,
+    MediaStream, MediaStreamTrack, RtcDtlsTransport, RtcIceTransport, RtcRtpReceiver, RtcRtpSendParameters,
+    RtcRtpSender, RtcRtpTransceiver, RtcStatsReport, remote_streams::RemoteStreams,
 };
 use crate::{
     actors::{kit, peer_connection::PeerConnection},
@@ -34,11 +34,18 @@ pub(crate) struct Core {
     last_parameters: Mutex<BTreeMap<TransceiverId, RtcRtpSendParameters>>,
     /// What a connection that was closed still has to say.
     last_report: Mutex<RtcStatsReport>,
+    streams: Mutex<RemoteStreams>,
 }
 
 impl Core {
     pub(crate) fn new(address: Addr<PeerConnection>, snapshot: SharedSnapshot) -> Arc<Self> {
-        Arc::new(Self { address, snapshot, last_parameters: Mutex::default(), last_report: Mutex::default() })
+        Arc::new(Self {
+            address,
+            snapshot,
+            last_parameters: Mutex::default(),
+            last_report: Mutex::default(),
+            streams: Mutex::default(),
+        })
     }
 
     /// Looks at what the actor published last.
@@ -93,6 +100,20 @@ impl Core {
     pub(crate) fn last_parameters(&self) -> MutexGuard<'_, BTreeMap<TransceiverId, RtcRtpSendParameters>> {
         // It is only read and replaced as a whole: a panic leaves nothing half done.
         self.last_parameters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The streams that the peer has put a track into; brings all streams in line with its last
+    /// description before.
+    pub(crate) fn streams_of(&self, track: &MediaStreamTrack, ids: &[String]) -> Vec<MediaStream> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read(|snapshot| streams.follow(snapshot));
+        ids.iter().map(|id| streams.with_track(id, track)).collect()
+    }
+
+    /// Brings all streams in line with the peer's last description.
+    pub(crate) fn update_streams(&self) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read(|snapshot| streams.follow(snapshot));
     }
 
     pub(crate) fn last_report(&self) -> MutexGuard<'_, RtcStatsReport> {

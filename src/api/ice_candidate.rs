@@ -161,6 +161,13 @@ impl From<&Candidate> for RtcIceCandidate {
             related_address: candidate.related.map(|related| related.ip().to_string()),
             related_port: candidate.related.map(|related| related.port()),
             username_fragment: candidate.ufrag.clone(),
+            // Only relayed candidates have one: the way to the server (W3C `RTCIceServerTransportProtocol`).
+            relay_protocol: candidate
+                .server
+                .as_ref()
+                .filter(|_| candidate.kind == CandidateKind::Relayed)
+                .map(|server| server.transport.as_str().to_owned()),
+            url: candidate.server.as_ref().map(|server| server.to_string()),
             ..Self::without_parts()
         }
     }

@@ -207,3 +207,6 @@ impl Stream for MediaStreamEvents {
         self.events.as_mut().poll_next(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

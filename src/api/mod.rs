@@ -20,8 +20,10 @@ mod ice_server;
 mod ice_transport;
 mod media_stream;
 mod media_stream_track;
+pub mod ortc;
 mod peer_connection;
 mod receiver;
+mod remote_streams;
 mod rtp_parameters;
 mod sctp_transport;
 mod send_parameters;
@@ -38,7 +40,7 @@ pub use configuration::{
 pub use data_channel::{RtcDataChannel, RtcDataChannelEvents};
 pub use description::{RtcIceCandidateInit, RtcSdpType, RtcSessionDescription};
 pub use dtls_transport::RtcDtlsTransport;
-pub use dtmf_sender::RtcDtmfSender;
+pub use dtmf_sender::{RtcDtmfSender, RtcDtmfToneChanges};
 pub use engine::{RtcEngine, RtcEngineConfig};
 pub use events::{RtcEvents, RtcPeerConnectionEvent};
 pub use ice_candidate::{RtcIceCandidate, RtcIceCandidateType, RtcIceProtocol, RtcIceTcpCandidateType};
@@ -63,7 +65,10 @@ pub use transport_parameters::{
 };
 
 pub use crate::{
-    actors::{network::NetworkConfig, shard::UdpMode},
+    actors::{
+        network::{NetworkConfig, TlsTrust},
+        shard::UdpMode,
+    },
     messages::{
         data_channel::{
             RtcDataChannelEvent, RtcDataChannelInit, RtcDataChannelMessage, RtcDataChannelState, TrySendError,
@@ -71,6 +76,7 @@ pub use crate::{
         dtls::DtlsTransportState as RtcDtlsTransportState,
         error::RtcError,
         peer_connection::{RtcIceGatheringState, RtcPeerConnectionState},
+        rtp::DtmfToneChange as RtcDtmfToneChange,
         sctp::RtcSctpTransportState,
         track::{EncodingDemand, MediaStreamTrack, MediaStreamTrackEvent, MediaStreamTrackState},
     },

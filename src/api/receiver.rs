@@ -1,17 +1,20 @@
 //! `RtcRtpReceiver` (W3C webrtc-pc §5.3): what arrives on a section.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     RtcDtlsTransport, RtcRtpCapabilities, RtcRtpContributingSource, RtcRtpReceiveParameters,
     RtcRtpSynchronizationSource, RtcRtpTransceiver, handle::Section, send_parameters, stats::RtcStatsReport,
 };
 use crate::{
+    actors::kit,
     messages::{
-        error::RtcError, peer_connection::SetJitterBufferTarget, statistics::StatisticsSelector,
+        error::RtcError,
+        peer_connection::{GetSources, SetJitterBufferTarget},
+        statistics::StatisticsSelector,
         track::MediaStreamTrack,
     },
-    proto::rtp::MediaKind,
+    proto::{receiver::RtpSource, rtp::MediaKind},
 };
 
 /// What arrives on a section (W3C `RTCRtpReceiver`). Clones are handles to the same one.
@@ -67,8 +70,15 @@ impl RtcRtpReceiver {
     /// # Errors
     /// [`RtcError::InvalidStateError`] when closed, [`RtcError::Gone`] when the connection has ended.
     pub async fn get_contributing_sources(&self) -> Result<Vec<RtcRtpContributingSource>, RtcError> {
-        self.section.core.check_open()?;
-        Ok(Vec::new())
+        let (now, wall) = (kit::now(), kit::wall_clock());
+        let sources = self.section.core.ask(GetSources(self.section.id)).await?.contributing;
+        let shown = sources.iter().map(|source| RtcRtpContributingSource {
+            timestamp: milliseconds_at(now, wall, source),
+            source: source.source,
+            audio_level: source.linear_audio_level(),
+            rtp_timestamp: source.rtp_timestamp,
+        });
+        Ok(shown.collect())
     }
 
     /// W3C `getSynchronizationSources`: who sent what came in the last 10 s, the latest first.
@@ -76,8 +86,15 @@ impl RtcRtpReceiver {
     /// # Errors
     /// [`RtcError::InvalidStateError`] when closed, [`RtcError::Gone`] when the connection has ended.
     pub async fn get_synchronization_sources(&self) -> Result<Vec<RtcRtpSynchronizationSource>, RtcError> {
-        self.section.core.check_open()?;
-        Ok(Vec::new())
+        let (now, wall) = (kit::now(), kit::wall_clock());
+        let sources = self.section.core.ask(GetSources(self.section.id)).await?.synchronization;
+        let shown = sources.iter().map(|source| RtcRtpSynchronizationSource {
+            timestamp: milliseconds_at(now, wall, source),
+            source: source.source,
+            audio_level: source.linear_audio_level(),
+            rtp_timestamp: source.rtp_timestamp,
+        });
+        Ok(shown.collect())
     }
 
     /// W3C `jitterBufferTarget`: how long media shall wait at least, as last set.
@@ -100,4 +117,10 @@ impl RtcRtpReceiver {
     pub async fn get_stats(&self) -> Result<RtcStatsReport, RtcError> {
         RtcStatsReport::collect(&self.section.core, StatisticsSelector::Receiver(self.section.id)).await
     }
+}
+
+/// When a source was heard, in milliseconds since 1970.
+fn milliseconds_at(now: Instant, wall: SystemTime, source: &RtpSource) -> f64 {
+    let at = wall.checked_sub(now.saturating_duration_since(source.at)).unwrap_or(SystemTime::UNIX_EPOCH);
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
 }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::proto::Priority as RtcPriorityType;
+
 /// What a sender does, and what can be changed of it (W3C `RTCRtpSendParameters`). Made by
 /// `get_parameters`, changed, and given back to `set_parameters`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -92,22 +94,6 @@ impl RtcRtpEncodingParameters {
     pub fn with_rid(rid: impl Into<String>) -> Self {
         Self { rid: Some(rid.into()), ..Self::default() }
     }
-}
-
-/// How important something is (W3C webrtc-priority §3 `RTCPriorityType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(clippy::exhaustive_enums, reason = "RFC 8835 §4.1 has four levels")]
-pub enum RtcPriorityType {
-    /// Half as important as usual.
-    VeryLow,
-    /// The usual.
-    #[default]
-    Low,
-    /// Twice as important.
-    Medium,
-    /// Four times as important.
-    High,
 }
 
 /// RTCP of a sender or receiver (W3C `RTCRtcpParameters`; `mux` and `ssrc` are those of ORTC §9.6).

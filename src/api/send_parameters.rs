@@ -4,13 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
-    RtcPriorityType, RtcRtcpParameters, RtcRtpEncodingParameters, RtcRtpReceiveParameters,
-    RtcRtpSendParameters, capabilities,
+    RtcRtcpParameters, RtcRtpEncodingParameters, RtcRtpReceiveParameters, RtcRtpSendParameters, capabilities,
 };
 use crate::{
     messages::{
         error::RtcError,
-        peer_connection::{EncodingParameters, Priority, TransceiverSnapshot},
+        peer_connection::{EncodingParameters, TransceiverSnapshot},
     },
     proto::rtp::{MediaKind, Rid},
 };
@@ -165,8 +164,7 @@ fn is_rid(rid: &str) -> bool {
 }
 
 fn shown(encoding: &EncodingParameters) -> RtcRtpEncodingParameters {
-    let priority = RtcPriorityType::from(encoding.priority);
-    let network_priority = RtcPriorityType::from(encoding.network_priority);
+    let EncodingParameters { priority, network_priority, .. } = *encoding;
     RtcRtpEncodingParameters {
         rid: encoding.rid.map(|rid| rid.as_str().to_owned()),
         active: encoding.active,
@@ -180,8 +178,8 @@ fn shown(encoding: &EncodingParameters) -> RtcRtpEncodingParameters {
 
 fn told(encoding: RtcRtpEncodingParameters) -> EncodingParameters {
     EncodingParameters {
-        network_priority: encoding.network_priority.unwrap_or(encoding.priority).into(),
-        priority: encoding.priority.into(),
+        network_priority: encoding.network_priority.unwrap_or(encoding.priority),
+        priority: encoding.priority,
         // Checked before: every rid fits.
         rid: encoding.rid.as_deref().and_then(Rid::new),
         active: encoding.active,
@@ -191,31 +189,10 @@ fn told(encoding: RtcRtpEncodingParameters) -> EncodingParameters {
     }
 }
 
-impl From<Priority> for RtcPriorityType {
-    fn from(priority: Priority) -> Self {
-        match priority {
-            Priority::VeryLow => Self::VeryLow,
-            Priority::Low => Self::Low,
-            Priority::Medium => Self::Medium,
-            Priority::High => Self::High,
-        }
-    }
-}
-
-impl From<RtcPriorityType> for Priority {
-    fn from(priority: RtcPriorityType) -> Self {
-        match priority {
-            RtcPriorityType::VeryLow => Self::VeryLow,
-            RtcPriorityType::Low => Self::Low,
-            RtcPriorityType::Medium => Self::Medium,
-            RtcPriorityType::High => Self::High,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::RtcPriorityType as Priority;
 
     fn named(rids: &[&str]) -> Vec<RtcRtpEncodingParameters> {
         rids.iter().map(|rid| RtcRtpEncodingParameters::with_rid(*rid)).collect()
@@ -284,7 +261,7 @@ mod tests {
         let last = changed.clone();
         changed.encodings[0].active = false;
         changed.encodings[1].max_bitrate = Some(500_000);
-        changed.encodings[1].priority = RtcPriorityType::High;
+        changed.encodings[1].priority = Priority::High;
         let told = check(MediaKind::Video, &last, changed).unwrap();
         assert!(!told[0].active);
         assert_eq!(told[1].max_bitrate, Some(500_000));

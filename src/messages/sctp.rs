@@ -18,7 +18,7 @@ use super::{
     data_channel::{DataChannel, DataChannelStatistics, RtcDataChannelInit},
     error::RtcError,
 };
-use crate::proto::dtls::Role;
+use crate::proto::{dtls::Role, sctp::ChannelKey};
 
 /// W3C `RTCSctpTransportState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -113,8 +113,8 @@ pub struct CollectSctpStatistics;
 /// Counters of one association and its channels (W3C webrtc-stats §8.8, §8.9).
 #[derive(Debug, Clone, Default, PartialEq, actix::MessageResponse)]
 pub struct SctpStatistics {
-    /// Each channel that is not closed yet.
-    pub channels: Vec<DataChannelStatistics>,
+    /// Each channel that is not closed yet, by what names it for ever.
+    pub channels: Vec<(ChannelKey, DataChannelStatistics)>,
     /// W3C `dataChannelsOpened`.
     pub channels_opened: u64,
     /// W3C `dataChannelsClosed`.

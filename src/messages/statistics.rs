@@ -8,6 +8,7 @@ use actix::Message;
 use super::{
     ice::SelectedRoute,
     peer_connection::{Reply, TransceiverSnapshot, TransportSnapshot},
+    sctp::SctpStatistics,
 };
 use crate::proto::{
     dtls::{Certificate, Role as DtlsRole},
@@ -54,6 +55,8 @@ pub struct Statistics {
     pub senders: Vec<(TransceiverId, Vec<OutboundStatistics>)>,
     /// What they receive.
     pub receivers: Vec<(TransceiverId, Vec<InboundStatistics>)>,
+    /// The association and its channels, if there is one.
+    pub sctp: Option<SctpStatistics>,
 }
 
 /// One transport.

@@ -7,6 +7,8 @@ pub mod demux;
 pub mod dtls;
 pub mod ice;
 pub mod jsep;
+pub mod mdns;
+mod priority;
 pub mod receiver;
 pub mod rtcp;
 pub mod rtp;
@@ -18,4 +20,5 @@ pub mod stun;
 mod transmit;
 pub mod turn;
 
+pub use priority::Priority;
 pub use transmit::Transmit;

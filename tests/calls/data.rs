@@ -1,9 +1,9 @@
 //! Data channels of a connection: with media and without, made on either side, before and after.
 
 use actix_rtc::{
-    MediaKind, RtcBundlePolicy, RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit,
-    RtcDataChannelMessage, RtcDataChannelState, RtcEvents, RtcPeerConnection, RtcPeerConnectionEvent,
-    RtcPeerConnectionState, RtcRtpTransceiverInit, RtcSctpTransportState, UdpMode,
+    MediaKind, RtcBundlePolicy, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelMessage,
+    RtcDataChannelState, RtcEvents, RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState,
+    RtcRtpTransceiverInit, RtcSctpTransportState, UdpMode,
 };
 use futures_util::StreamExt;
 

@@ -3,7 +3,7 @@
 #![cfg(feature = "fault-injection")]
 
 use actix_rtc::{
-    RtcEvents, RtcPeerConnection, RtcPeerConnectionState, UdpMode,
+    RtcDataChannelEvent, RtcDataChannelInit, RtcEvents, RtcPeerConnection, RtcPeerConnectionState, UdpMode,
     actors::{
         fault_injection::{FaultTarget, InjectFault},
         kit::{ActorKind, DropReason},
@@ -11,8 +11,10 @@ use actix_rtc::{
     proto::demux::PacketKind,
 };
 
+use futures_util::StreamExt;
+
 use crate::{
-    call::{Call, Camera, Engines},
+    call::{Call, Camera, Engines, negotiate},
     run,
 };
 
@@ -87,6 +89,31 @@ fn a_panic_costs_no_more_than_its_row_of_the_table_says() {
     });
 }
 
+/// The data path may fail in whole or in part: media is not affected, and the application is told.
+#[test]
+fn a_panic_in_the_data_path_leaves_media_alone() {
+    run(async {
+        for target in [FaultTarget::DataChannel, FaultTarget::SctpAssoc] {
+            let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+            let camera = Camera::start(&engines, 1).await;
+            let mut call = Call::start(&engines, &camera.track).await;
+            let init = RtcDataChannelInit::default();
+            let channel = call.sender.create_data_channel("data", init).await.unwrap();
+            negotiate(&call.sender, &call.receiver).await;
+            let mut events = channel.events();
+            assert_eq!(events.next().await, Some(RtcDataChannelEvent::Open));
+            assert!(call.sender.address().send(InjectFault(target)).await.unwrap());
+            let error = events.next().await;
+            assert!(matches!(error, Some(RtcDataChannelEvent::Error(_))), "{target:?}: {error:?}");
+            assert_eq!(events.next().await, Some(RtcDataChannelEvent::Close));
+            assert_eq!(events.next().await, None);
+            call.next_packets(50).await;
+            assert_eq!(call.sender.connection_state(), RtcPeerConnectionState::Connected);
+            engines.shutdown().await;
+        }
+    });
+}
+
 #[test]
 fn a_sender_that_keeps_panicking_falls_silent_and_the_connection_stays() {
     run(async {
@@ -99,7 +126,7 @@ fn a_sender_that_keeps_panicking_falls_silent_and_the_connection_stays() {
         }
         loop {
             let events = &mut call.sender_events;
-            let event = futures_util::StreamExt::next(events).await.expect("the connection has ended");
+            let event = events.next().await.expect("the connection has ended");
             if matches!(event, actix_rtc::RtcPeerConnectionEvent::Failure(_)) {
                 break;
             }
@@ -156,7 +183,7 @@ fn a_socket_that_keeps_panicking_fails_its_peers_and_serves_those_who_come_after
 
 async fn wait_for_failure(connection: &RtcPeerConnection, events: &mut RtcEvents) {
     while connection.connection_state() != RtcPeerConnectionState::Failed {
-        futures_util::StreamExt::next(events).await.expect("the connection has ended");
+        events.next().await.expect("the connection has ended");
     }
 }
 

@@ -1,9 +1,13 @@
 //! Calls between two connections of this library over real sockets on loopback, actors and all.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod call;
 #[cfg(test)]
 mod churn;
+#[cfg(test)]
+mod controls;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
@@ -13,6 +17,8 @@ mod lifecycle;
 #[cfg(test)]
 mod media;
 #[cfg(test)]
+mod ortc;
+#[cfg(test)]
 mod perfect;
 #[cfg(test)]
 mod renegotiation;
@@ -20,6 +26,8 @@ mod renegotiation;
 mod restart;
 #[cfg(test)]
 mod security;
+#[cfg(test)]
+mod statistics;
 #[cfg(test)]
 mod transports;
 

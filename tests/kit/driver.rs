@@ -10,7 +10,7 @@ use std::{
 use actix::prelude::*;
 use actix_rtc::actors::kit::{
     ActorKind, DEFAULT_DEADLINE, Driven, INPUT_BUDGET, LaneKind, LaneReceiver, Metered, MeteredContext,
-    Policy, ask, drive, lane, now, start, tell,
+    Policy, aside, ask, drive, lane, now, start, tell,
 };
 use bytes::Bytes;
 
@@ -108,6 +108,21 @@ impl Handler<SetDeadline> for Machine {
     }
 }
 
+/// Waits a while beside the actor, and then sets a deadline.
+struct Work(Duration, Option<Instant>);
+
+impl Message for Work {
+    type Result = ();
+}
+
+impl Handler<Work> for Machine {
+    type Result = ();
+
+    fn handle(&mut self, Work(takes, deadline): Work, ctx: &mut Self::Context) {
+        aside(ctx, tokio::time::sleep(takes), move |actor: &mut Self, (), _| actor.deadline = deadline);
+    }
+}
+
 type Setup = (Addr<Machine>, actix_rtc::actors::kit::LaneSender<Bytes>, Rc<RefCell<Done>>);
 
 fn machine(policy: Policy) -> Setup {
@@ -119,6 +134,18 @@ fn machine(policy: Policy) -> Setup {
 
 fn in_milliseconds(milliseconds: u64) -> Option<Instant> {
     Some(now() + Duration::from_millis(milliseconds))
+}
+
+#[test]
+fn a_deadline_set_by_work_beside_the_actor_fires() {
+    paused(async {
+        let (machine, _lane, done) = machine(Policy::never());
+        let due = in_milliseconds(50);
+        tell(&machine, Work(Duration::from_millis(20), due));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(done.borrow().fired.len(), 1);
+        assert!(done.borrow().fired[0] < now() - Duration::from_millis(100), "when it was due, not later");
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask interop NAME`, and the area `interop` of the tests: calls with real peers.
 
 mod calls;
+mod examples;
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,13 +13,14 @@ use crate::process::{Finished, Job};
 use crate::progress;
 use crate::server::Server;
 use crate::setup::{self, Tools};
-use crate::test::{self, Area, Request, Stage, artifacts, result_of, with_program, with_server};
+use crate::test::{self, Area, Request, Stage, artifacts, result_of, script, with_program, with_server};
 use crate::workspace::{Profile, Workspace};
 
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(180);
 /// Named so that `--only` can pick them; the first part is the peer.
 const AIORTC_BOTH_WAYS: &str = "aiortc publishes and subscribes";
 const AIORTC_ECHO: &str = "aiortc and the echo example";
+const CHROMIUM_ECHO: &str = "Chromium and the echo example";
 const AIORTC_AND_CHROMIUM: &str = "aiortc and Chromium in one room";
 
 /// A peer to call.
@@ -73,6 +75,17 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
             Ok(format!("{} frames and {} audio samples came back", seen["frames"], seen["audio_samples"]))
         })
     })?;
+    stage.case(CHROMIUM_ECHO, &[&tools.playwright, &tools.chromium], || {
+        let example = workspace.target.join(Profile::Dev.folder()).join("examples/echo");
+        with_program(workspace, "chromium-echo", &example, |server| {
+            let seen = result_of(&script(workspace, &tools, "echo.mjs", server, SCRIPT_DEADLINE)?.run()?)?;
+            Ok(format!(
+                "{} frames came back; pings of its page took {}",
+                seen["byPost"]["frames"], seen["byPage"]
+            ))
+        })
+    })?;
+    examples::run(stage)?;
     calls::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {

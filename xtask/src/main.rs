@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod http;
 mod interop;
 mod metrics_text;
@@ -14,6 +15,7 @@ mod process;
 mod report;
 mod server;
 mod setup;
+mod soak;
 mod test;
 mod websocket;
 mod workspace;
@@ -48,6 +50,10 @@ enum Task {
     Ci,
     /// Run the calls with one real peer
     Interop(interop::Arguments),
+    /// Run the property tests with many more seeds
+    Soak(soak::Arguments),
+    /// Run the fuzz targets, where cargo-fuzz and a nightly toolchain are installed
+    Fuzz(fuzz::Arguments),
     /// Measure, next to the floor on the same machine
     Bench(bench::Arguments),
     /// The part of `test` that runs inside the network namespace made for it
@@ -74,6 +80,8 @@ fn run(task: Task) -> Result<bool> {
         Task::Test(arguments) => test::run(&workspace, &arguments),
         Task::Ci => ci::run(&workspace),
         Task::Interop(arguments) => interop::run(&workspace, &arguments),
+        Task::Soak(arguments) => soak::run(&workspace, &arguments),
+        Task::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
         Task::Bench(arguments) => bench::run(&workspace, &arguments),
         Task::Inside(arguments) => test::run_inside(&workspace, &arguments),
     }

@@ -22,8 +22,8 @@ use crate::setup::{self, Tools};
 use crate::workspace::{Profile, Workspace};
 use crate::{bench, interop, progress, shown};
 
-pub(crate) use cargo_areas::cargo;
-pub(crate) use stage::{Stage, artifacts, result_of, with_program, with_server};
+pub(crate) use cargo_areas::{cargo, run_tests};
+pub(crate) use stage::{Stage, artifacts, result_of, script, with_program, with_server};
 
 /// The first build includes OpenSSL: minutes on a small machine.
 const BUILD_DEADLINE: Duration = Duration::from_secs(60 * 60);

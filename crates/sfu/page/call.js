@@ -12,6 +12,7 @@
 // Breakage of the media path alone is repaired by an ICE restart first. If that does not help, or the WebSocket is gone,
 // the room is joined again from the start; the tiles stay meanwhile.
 
+import { RoomData } from "./data.js";
 import { Peer } from "./peer.js";
 import { Signalling } from "./signalling.js";
 
@@ -36,8 +37,9 @@ const FINAL_ERRORS = new Set([
 ]);
 
 /**
- * Events: `state`, `participants` (someone came, went or changed), `media` (received tracks may have changed),
- * `notice` (detail: a sentence).
+ * Events: `state`, `participants` (someone came, went or changed), `presence` (detail: `{ id, name, here }`: someone came
+ * or went while we were there), `media` (received tracks may have changed), `data` (there are new data channels, or none
+ * any more), `notice` (detail: a sentence).
  */
 export class Call extends EventTarget {
   state = "idle";
@@ -50,6 +52,8 @@ export class Call extends EventTarget {
   /** The others: id → participant as the server describes them. */
   participants = new Map();
   peer = null;
+  /** The data channels of the current connection. */
+  data = null;
 
   #url;
   #media;
@@ -63,6 +67,7 @@ export class Call extends EventTarget {
     if (this.state === "reconnecting" && !this.#signalling) this.retry();
   };
   #retired = null; // the peer of the try before, kept so that its pictures last until there are new ones
+  #names = new Map(); // id → name, of those who have left too
   #formerIds = new Set(); // who we were before: the server may not have noticed that they are gone
 
   constructor({ url, room, name, media }) {
@@ -140,7 +145,7 @@ export class Call extends EventTarget {
     }
   }
 
-  #joined({ participant, iceServers, participants }) {
+  #joined({ participant, iceServers, participants, data }) {
     this.ownId = participant;
     this.#formerIds.delete(participant);
     const scope = this.#scope;
@@ -155,10 +160,14 @@ export class Call extends EventTarget {
     });
     listen("state", () => this.#connectionChanged());
     listen("failed", ({ detail }) => this.#tryAgain(detail));
+    this.data = new RoomData(peer.connection, data);
+    this.dispatchEvent(new Event("data"));
     this.participants = new Map(participants.filter((p) => !this.#formerIds.has(p.id)).map((p) => [p.id, p]));
+    for (const { id, name } of participants) this.#names.set(id, name);
     this.dispatchEvent(new Event("participants"));
     this.#publish();
     this.#subscribe();
+    peer.connect();
     this.#callOffMediaLimit = this.#after(MEDIA_LIMIT_MS, () => {
       this.#tryAgain("No media path to the server was found. A firewall may be blocking UDP.");
     });
@@ -169,7 +178,8 @@ export class Call extends EventTarget {
     if (participant.id === this.ownId || this.#formerIds.has(participant.id)) return;
     const isNew = !this.participants.has(participant.id);
     this.participants.set(participant.id, participant);
-    if (isNew) this.#notice(`${participant.name || "Guest"} joined`);
+    this.#names.set(participant.id, participant.name);
+    if (isNew) this.#presence(participant, true);
     this.dispatchEvent(new Event("participants"));
     this.#subscribe();
   }
@@ -177,9 +187,20 @@ export class Call extends EventTarget {
   #participantLeft(id) {
     const participant = this.participants.get(id);
     if (!this.participants.delete(id)) return;
-    this.#notice(`${participant.name || "Guest"} left`);
+    this.#presence(participant, false);
     this.dispatchEvent(new Event("participants"));
     this.#subscribe();
+  }
+
+  #presence({ id, name }, here) {
+    const shown = name || "Guest";
+    this.#notice(`${shown} ${here ? "joined" : "left"}`);
+    this.dispatchEvent(new CustomEvent("presence", { detail: { id, name: shown, here } }));
+  }
+
+  /** The name of somebody who is, or was, here. */
+  nameOf(id) {
+    return this.#names.get(id) || "Guest";
   }
 
   #refused(message) {
@@ -219,7 +240,7 @@ export class Call extends EventTarget {
   // --- Breakage -----------------------------------------------------------------------------------------------------
 
   #mediaWorks() {
-    return this.peer !== null && (!this.peer.hasMedia || this.peer.connectionState === "connected");
+    return this.peer?.connectionState === "connected";
   }
 
   #checkLive() {
@@ -300,6 +321,11 @@ export class Call extends EventTarget {
     this.#scope = null;
     this.#signalling?.close();
     this.#signalling = null;
+    if (this.data) {
+      this.data.close();
+      this.data = null;
+      this.dispatchEvent(new Event("data"));
+    }
     if (this.peer) {
       this.#dropRetired();
       this.#retired = this.peer;

@@ -56,14 +56,6 @@ export class Peer extends EventTarget {
     return this.#connection;
   }
 
-  /** Someone without devices who is alone in a room has nothing to connect. */
-  get hasMedia() {
-    const { audio, video } = this.#localTracks;
-    return Boolean(
-      audio || video || this.#remoteTracks.size > 0 || this.#connection.getTransceivers().length > 0,
-    );
-  }
-
   get connectionState() {
     return this.#connection.connectionState;
   }
@@ -83,6 +75,11 @@ export class Peer extends EventTarget {
   receivedTrack(trackId) {
     const transceiver = this.#subscriptions.get(trackId);
     return transceiver?.currentDirection === "recvonly" ? transceiver.receiver.track : null;
+  }
+
+  /** Makes the first offer, also of somebody who has nothing to send: data channels need the connection too. */
+  connect() {
+    this.#negotiate();
   }
 
   /** States what shall be sent. Replacing a track needs no negotiation; the first one of a kind does. */
@@ -157,7 +154,6 @@ export class Peer extends EventTarget {
       if (this.#closed) return;
       this.#publish();
       this.#subscribe();
-      if (this.#connection.getTransceivers().length === 0) return;
       const iceRestart = this.#wantsIceRestart;
       this.#wantsIceRestart = false;
       const offer = await this.#connection.createOffer({ iceRestart });

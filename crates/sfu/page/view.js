@@ -1,5 +1,6 @@
 // The call on the screen: tiles, state, controls. It reads a `Call` and a `LocalMedia` and passes clicks on to them.
 
+import { Chat } from "./chat.js";
 import { byId, icon, make, showSwitch, showText } from "./dom.js";
 import { showDeviceChoice } from "./devices.js";
 import { keepArranged } from "./layout.js";
@@ -29,12 +30,15 @@ export class CallView extends EventTarget {
   #statsOfAll = false;
   #soundBlocked = false;
   #toldProblem = null;
+  #chat = new Chat();
 
   constructor(media) {
     super();
     this.#media = media;
     keepArranged(this.#list, byId("stage"));
     this.#wireControls();
+    this.#chat.addEventListener("news", ({ detail }) => this.#toast(detail));
+    this.#chat.addEventListener("open", () => byId("toasts").replaceChildren());
     media.addEventListener("change", () => this.#showOwn());
   }
 
@@ -52,6 +56,7 @@ export class CallView extends EventTarget {
     call.addEventListener("participants", () => this.#showParticipants());
     call.addEventListener("media", () => this.#showMedia());
     call.addEventListener("notice", ({ detail }) => this.#toast(detail));
+    this.#chat.open(call);
     this.#showOwn();
     this.#showState();
     this.#showCount();
@@ -61,6 +66,7 @@ export class CallView extends EventTarget {
 
   close() {
     clearInterval(this.#sampling);
+    this.#chat.close();
     this.#call = null;
     this.#reader = null;
     for (const tile of this.#tiles.values()) tile.setTracks({ audio: null, video: null });
@@ -245,8 +251,11 @@ export class CallView extends EventTarget {
   #shortcut(event) {
     const typing = event.target.closest?.("input, select, textarea, dialog");
     if (!this.#call || typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const id = { m: "toggle-mic", v: "toggle-camera", s: "toggle-stats" }[event.key.toLowerCase()];
-    if (id) byId(id).click();
+    const id = { m: "toggle-mic", v: "toggle-camera", s: "toggle-stats", c: "toggle-chat" }[event.key.toLowerCase()];
+    if (!id) return;
+    // Or the letter would be typed into what gets the focus.
+    event.preventDefault();
+    byId(id).click();
   }
 
   #toggleStats() {

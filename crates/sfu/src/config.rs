@@ -99,6 +99,10 @@ pub struct Settings {
     max_sdp_bytes: usize,
     max_message_bytes: usize,
     max_messages_per_second: u32,
+    max_data_channels: usize,
+    max_data_message_bytes: usize,
+    max_data_messages_per_second: u32,
+    max_data_bytes_per_second: u32,
     join_timeout: f64,
     idle_timeout: f64,
     connect_timeout: f64,
@@ -130,6 +134,10 @@ impl Default for Settings {
             max_sdp_bytes: 512 * 1024,
             max_message_bytes: 1024 * 1024,
             max_messages_per_second: 64,
+            max_data_channels: 16,
+            max_data_message_bytes: 64 * 1024,
+            max_data_messages_per_second: 1_000,
+            max_data_bytes_per_second: 8 * 1024 * 1024,
             join_timeout: 10.0,
             idle_timeout: 45.0,
             connect_timeout: 30.0,
@@ -206,6 +214,22 @@ pub struct Limits {
     pub message_bytes: usize,
     /// WebSocket messages of one client per second, on average.
     pub messages_per_second: u32,
+    /// Data channels.
+    pub data: DataLimits,
+}
+
+/// What one participant may not exceed on its data channels, all together.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct DataLimits {
+    /// Channels at one time; 0: none.
+    pub channels: usize,
+    /// Bytes of one message, with its envelope.
+    pub message_bytes: usize,
+    /// Messages sent per second, on average.
+    pub messages_per_second: u32,
+    /// Bytes sent per second, on average.
+    pub bytes_per_second: u32,
 }
 
 /// How long the server waits for what.
@@ -313,6 +337,36 @@ impl Settings {
                 1,
                 100_000,
                 "1 to 100000",
+            )?,
+            data: self.data_limits()?,
+        })
+    }
+
+    fn data_limits(&self) -> Result<DataLimits, ConfigError> {
+        // The library reassembles no larger messages.
+        let (least, most) = (1_024, 256 * 1_024);
+        Ok(DataLimits {
+            channels: in_range("--max-data-channels", self.max_data_channels, 0, 1_000, "0 to 1000")?,
+            message_bytes: in_range(
+                "--max-data-message-bytes",
+                self.max_data_message_bytes,
+                least,
+                most,
+                "1024 to 262144",
+            )?,
+            messages_per_second: in_range(
+                "--max-data-messages-per-second",
+                self.max_data_messages_per_second,
+                1,
+                1_000_000,
+                "1 to 1000000",
+            )?,
+            bytes_per_second: in_range(
+                "--max-data-bytes-per-second",
+                self.max_data_bytes_per_second,
+                1_024,
+                1 << 30,
+                "1024 to 1073741824",
             )?,
         })
     }

@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     app::App,
     config::Limits,
+    data,
     ids::SessionId,
     metrics::Counted,
     participant::Participant,
@@ -239,6 +240,15 @@ impl HttpSession {
                     let participant = self.parts.seat.participant().clone();
                     self.parts.seat.tell(Publish { participant, tracks });
                 }
+                None
+            }
+            RtcPeerConnectionEvent::DataChannel(channel) => {
+                let sentence = "data channels need a participant that came over the WebSocket";
+                data::refuse(
+                    self.parts.app.metrics.data(),
+                    &channel,
+                    Problem::new(Code::UnknownChannel, sentence),
+                );
                 None
             }
             _ => None,

@@ -8,13 +8,17 @@
 //!
 //! A client is one task that owns its `Participant`; the tasks of a room meet in its
 //! `Room` actor, by typed messages one way and a bounded queue of events the other. A room and the
-//! connections of its members live on one shard, so media never changes threads between them. Packets don't
-//! pass through this crate: it only says which track a sender carries.
+//! connections of its members live on one shard, so media never changes threads between them. Packets of media
+//! don't pass through this crate: it only says which track a sender carries.
 //!
-//! The protocol of the WebSocket is described in `SIGNALLING.md`.
+//! Messages of data channels do: a `DataPort` actor reads those of one participant and holds them against the
+//! limits, the `Room` hands each to those it is for.
+//!
+//! The protocols of the WebSocket and of the data channels are described in `SIGNALLING.md`.
 
 mod app;
 pub mod config;
+mod data;
 mod debug;
 mod health;
 mod http;
@@ -24,6 +28,7 @@ mod metrics;
 mod page;
 mod participant;
 mod problem;
+mod rate_limit;
 mod room;
 mod rooms;
 pub mod server;

@@ -5,6 +5,8 @@
 use actix_web::http::StatusCode;
 use serde::{Serialize, Serializer};
 
+use crate::ids::ParticipantId;
+
 /// What kind of problem; the names are part of the protocol (SIGNALLING.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -26,6 +28,13 @@ pub(crate) enum Code {
     NoPublisher,
     TooFewSections,
     NoSuchSession,
+    UnknownChannel,
+    ChannelInUse,
+    TooManyChannels,
+    NoSuchParticipant,
+    NotListening,
+    NotDelivered,
+    Slow,
     #[cfg(feature = "fault-injection")]
     NoSuchActor,
     NotFound,
@@ -56,6 +65,13 @@ impl Code {
             Self::NoPublisher => "no-publisher",
             Self::TooFewSections => "too-few-sections",
             Self::NoSuchSession => "no-such-session",
+            Self::UnknownChannel => "unknown-channel",
+            Self::ChannelInUse => "channel-in-use",
+            Self::TooManyChannels => "too-many-channels",
+            Self::NoSuchParticipant => "no-such-participant",
+            Self::NotListening => "not-listening",
+            Self::NotDelivered => "not-delivered",
+            Self::Slow => "slow",
             #[cfg(feature = "fault-injection")]
             Self::NoSuchActor => "no-such-actor",
             Self::NotFound => "not-found",
@@ -73,7 +89,15 @@ impl Code {
             | Self::InvalidSdp
             | Self::InvalidCandidate
             | Self::NotJoined
-            | Self::AlreadyJoined => StatusCode::BAD_REQUEST,
+            | Self::AlreadyJoined
+            // Of data channels: never said over HTTP.
+            | Self::UnknownChannel
+            | Self::ChannelInUse
+            | Self::TooManyChannels
+            | Self::NoSuchParticipant
+            | Self::NotListening
+            | Self::NotDelivered
+            | Self::Slow => StatusCode::BAD_REQUEST,
             Self::NoPublisher | Self::NoSuchSession | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
@@ -111,14 +135,31 @@ pub(crate) struct Problem {
     /// The field of the message that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) field: Option<&'static str>,
-    /// The offer that was refused.
+    /// The offer, or the data channel message, that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<u64>,
+    /// Where it is, if it is about a data channel.
+    #[serde(flatten)]
+    data: Option<Box<DataPlace>>,
+}
+
+/// The place of a problem with data channels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+struct DataPlace {
+    /// The label of the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    /// Whom the message was for that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<ParticipantId>,
+    /// How many messages were refused for this, when it is told for several at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), line: None, field: None, id: None }
+        Self { code, message: message.into(), line: None, field: None, id: None, data: None }
     }
 
     /// In a line of the text that was sent; what concerns the text as a whole is said to be in its first line.
@@ -130,6 +171,25 @@ impl Problem {
     pub(crate) fn in_field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
         self
+    }
+
+    pub(crate) fn on_channel(mut self, label: &str) -> Self {
+        self.data_place().channel = Some(label.to_owned());
+        self
+    }
+
+    pub(crate) fn addressed_to(mut self, to: Option<ParticipantId>) -> Self {
+        self.data_place().to = to;
+        self
+    }
+
+    pub(crate) fn counting(mut self, count: u64) -> Self {
+        self.data_place().count = Some(count);
+        self
+    }
+
+    fn data_place(&mut self) -> &mut DataPlace {
+        self.data.get_or_insert_default()
     }
 
     pub(crate) fn with_id(mut self, id: Option<u64>) -> Self {
@@ -146,6 +206,9 @@ mod tests {
     fn only_what_is_known_is_written() {
         let problem = Problem::new(Code::InvalidSdp, "no").in_line(0).with_id(Some(3));
         let expected = r#"{"code":"invalid-sdp","message":"no","line":1,"id":3}"#;
+        assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
+        let problem = Problem::new(Code::RateLimited, "no").on_channel("room").counting(2);
+        let expected = r#"{"code":"rate-limited","message":"no","channel":"room","count":2}"#;
         assert_eq!(serde_json::to_string(&problem).unwrap(), expected);
     }
 }

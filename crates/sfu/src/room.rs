@@ -1,6 +1,6 @@
 //! `Room`: an actor that knows who is in a room and who publishes what, and tells each about the others.
 //!
-//! It carries no media and holds no connection: its members' tasks do. They ask by messages and are told by
+//! It carries no media and holds no connection: its members' tasks do. Messages of data channels it hands on (`data`). They ask by messages and are told by
 //! [`RoomEvent`]s over a bounded queue each; a member that does not take its events is put out, so that one
 //! slow client can neither hold up a room nor grow it.
 
@@ -8,16 +8,23 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use actix_rtc::{
-    MediaKind, MediaStreamTrack,
+    MediaKind, MediaStreamTrack, RtcDataChannel,
     actors::kit::{self, ActorKind, DownReason, Gauge, Metered, MeteredContext, Policy, TrackedGauge},
 };
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::ids::{ParticipantId, TrackId};
+use crate::{
+    data::ChannelName,
+    ids::{ParticipantId, TrackId},
+    metrics::DataMetrics,
+    problem::Problem,
+};
 
+mod data;
 mod messages;
 
+pub(crate) use data::{EndOutlet, EndOutlets, Forward, ForwardError, OpenOutlet, OpenOutletError};
 pub(crate) use messages::{Close, FindTracks, Join, Leave, Publish, SetState, Sources};
 
 /// A panic leaves the table of members as it was, at worst one change behind.
@@ -71,6 +78,8 @@ pub(crate) enum RoomEvent {
     ParticipantLeft(ParticipantId),
     /// These will never carry media again. Comes before the update or the leaving that is the cause.
     TracksEnded(Arc<[TrackId]>),
+    /// A data channel of this member was closed, for this reason.
+    DataChannelEnded(Problem),
 }
 
 /// Where a member's events go. Dropped when the member is put out.
@@ -96,6 +105,8 @@ struct Member {
     info: Arc<ParticipantInfo>,
     tracks: Vec<PublishedTrack>,
     events: EventSender,
+    /// Where messages of others go: its data channels that are open.
+    outlets: BTreeMap<ChannelName, RtcDataChannel>,
 }
 
 /// People that see each other.
@@ -105,12 +116,17 @@ pub(crate) struct Room {
     participants: Vec<Member>,
     /// WHEP viewers: they are not seen, and told only of the end of tracks.
     viewers: Vec<(ParticipantId, EventSender)>,
+    metrics: DataMetrics,
     _counted: TrackedGauge,
 }
 
 impl Room {
     /// Starts a room on the current shard; `down` is called when it ended by itself, which it should not.
-    pub(crate) fn start(limits: RoomLimits, down: impl FnOnce() + 'static) -> Addr<Self> {
+    pub(crate) fn start(
+        limits: RoomLimits,
+        metrics: DataMetrics,
+        down: impl FnOnce() + 'static,
+    ) -> Addr<Self> {
         let counted = kit::statistics().track(Gauge::Rooms);
         let report = move |reason| {
             if reason != DownReason::Stopped {
@@ -122,6 +138,7 @@ impl Room {
             limits,
             participants: Vec::new(),
             viewers: Vec::new(),
+            metrics,
             _counted: counted,
         })
     }
@@ -134,7 +151,8 @@ impl Room {
         // First: who does not take this event is put out, and must not be among the others.
         self.tell_participants(None, RoomEvent::ParticipantJoined(Arc::clone(&info)));
         let others = self.participants.iter().map(|member| Arc::clone(&member.info)).collect();
-        self.participants.push(Member { info, tracks: join.tracks, events: join.events });
+        let outlets = BTreeMap::new();
+        self.participants.push(Member { info, tracks: join.tracks, events: join.events, outlets });
         Ok(others)
     }
 

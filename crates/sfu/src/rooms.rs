@@ -12,7 +12,9 @@ use tokio::sync::OnceCell;
 
 use crate::{
     config::Limits,
+    data::DataPort,
     ids::ParticipantId,
+    metrics::DataMetrics,
     problem::{Code, Problem},
     room::{Close, Join, JoinError, Leave, ParticipantInfo, Room, RoomLimits},
 };
@@ -81,6 +83,7 @@ impl From<RoomsError> for Problem {
 pub(crate) struct Rooms {
     engine: RtcEngine,
     limits: Limits,
+    metrics: DataMetrics,
     table: Mutex<HashMap<String, Arc<Entry>>>,
 }
 
@@ -93,8 +96,8 @@ struct Entry {
 }
 
 impl Rooms {
-    pub(crate) fn new(engine: RtcEngine, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { engine, limits, table: Mutex::default() })
+    pub(crate) fn new(engine: RtcEngine, limits: Limits, metrics: DataMetrics) -> Arc<Self> {
+        Arc::new(Self { engine, limits, metrics, table: Mutex::default() })
     }
 
     /// The way into a room, which is opened if need be.
@@ -168,6 +171,7 @@ impl Membership {
     async fn start(&self) -> Result<Addr<Room>, RoomsError> {
         let limits = &self.rooms.limits;
         let room_limits = RoomLimits { participants: limits.participants, viewers: limits.viewers };
+        let metrics = self.rooms.metrics.clone();
         let rooms: Weak<Rooms> = Arc::downgrade(&self.rooms);
         let (name, entry) = (self.name.clone(), Arc::downgrade(&self.entry));
         // A room that was lost must not be entered again; its members notice by the end of their events.
@@ -177,7 +181,9 @@ impl Membership {
             }
         };
         let shards = self.rooms.engine.shards();
-        Ok(shards.run_on(self.entry.shard, move || async move { Room::start(room_limits, down) }).await?)
+        Ok(shards
+            .run_on(self.entry.shard, move || async move { Room::start(room_limits, metrics, down) })
+            .await?)
     }
 
     /// Sends the room a message and awaits the answer.
@@ -243,6 +249,16 @@ impl Seat {
 
     pub(crate) fn participant(&self) -> &ParticipantId {
         &self.participant
+    }
+
+    /// Starts what reads the member's data channels, on the room's shard.
+    pub(crate) async fn open_data_port(&self) -> Result<Addr<DataPort>, RoomsError> {
+        let Some(room) = self.entry.room.get().cloned() else { return Err(kit::AskError::Closed.into()) };
+        let rooms = &self.rooms;
+        let (limits, metrics) = (rooms.limits.data, rooms.metrics.clone());
+        let participant = self.participant.clone();
+        let start = move || async move { DataPort::start(participant, room, limits, metrics) };
+        Ok(rooms.engine.shards().run_on(self.entry.shard, start).await?)
     }
 
     /// Comes in; answers who is there.

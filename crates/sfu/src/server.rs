@@ -88,11 +88,12 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let engine = start_engine(&config).await?;
         let media_ports = engine.local_ports().await?;
+        let metrics = Metrics::new()?;
         let app = Data::new(App {
-            rooms: Rooms::new(engine.clone(), config.limits),
+            rooms: Rooms::new(engine.clone(), config.limits, metrics.data().clone()),
             http_sessions: HttpSessions::new(config.limits),
             lifecycle: Lifecycle::new(config.limits.sessions),
-            metrics: Metrics::new()?,
+            metrics,
             peers: debug::Peers::default(),
             config,
         });

@@ -1,6 +1,7 @@
 //! What a script may ask for.
 
-use actix_rtc::{RtcIceCandidateInit, RtcSessionDescription};
+use crate::data::ChannelOptions;
+use actix_rtc::{RtcConfiguration, RtcIceCandidateInit, RtcSessionDescription};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -53,6 +54,10 @@ pub(crate) enum Command {
     Offer,
     /// Takes our own offer back.
     Rollback,
+    /// Opens a data channel.
+    Channel(ChannelOptions),
+    /// Closes the newest data channel of this label.
+    CloseChannel { label: String },
     /// Hangs up.
     Close,
     /// What the connection looks like now.
@@ -75,11 +80,22 @@ pub(crate) struct Options {
     pub(crate) echo: bool,
     /// Offers whenever `negotiationneeded` fires; otherwise only when told.
     pub(crate) negotiate: bool,
+    /// The names of the video codecs to allow; none means all.
+    pub(crate) video_codecs: Vec<String>,
+    /// What the connection is made with: `{"bundlePolicy": "max-compat"}`.
+    pub(crate) configuration: RtcConfiguration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { polite: true, trickle: true, echo: true, negotiate: true }
+        Self {
+            polite: true,
+            trickle: true,
+            echo: true,
+            negotiate: true,
+            video_codecs: Vec::new(),
+            configuration: RtcConfiguration::default(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! this crate holds the messages. Not for use outside of tests: whoever reaches it can make it do anything.
 
 mod command;
+mod data;
 mod negotiation;
 mod outbox;
 mod session;

@@ -4,7 +4,7 @@
 //! flags can't happen here: while an offer is being made, no description is taken in.
 
 use actix_rtc::{
-    MediaKind, RtcError, RtcIceCandidateInit, RtcPeerConnection, RtcRtpTransceiver,
+    MediaKind, RtcError, RtcIceCandidateInit, RtcPeerConnection, RtcRtpReceiver, RtcRtpTransceiver,
     RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescription,
     RtcSignalingState, TrackOrKind,
 };
@@ -19,13 +19,15 @@ pub(crate) struct Negotiation {
     options: Options,
     /// The peer's last offer lost a collision: its candidates lead nowhere.
     ignoring_offer: bool,
-    /// Sections that carry something else than an echo: the section, and the one whose media it copies.
-    copies: Vec<(RtcRtpTransceiver, String)>,
+    /// Transceivers that send a copy of what arrives elsewhere, and not an echo.
+    copies: Vec<RtcRtpTransceiver>,
+    /// Transceivers whose direction the script has set: the echo leaves it alone.
+    directed: Vec<RtcRtpTransceiver>,
 }
 
 impl Negotiation {
     pub(crate) fn new(connection: RtcPeerConnection, options: Options) -> Self {
-        Self { connection, options, ignoring_offer: false, copies: Vec::new() }
+        Self { connection, options, ignoring_offer: false, copies: Vec::new(), directed: Vec::new() }
     }
 
     pub(crate) fn negotiates_by_itself(&self) -> bool {
@@ -60,6 +62,9 @@ impl Negotiation {
             return Ok(());
         }
         self.connection.set_remote_description(description).await?;
+        for transceiver in self.connection.get_transceivers().iter().filter(|t| !t.stopped()) {
+            self.prefer_codecs(transceiver).await?;
+        }
         if self.options.echo {
             self.echo_all().await?;
         }
@@ -83,18 +88,39 @@ impl Negotiation {
             "video" => MediaKind::Video,
             other => bail!("there is no kind {other}"),
         };
-        let mut init = RtcRtpTransceiverInit::default();
-        init.direction = parse_direction(direction)?;
-        init.streams = vec!["interop".to_owned()];
+        let direction = parse_direction(direction)?;
+        let init =
+            RtcRtpTransceiverInit { direction, streams: vec!["interop".to_owned()], ..Default::default() };
         let source = match &copy_of {
             Some(mid) => self.by_mid(mid)?.receiver().track().context("nothing arrives there")?.into(),
             None => TrackOrKind::Kind(kind),
         };
         let transceiver = self.connection.add_transceiver(source, init).await?;
-        if let Some(mid) = copy_of {
-            self.copies.push((transceiver, mid));
+        self.prefer_codecs(&transceiver).await?;
+        if copy_of.is_some() {
+            self.copies.push(transceiver);
         }
         Ok(())
+    }
+
+    /// Changes what the transceiver of a section wants, from now on.
+    pub(crate) async fn direct(&mut self, mid: &str, direction: &str) -> Result<()> {
+        let transceiver = self.by_mid(mid)?;
+        transceiver.set_direction(parse_direction(direction)?).await?;
+        if !self.directed.contains(&transceiver) {
+            self.directed.push(transceiver);
+        }
+        Ok(())
+    }
+
+    async fn prefer_codecs(&self, transceiver: &RtcRtpTransceiver) -> Result<()> {
+        let wanted = &self.options.video_codecs;
+        if wanted.is_empty() || transceiver.kind() != MediaKind::Video {
+            return Ok(());
+        }
+        let mut codecs = RtcRtpReceiver::get_capabilities(MediaKind::Video).codecs;
+        codecs.retain(|codec| codec.name() == "rtx" || wanted.iter().any(|name| name == codec.name()));
+        Ok(transceiver.set_codec_preferences(&codecs).await?)
     }
 
     pub(crate) fn by_mid(&self, mid: &str) -> Result<RtcRtpTransceiver> {
@@ -105,15 +131,14 @@ impl Negotiation {
     /// Sends what arrives on each section back on it, and stops where nothing arrives any more.
     async fn echo_all(&self) -> Result<(), RtcError> {
         for transceiver in self.connection.get_transceivers() {
-            let copied = self.copies.iter().any(|(copy, _)| copy.id() == transceiver.id());
-            if copied || transceiver.stopped() {
+            if self.copies.contains(&transceiver) || transceiver.stopped() {
                 continue;
             }
             let arrives =
                 matches!(transceiver.remote_direction(), Some(Direction::Sendrecv | Direction::Sendonly));
             let track = transceiver.receiver().track().filter(|_| arrives);
             let direction = if arrives { Direction::Sendrecv } else { Direction::Recvonly };
-            if transceiver.direction() != direction {
+            if transceiver.direction() != direction && !self.directed.contains(&transceiver) {
                 transceiver.set_direction(direction).await?;
             }
             if transceiver.sender().track().map(|t| t.id().to_owned())
@@ -126,7 +151,7 @@ impl Negotiation {
     }
 }
 
-pub(crate) fn parse_direction(text: &str) -> Result<Direction> {
+fn parse_direction(text: &str) -> Result<Direction> {
     Ok(match text {
         "sendrecv" => Direction::Sendrecv,
         "sendonly" => Direction::Sendonly,

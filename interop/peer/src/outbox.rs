@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// The writing half of a script's WebSocket.
+/// The writing half of a script's WebSocket. Clones write to the same one.
+#[derive(Clone)]
 pub(crate) struct Outbox {
     socket: actix_ws::Session,
 }

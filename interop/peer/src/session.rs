@@ -1,6 +1,6 @@
 //! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
 
-use actix_rtc::{RtcConfiguration, RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     command::{Command, Incoming, Options},
-    negotiation::{Negotiation, parse_direction},
+    data::{self, Channels},
+    negotiation::Negotiation,
     outbox::Outbox,
     view,
 };
@@ -18,6 +19,7 @@ struct Session {
     engine: RtcEngine,
     outbox: Outbox,
     negotiation: Option<Negotiation>,
+    channels: Channels,
     events: Option<RtcEvents>,
 }
 
@@ -35,7 +37,13 @@ enum Wake {
 
 /// Serves one script until it goes, then hangs up.
 pub(crate) async fn run(engine: RtcEngine, socket: actix_ws::Session, mut frames: AggregatedMessageStream) {
-    let mut session = Session { engine, outbox: Outbox::new(socket), negotiation: None, events: None };
+    let mut session = Session {
+        engine,
+        outbox: Outbox::new(socket),
+        negotiation: None,
+        channels: Channels::default(),
+        events: None,
+    };
     loop {
         match wake(&mut frames, &mut session.events).await {
             Wake::Text(text) => session.text(&text).await,
@@ -109,14 +117,13 @@ impl Session {
         if let Command::Configure(options) = command {
             return self.configure(options).await;
         }
+        let channels = self.channels.clone();
         let (negotiation, outbox) = self.negotiation()?;
         let connection = negotiation.connection.clone();
         match command {
             Command::Configure(_) => {}
             Command::Add { kind, direction, copy_of } => negotiation.add(&kind, &direction, copy_of).await?,
-            Command::Direct { mid, direction } => {
-                negotiation.by_mid(&mid)?.set_direction(parse_direction(&direction)?).await?;
-            }
+            Command::Direct { mid, direction } => negotiation.direct(&mid, &direction).await?,
             Command::Stop { mid } => negotiation.by_mid(&mid)?.stop().await?,
             Command::RestartIce => connection.restart_ice().await?,
             Command::Offer => negotiation.describe(outbox).await?,
@@ -124,8 +131,14 @@ impl Session {
                 let rollback = RtcSessionDescription { kind: RtcSdpType::Rollback, sdp: String::new() };
                 connection.set_local_description(Some(rollback)).await?;
             }
+            Command::Channel(options) => channels.open(&connection, options, outbox).await?,
+            Command::CloseChannel { label } => channels.close(&label)?,
             Command::Close => connection.close().await,
-            Command::State => return Ok(view::state(&connection)),
+            Command::State => {
+                let mut state = view::state(&connection);
+                state["channels"] = json!(channels.view());
+                return Ok(state);
+            }
         }
         Ok(json!(null))
     }
@@ -134,7 +147,7 @@ impl Session {
         if self.negotiation.is_some() {
             bail!("this session has its connection");
         }
-        let connection = RtcPeerConnection::on(&self.engine, RtcConfiguration::default()).await?;
+        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
         self.events = connection.events();
         self.negotiation = Some(Negotiation::new(connection, options));
         Ok(json!(null))
@@ -160,6 +173,11 @@ impl Session {
             Event::ConnectionStateChange(state) => ("connectionstatechange", json!(state.as_str())),
             Event::Track { track, transceiver, .. } => {
                 ("track", json!({ "mid": transceiver.mid(), "kind": view::words(track.kind()) }))
+            }
+            Event::DataChannel(channel) => {
+                let detail = data::view_of(&channel);
+                self.channels.serve(channel, &self.outbox);
+                ("datachannel", detail)
             }
             Event::Failure(reason) => ("failure", json!(reason)),
             other => ("other", json!(format!("{other:?}"))),

@@ -47,8 +47,12 @@ labels! {
         UdpSocket => "udp_socket",
         /// One peer.
         PeerConnection => "peer_connection",
+        /// One transport that an application wires by hand.
+        OrtcTransport => "ortc_transport",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
+        /// One allocation on a TURN server.
+        TurnClient => "turn_client",
         /// Handshake, SRTP contexts and record layer of one transport.
         Dtls => "dtls",
         /// One SCTP association.
@@ -63,6 +67,8 @@ labels! {
         Track => "track",
         /// Participants that see each other.
         Room => "room",
+        /// What one participant of a room sends over data channels.
+        DataPort => "data_port",
         /// Collects messages in tests.
         Probe => "probe",
     }
@@ -246,6 +252,8 @@ pub enum Gauge {
     Peers,
     /// Rooms.
     Rooms,
+    /// Data channels that are not closed.
+    DataChannels,
     /// ICE transports in a state.
     IceState(IceLabel),
     /// DTLS transports in a state.

@@ -8,6 +8,7 @@
 //! | `metered` | [`MeteredContext`]: the context of every actor; counts its mailbox and yields after a batch |
 //! | `lane` | [`lane()`]: a bounded, drop-oldest path for bulk traffic, beside the mailbox |
 //! | `driver` | [`drive`]: input from lanes, one batch of output, one deadline, after each mailbox drain |
+//! | `aside` | [`aside()`]: work beside an actor whose end its driver notices |
 //! | `ask` | [`ask()`] with a deadline, [`tell`] with dead letters counted |
 //! | `stats`, `cell`, `kind` | single-writer counters of each shard, indexed by label enums |
 //! | `shards` | [`Shards`]: the threads on which actors live, usable from any program |
@@ -15,6 +16,7 @@
 //! | `probe` | [`Probe`]: an actor for tests that collects messages |
 //! | `clock` | [`now`]: the only clock of the actor layer |
 
+mod aside;
 mod ask;
 mod cell;
 mod clock;
@@ -30,6 +32,7 @@ mod stats;
 mod turn;
 
 pub use self::{
+    aside::aside,
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
     cell::{Counter, DURATION_BOUNDS, GaugeCell, Histogram, PerLabel},
     clock::{now, wall_clock},

@@ -167,9 +167,12 @@ pub struct ShardStatistics {
     pub lots: PerLabel<Direction, Batches>,
     /// Calls into the kernel, with the datagrams each moved.
     pub calls: PerLabel<Direction, Batches>,
+    /// Times that an SCTP association had to stop its peer, because messages of a channel were not read.
+    pub reader_stalls: Counter,
     /// How late the shard's heartbeat was: what every timer of the shard suffers.
     pub lag: Histogram,
     peers: GaugeCell,
+    data_channels: GaugeCell,
     rooms: GaugeCell,
     ice_states: PerLabel<IceLabel, GaugeCell>,
     dtls_states: PerLabel<DtlsLabel, GaugeCell>,
@@ -189,8 +192,10 @@ impl ShardStatistics {
             drops: PerLabel::default(),
             lots: PerLabel::default(),
             calls: PerLabel::default(),
+            reader_stalls: Counter::default(),
             lag: Histogram::default(),
             peers: GaugeCell::default(),
+            data_channels: GaugeCell::default(),
             rooms: GaugeCell::default(),
             ice_states: PerLabel::default(),
             dtls_states: PerLabel::default(),
@@ -220,6 +225,7 @@ impl ShardStatistics {
         match gauge {
             Gauge::Peers => &self.peers,
             Gauge::Rooms => &self.rooms,
+            Gauge::DataChannels => &self.data_channels,
             Gauge::IceState(state) => &self.ice_states[state],
             Gauge::DtlsState(state) => &self.dtls_states[state],
             Gauge::ConnectionState(state) => &self.connection_states[state],
@@ -237,6 +243,7 @@ impl Absorb for ShardStatistics {
         self.drops.absorb(&other.drops);
         self.lots.absorb(&other.lots);
         self.calls.absorb(&other.calls);
+        self.reader_stalls.absorb(&other.reader_stalls);
         self.lag.absorb(&other.lag);
     }
 }
@@ -275,6 +282,11 @@ impl Statistics {
     #[inline]
     pub fn drop(&self, reason: DropReason, packets: u64) {
         self.drops[reason].add(packets);
+    }
+
+    /// Counts how often a peer was stopped because an application did not read.
+    pub fn reader_stalled(&self, times: u64) {
+        self.reader_stalls.add(times);
     }
 
     /// Counts datagrams received.

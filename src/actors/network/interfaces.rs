@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::TlsTrust;
+
 /// Which of the host's addresses are offered to peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,11 +18,19 @@ pub struct NetworkConfig {
     /// When not empty, only these addresses are offered, whatever the interfaces say: for a host
     /// behind a 1:1 NAT, whose public address is on none of its interfaces. Default: empty.
     pub advertise: Vec<IpAddr>,
+    /// Which certificates of TURN servers over TLS are believed. Default: those of the system's authorities.
+    pub tls: TlsTrust,
 }
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { ipv4: true, ipv6: true, include_loopback: false, advertise: Vec::new() }
+        Self {
+            ipv4: true,
+            ipv6: true,
+            include_loopback: false,
+            advertise: Vec::new(),
+            tls: TlsTrust::default(),
+        }
     }
 }
 

@@ -6,11 +6,17 @@
 
 mod egress;
 mod interfaces;
+mod mdns;
+mod relay;
 mod router;
 mod socket;
+mod trust;
 
 pub use egress::{Egress, FlushOutcome, Route};
 pub use interfaces::{NetworkConfig, host_addresses};
 pub(crate) use interfaces::{local_address, local_preference};
+pub use mdns::resolve;
+pub use relay::{Relay, Wire};
 pub use router::{Inbound, PeerKey, PeerLanes, Router, RouterSize};
 pub use socket::{Socket, SocketSet};
+pub use trust::TlsTrust;

@@ -12,7 +12,10 @@ use smallvec::SmallVec;
 
 use crate::{
     actors::kit::{DropReason, LaneSender, Weight},
-    proto::{demux::PacketKind, stun},
+    proto::{
+        demux::PacketKind,
+        stun::{self, TransactionId},
+    },
 };
 
 /// Authenticated addresses one peer may have: candidates times address changes. A peer that
@@ -20,6 +23,8 @@ use crate::{
 const MAX_ADDRESSES_PER_PEER: usize = 64;
 /// Addresses one peer may send checks to: the pair limit of RFC 8445 §6.1.2.5.
 const MAX_EXPECTED_PER_PEER: usize = 100;
+/// Requests to STUN servers one peer may have under way: what its gathering starts at most.
+const MAX_ANSWERS_PER_PEER: usize = 64;
 /// Peers of one shard that may check the same remote address: several hosts behind different NATs
 /// share private addresses.
 const MAX_PEERS_PER_EXPECTED: usize = 16;
@@ -62,6 +67,7 @@ struct Peer {
     ufrags: SmallVec<[String; 2]>,
     authenticated: Vec<SocketAddr>,
     expected: Vec<SocketAddr>,
+    answers: Vec<TransactionId>,
 }
 
 /// The table of one socket (or of all sockets that share one port).
@@ -71,6 +77,7 @@ pub struct Router {
     by_ufrag: HashMap<String, PeerKey>,
     by_address: HashMap<SocketAddr, PeerKey>,
     by_expected: HashMap<SocketAddr, SmallVec<[PeerKey; 1]>>,
+    by_transaction: HashMap<TransactionId, PeerKey>,
 }
 
 /// How much a router knows.
@@ -135,6 +142,19 @@ impl Router {
         }
     }
 
+    /// The requests to STUN servers whose answers `key` waits for, at this moment. All peers of a socket may
+    /// ask the same server, so its address says nothing.
+    pub fn expect_answers(&mut self, key: PeerKey, ids: impl Iterator<Item = TransactionId>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        for id in peer.answers.drain(..) {
+            self.by_transaction.remove(&id);
+        }
+        for id in ids.take(MAX_ANSWERS_PER_PEER) {
+            self.by_transaction.insert(id, key);
+            peer.answers.push(id);
+        }
+    }
+
     /// ICE has authenticated `remote`: DTLS and media from there belong to this peer now, even if
     /// another peer had that address before.
     pub fn authenticate(&mut self, key: PeerKey, remote: SocketAddr) {
@@ -163,6 +183,9 @@ impl Router {
             if self.by_address.get(address) == Some(&key) {
                 self.by_address.remove(address);
             }
+        }
+        for id in &peer.answers {
+            self.by_transaction.remove(id);
         }
         for address in &peer.expected {
             Self::forget_expected(&mut self.by_expected, key, *address);
@@ -212,6 +235,12 @@ impl Router {
             let ufrag = stun::ufrag_of(datagram).ok_or(DropReason::MalformedStun)?;
             return Ok(SmallVec::from_iter(self.by_ufrag.get(ufrag).copied()));
         }
+        if !self.by_transaction.is_empty()
+            && let Some(id) = datagram.get(8..20).and_then(|id| <[u8; 12]>::try_from(id).ok())
+            && let Some(key) = self.by_transaction.get(&TransactionId(id))
+        {
+            return Ok(SmallVec::from_iter([*key]));
+        }
         let mut keys: SmallVec<[PeerKey; 1]> = self.by_expected.get(&remote).cloned().unwrap_or_default();
         if let Some(key) = self.by_address.get(&remote).filter(|key| !keys.contains(key)) {
             keys.push(*key);
@@ -235,6 +264,22 @@ mod tests {
     }
 
     const RESPONSE: [u8; 20] = [1; 20];
+
+    #[test]
+    fn answers_of_a_stun_server_find_who_asked_however_many_ask_it() {
+        let mut router = Router::default();
+        for n in 0..100u8 {
+            router.add_peer(PeerKey(n.into()), &format!("ufrag{n}"), lanes());
+            router.expect_answers(PeerKey(n.into()), [TransactionId([n; 12])].into_iter());
+        }
+        let answer = |n: u8| [vec![1, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42], vec![n; 12]].concat();
+        assert_eq!(router.route_stun(address(1), &answer(77)).unwrap()[..], [PeerKey(77)]);
+        router.expect_answers(PeerKey(77), std::iter::empty());
+        assert!(router.route_stun(address(1), &answer(77)).unwrap().is_empty());
+        router.remove_peer(PeerKey(78));
+        assert!(router.route_stun(address(1), &answer(78)).unwrap().is_empty());
+        assert_eq!(router.by_transaction.len(), 98);
+    }
 
     #[test]
     fn responses_to_new_checks_arrive_however_many_checks_there_were_before() {

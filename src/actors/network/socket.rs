@@ -1,6 +1,8 @@
-//! A UDP socket with batched receive and segmented send (quinn-udp over tokio).
+//! Sockets: UDP with batched receive and segmented send (quinn-udp over tokio), and relayed addresses, which
+//! are sent from in the same way.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     rc::Rc,
@@ -10,14 +12,21 @@ use std::{
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 
+use super::Relay;
+
 /// Kernel buffer asked for per socket: about 100 ms of 300 Mbit/s. The kernel caps it silently.
 const KERNEL_BUFFER_BYTES: usize = 4 << 20;
 
-/// One bound UDP socket. Belongs to the thread whose reactor it was made on.
+/// Something datagrams are sent from: a bound UDP socket, or a relayed address of a TURN server. Belongs to
+/// the thread whose reactor it was made on.
 pub struct Socket {
-    io: tokio::net::UdpSocket,
-    state: UdpSocketState,
+    link: Link,
     local: SocketAddr,
+}
+
+enum Link {
+    Udp { io: tokio::net::UdpSocket, state: UdpSocketState },
+    Relayed(Rc<Relay>),
 }
 
 impl std::fmt::Debug for Socket {
@@ -46,7 +55,20 @@ impl Socket {
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER_BYTES);
         let _ = state.set_send_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER_BYTES);
         let local = io.local_addr()?;
-        Ok(Self { io, state, local })
+        Ok(Self { link: Link::Udp { io, state }, local })
+    }
+
+    /// The relayed address `local` of an allocation.
+    pub fn relayed(local: SocketAddr, relay: Rc<Relay>) -> Self {
+        Self { link: Link::Relayed(relay), local }
+    }
+
+    /// The relay, if this is a relayed address.
+    pub fn relay(&self) -> Option<&Rc<Relay>> {
+        match &self.link {
+            Link::Udp { .. } => None,
+            Link::Relayed(relay) => Some(relay),
+        }
     }
 
     /// The bound address; its IP is unspecified when the socket listens on every address.
@@ -56,30 +78,36 @@ impl Socket {
 
     /// How many equal datagrams one send call may carry; 1 once the kernel has refused segmentation.
     pub fn max_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        match &self.link {
+            Link::Udp { state, .. } => state.max_gso_segments(),
+            Link::Relayed(relay) => relay.max_segments(),
+        }
     }
 
     /// How many datagrams the kernel may put into one receive buffer.
     pub fn segments_per_buffer(&self) -> usize {
-        self.state.gro_segments()
+        match &self.link {
+            Link::Udp { state, .. } => state.gro_segments(),
+            Link::Relayed(_) => 1,
+        }
     }
 
-    /// Receives into `buffers` whatever has arrived; `Pending` registers the waker.
+    /// Receives into `buffers` whatever has arrived; `Pending` registers the waker. At a relayed address
+    /// nothing ever arrives: the `TurnClient` receives for it.
     pub fn poll_receive(
         &self,
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
+        let Link::Udp { io, state } = &self.link else { return Poll::Pending };
         loop {
-            match self.io.poll_recv_ready(cx) {
+            match io.poll_recv_ready(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {}
             }
-            let received = self
-                .io
-                .try_io(Interest::READABLE, || self.state.recv(UdpSockRef::from(&self.io), buffers, meta));
+            let received = io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), buffers, meta));
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
@@ -98,6 +126,10 @@ impl Socket {
         contents: &[u8],
         segment: usize,
     ) -> io::Result<()> {
+        let (io, state) = match &self.link {
+            Link::Udp { io, state } => (io, state),
+            Link::Relayed(relay) => return relay.try_send(destination, contents, segment),
+        };
         let transmit = Transmit {
             destination,
             ecn: None,
@@ -105,19 +137,23 @@ impl Socket {
             segment_size: Some(segment),
             src_ip: source.filter(|_| self.local.ip().is_unspecified()),
         };
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
+        io.try_io(Interest::WRITABLE, || state.try_send(UdpSockRef::from(io), &transmit))
     }
 
     /// Ready when the kernel takes datagrams again; `Pending` registers the waker.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_send_ready(cx)
+        match &self.link {
+            Link::Udp { io, .. } => io.poll_send_ready(cx),
+            Link::Relayed(relay) => relay.poll_writable(cx),
+        }
     }
 }
 
-/// The sockets a peer may send from: at most one per address family.
+/// The sockets a peer may send from: at most one per address family, and the relayed addresses it has.
 #[derive(Debug, Clone)]
 pub struct SocketSet {
     sockets: Rc<[Rc<Socket>]>,
+    relayed: Rc<RefCell<Vec<Rc<Socket>>>>,
 }
 
 impl SocketSet {
@@ -147,26 +183,47 @@ impl SocketSet {
         }
         match failure {
             Some(error) if sockets.is_empty() => Err(error),
-            _ => Ok(Self { sockets: sockets.into() }),
+            _ => Ok(Self { sockets: sockets.into(), relayed: Rc::default() }),
         }
     }
 
     /// The same sockets for one transport, which adds its own relayed addresses: clones of what is
     /// returned share those, other transports don't see them.
     pub fn for_transport(&self) -> Self {
-        self.clone()
+        Self { sockets: Rc::clone(&self.sockets), relayed: Rc::default() }
     }
 
-    /// Every socket of the set.
+    /// Every UDP socket of the set.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Socket>> {
         self.sockets.iter()
     }
 
     /// The socket that owns the local address `local`.
-    pub fn find(&self, local: SocketAddr) -> Option<&Rc<Socket>> {
-        self.sockets
-            .iter()
-            .find(|s| s.local().port() == local.port() && s.local().is_ipv4() == local.is_ipv4())
+    pub fn find(&self, local: SocketAddr) -> Option<Rc<Socket>> {
+        self.find_relayed(local).or_else(|| {
+            let is_own =
+                |s: &&Rc<Socket>| s.local().port() == local.port() && s.local().is_ipv4() == local.is_ipv4();
+            self.sockets.iter().find(is_own).cloned()
+        })
+    }
+
+    /// The same, if it is a relayed address.
+    pub fn find_relayed(&self, local: SocketAddr) -> Option<Rc<Socket>> {
+        self.relayed.borrow().iter().find(|socket| socket.local() == local).cloned()
+    }
+
+    /// Adds a relayed address. False if the set has it already: then somebody lies.
+    pub fn add_relayed(&self, socket: Rc<Socket>) -> bool {
+        let is_new = self.find_relayed(socket.local()).is_none();
+        if is_new {
+            self.relayed.borrow_mut().push(socket);
+        }
+        is_new
+    }
+
+    /// Forgets a relayed address.
+    pub fn remove_relayed(&self, local: SocketAddr) {
+        self.relayed.borrow_mut().retain(|socket| socket.local() != local);
     }
 
     /// The local address under which `ip` is reached: `ip` with the port of its family's socket.

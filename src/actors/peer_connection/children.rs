@@ -57,7 +57,10 @@ impl Handler<ChildDown> for PeerConnection {
 impl PeerConnection {
     /// Makes a child panic; false when there is none of that kind.
     pub(crate) fn boom_child(&self, target: crate::actors::fault_injection::FaultTarget) -> bool {
-        use crate::actors::fault_injection::{Boom, FaultTarget};
+        use crate::actors::{
+            fault_injection::{Boom, FaultTarget},
+            sctp_assoc::BoomChannel,
+        };
         match target {
             FaultTarget::IceAgent | FaultTarget::Dtls | FaultTarget::UdpSocket => {
                 let Some((_, transport)) = self.transports.iter().next() else { return false };
@@ -81,6 +84,13 @@ impl PeerConnection {
                     .find_map(|t| t.sender.as_ref());
                 let Some(sending) = sending else { return false };
                 sending.actor.do_send(Boom);
+            }
+            FaultTarget::SctpAssoc | FaultTarget::DataChannel => {
+                let Some(association) = &self.sctp else { return false };
+                match target {
+                    FaultTarget::SctpAssoc => association.address().do_send(Boom),
+                    _ => association.address().do_send(BoomChannel),
+                }
             }
             FaultTarget::PeerConnection => return false,
         }

@@ -11,6 +11,7 @@ use crate::{
     messages::{
         peer_connection::Reply,
         rtp::{CollectInbound, CollectOutbound},
+        sctp::CollectSctpStatistics,
         statistics::{
             CollectDtls, CollectIce, GetStatistics, Statistics, StatisticsSelector, TransportStatistics,
         },
@@ -31,10 +32,15 @@ impl Handler<GetStatistics> for PeerConnection {
         let (at, clock, certificate) = (kit::now(), self.clock, self.certificate.clone());
         let transceivers = self.snapshot.lock().transceivers.clone();
         let transports = self.ask_transports();
+        let sctp = self.sctp.as_ref().map(|sctp| sctp.address().clone());
         let (senders, receivers) = (self.ask_senders(message.0), self.ask_receivers(message.0));
         Box::pin(async move {
-            let (transports, senders, receivers) =
-                tokio::join!(join_all(transports), join_all(senders), join_all(receivers));
+            let sctp = async {
+                let sctp = sctp?;
+                kit::ask(&sctp, CollectSctpStatistics, DEADLINE).await.ok()
+            };
+            let (transports, senders, receivers, sctp) =
+                tokio::join!(join_all(transports), join_all(senders), join_all(receivers), sctp);
             Ok(Statistics {
                 at,
                 clock,
@@ -43,6 +49,7 @@ impl Handler<GetStatistics> for PeerConnection {
                 transports,
                 senders: senders.into_iter().flatten().collect(),
                 receivers: receivers.into_iter().flatten().collect(),
+                sctp,
             })
         })
     }

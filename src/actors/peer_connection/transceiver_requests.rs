@@ -108,6 +108,7 @@ impl Handler<AddTransceiver> for PeerConnection {
         if !message.send_encodings.is_empty() {
             self.actors(id).send_encodings = message.send_encodings;
         }
+        self.session.set_has_track(id, message.track.is_some())?;
         self.set_sender_track(id, message.track);
         self.begin_receiver(id, ctx);
         self.reconcile(ctx);
@@ -162,6 +163,7 @@ impl Handler<ReplaceTrack> for PeerConnection {
             let track_id = message.track.as_ref().map(|track| track.id().to_owned());
             self.session.set_sending_track(message.id, streams, track_id)?;
         }
+        self.session.set_has_track(message.id, message.track.is_some())?;
         self.set_sender_track(message.id, message.track);
         self.publish(ctx);
         Ok(())

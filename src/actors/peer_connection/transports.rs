@@ -185,10 +185,12 @@ impl PeerConnection {
     }
 
     pub(super) fn transport_config(&self, local: IceParameters) -> TransportConfig {
+        let role = role_for(self.offerer.unwrap_or(true), local.lite, false);
         TransportConfig {
             certificate: self.certificate.clone(),
             local,
             servers: self.configuration.ice.clone(),
+            role,
         }
     }
 

@@ -79,6 +79,8 @@ pub struct TransportConfig {
     pub local: IceParameters,
     /// Who is asked for candidates.
     pub servers: IceServers,
+    /// Our role until the peer is known: its checks may come before its answer, and must find no conflict.
+    pub role: ice::Role,
 }
 
 /// What leaves through a transport: where senders and receivers put it.
@@ -155,7 +157,7 @@ impl TransportActors {
         let actor = DtlsActor::new(DtlsEnvironment {
             certificate: config.certificate.clone(),
             egress: Rc::clone(&place.egress),
-            sockets: place.attachment.sockets.clone(),
+            sockets: place.sockets.clone(),
             report: Rc::new(move |event| events(TransportEvent::Dtls(event))),
             dtls: dtls_receiver,
             media: media_receiver,
@@ -290,7 +292,7 @@ fn start_agent(
     place.attachment.join(place.key, Rc::new(move |address| lost(TransportEvent::SocketLost(address))));
     let local = &config.local;
     let credentials = Credentials { ufrag: local.ufrag.clone(), password: local.password.clone() };
-    let mut agent_config = AgentConfig::new(ice::Role::Controlled, credentials);
+    let mut agent_config = AgentConfig::new(config.role, credentials);
     agent_config.lite = local.lite;
     let events = Rc::clone(report);
     let agent = IceAgent::new(
@@ -298,7 +300,7 @@ fn start_agent(
         stun_receiver,
         IceEnvironment {
             key: place.key,
-            sockets: place.attachment.sockets.clone(),
+            sockets: place.sockets.clone(),
             router: Rc::clone(&place.attachment.router),
             egress: Rc::clone(&place.egress),
             lanes: PeerLanes { stun, dtls: dtls.clone(), media: media.clone() },

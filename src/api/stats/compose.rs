@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RtcStats, RtcStatsReport, rtp, transport, types::RtcPeerConnectionStats};
+use super::{
+    RtcStats, RtcStatsReport, rtp, transport,
+    types::{RtcDataChannelStats, RtcPeerConnectionStats},
+};
 use crate::{
     messages::statistics::Statistics,
     proto::rtcp::{ClockAnchor, NtpTime},
@@ -18,9 +21,23 @@ pub(super) fn report(statistics: &Statistics) -> RtcStatsReport {
     report.insert(RtcStats::PeerConnection(RtcPeerConnectionStats {
         id: "P".to_owned(),
         timestamp,
-        data_channels_opened: 0,
-        data_channels_closed: 0,
+        data_channels_opened: statistics.sctp.as_ref().map_or(0, |sctp| sctp.channels_opened),
+        data_channels_closed: statistics.sctp.as_ref().map_or(0, |sctp| sctp.channels_closed),
     }));
+    for (key, channel) in statistics.sctp.iter().flat_map(|sctp| &sctp.channels) {
+        report.insert(RtcStats::DataChannel(RtcDataChannelStats {
+            id: format!("D{key}"),
+            timestamp,
+            state: channel.state,
+            label: Some(channel.label.clone()),
+            protocol: Some(channel.protocol.clone()),
+            data_channel_identifier: channel.id,
+            messages_sent: Some(channel.messages_sent),
+            bytes_sent: Some(channel.bytes_sent),
+            messages_received: Some(channel.messages_received),
+            bytes_received: Some(channel.bytes_received),
+        }));
+    }
     transport::add(&mut report, statistics, timestamp);
     rtp::add(&mut report, statistics, timestamp);
     report
@@ -35,7 +52,8 @@ pub(super) fn milliseconds(clock: &ClockAnchor, at: Instant) -> f64 {
 pub(super) fn ntp_milliseconds(ntp: NtpTime) -> f64 {
     let seconds = (ntp.0 >> 32) as f64 - UNIX_OFFSET as f64;
     let fraction = (ntp.0 & 0xffff_ffff) as f64 / 4_294_967_296.0;
-    (seconds + fraction) * 1_000.0
+    // To the microsecond: what is beyond is noise, and not exact in JSON.
+    ((seconds + fraction) * 1_000_000.0).round() / 1_000.0
 }
 
 pub(super) fn seconds(duration: Duration) -> f64 {

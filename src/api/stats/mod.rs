@@ -12,6 +12,10 @@
 //! | `media-source` | `width`, `height`, `framesPerSecond` | tracks carry encoded video; its producer knows |
 //! | `certificate` | `issuerCertificateId` | certificates are self-signed, chains of one |
 //!
+//! Some are there only when they have a meaning: `codecId` once a packet went through, `remoteId` and the
+//! `remote-…` objects once the peer has reported, `channels` for audio, `sdpFmtpLine` for codecs with
+//! parameters, `url` for candidates that a server gave, `currentRoundTripTime` once a check was answered.
+//!
 //! Ids are the same in every report of a connection, and timestamps never run backwards, even when the
 //! wall clock is set.
 
@@ -25,7 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 pub use types::{
-    RtcCertificateStats, RtcCodecStats, RtcIceCandidatePairStats, RtcIceCandidateStats,
+    RtcCertificateStats, RtcCodecStats, RtcDataChannelStats, RtcIceCandidatePairStats, RtcIceCandidateStats,
     RtcInboundRtpStreamStats, RtcMediaSourceStats, RtcOutboundRtpStreamStats, RtcPeerConnectionStats,
     RtcRemoteInboundRtpStreamStats, RtcRemoteOutboundRtpStreamStats, RtcStatsIceCandidatePairState,
     RtcTransportStats,
@@ -56,6 +60,8 @@ pub enum RtcStats {
     MediaSource(RtcMediaSourceStats),
     /// The connection.
     PeerConnection(RtcPeerConnectionStats),
+    /// A data channel.
+    DataChannel(RtcDataChannelStats),
     /// A transport.
     Transport(RtcTransportStats),
     /// A pair of candidates.
@@ -79,6 +85,7 @@ impl RtcStats {
             Self::RemoteOutboundRtp(stats) => &stats.id,
             Self::MediaSource(stats) => &stats.id,
             Self::PeerConnection(stats) => &stats.id,
+            Self::DataChannel(stats) => &stats.id,
             Self::Transport(stats) => &stats.id,
             Self::CandidatePair(stats) => &stats.id,
             Self::LocalCandidate(stats) | Self::RemoteCandidate(stats) => &stats.id,
@@ -96,6 +103,7 @@ impl RtcStats {
             Self::RemoteOutboundRtp(stats) => stats.timestamp,
             Self::MediaSource(stats) => stats.timestamp,
             Self::PeerConnection(stats) => stats.timestamp,
+            Self::DataChannel(stats) => stats.timestamp,
             Self::Transport(stats) => stats.timestamp,
             Self::CandidatePair(stats) => stats.timestamp,
             Self::LocalCandidate(stats) | Self::RemoteCandidate(stats) => stats.timestamp,
@@ -113,6 +121,7 @@ impl RtcStats {
             Self::RemoteOutboundRtp(_) => "remote-outbound-rtp",
             Self::MediaSource(_) => "media-source",
             Self::PeerConnection(_) => "peer-connection",
+            Self::DataChannel(_) => "data-channel",
             Self::Transport(_) => "transport",
             Self::CandidatePair(_) => "candidate-pair",
             Self::LocalCandidate(_) => "local-candidate",
@@ -156,7 +165,7 @@ impl RtcStats {
                 [Some(&stats.transport_id), None, None, None]
             }
             Self::Certificate(stats) => [stats.issuer_certificate_id.as_ref(), None, None, None],
-            Self::MediaSource(_) | Self::PeerConnection(_) => [None; 4],
+            Self::MediaSource(_) | Self::PeerConnection(_) | Self::DataChannel(_) => [None; 4],
         };
         references.into_iter().flatten().collect()
     }

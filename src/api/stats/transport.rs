@@ -13,7 +13,7 @@ use crate::{
     messages::statistics::{DtlsStatistics, IceStatistics, Statistics, Traffic, TransportStatistics},
     proto::{
         dtls::{self, Fingerprint, HashAlgorithm},
-        ice::{Candidate, PairState, PairStatistics, Role},
+        ice::{Candidate, PairState, PairStatistics, Role, TransportProtocol},
         jsep::TransportId,
     },
 };
@@ -105,8 +105,7 @@ fn add_ice(
         )));
     }
     for pair in &ice.pairs {
-        let is_local =
-            |c: &&Candidate| c.kind == pair.local_kind && c.base.or(c.address.ip()) == Some(pair.local);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
         let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
         // A pair of names that were looked up: the candidate shows the name.
         let (Some(local), Some(remote)) =
@@ -190,7 +189,10 @@ fn candidate_id(transport: TransportId, candidate: &Candidate, is_local: bool) -
     let shown = RtcIceCandidate::from(candidate);
     let (address, port) = (shown.address.unwrap_or_default(), shown.port.unwrap_or_default());
     let base = candidate.base.filter(|_| is_local).map(|base| format!("_{base}")).unwrap_or_default();
-    let protocol = shown.protocol.map(|protocol| format!("{protocol:?}")).unwrap_or_default();
+    let protocol = match candidate.protocol {
+        TransportProtocol::Udp => "udp",
+        TransportProtocol::Tcp => "tcp",
+    };
     format!("I{transport}{side}_{}_{protocol}_{address}_{port}{base}", candidate.kind.as_str())
 }
 

@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    MediaKind, RtcDtlsRole, RtcDtlsTransportState, RtcIceCandidateType, RtcIceProtocol, RtcIceRole,
-    RtcIceTcpCandidateType, RtcIceTransportState,
+    MediaKind, RtcDataChannelState, RtcDtlsRole, RtcDtlsTransportState, RtcIceCandidateType, RtcIceProtocol,
+    RtcIceRole, RtcIceTcpCandidateType, RtcIceTransportState,
 };
 
 /// A dictionary: `id` and `timestamp` first, then members that are always there, then those that may not.
@@ -233,6 +233,29 @@ dictionary! {
         /// Those among them that were closed.
         data_channels_closed: u64,
         ; optional:
+    }
+}
+
+dictionary! {
+    /// A data channel that is not closed (W3C `RTCDataChannelStats`).
+    RtcDataChannelStats {
+        /// Where it stands.
+        state: RtcDataChannelState,
+        ; optional:
+        /// What the application calls it.
+        label: String,
+        /// The application's protocol on it.
+        protocol: String,
+        /// The SCTP stream, once there is one.
+        data_channel_identifier: u16,
+        /// Messages accepted for sending.
+        messages_sent: u64,
+        /// Their bytes.
+        bytes_sent: u64,
+        /// Messages received.
+        messages_received: u64,
+        /// Their bytes.
+        bytes_received: u64,
     }
 }
 

@@ -235,7 +235,8 @@ impl Gathering {
         self.transmits.push_back(probe.request());
     }
 
-    fn give_up(&mut self) {
+    /// Gives up what has not answered.
+    pub fn give_up(&mut self) {
         self.ends_at = None;
         for Probe { base, server, .. } in std::mem::take(&mut self.probes) {
             let reason = "the STUN server does not answer".to_owned();

@@ -74,8 +74,9 @@ impl Session {
             MediaType::Other(_) => return false,
         };
         let preferences = transceiver.and_then(|transceiver| transceiver.preferences.as_deref());
-        !transceiver.is_some_and(Transceiver::stopped)
-            && is_rtp_profile(&section.protocol)
+        // W3C stop: what the application stopped is answered all the same, as inactive, and rejected by the next
+        // offer. An answer may not reject the section that the transport hangs on (RFC 9143 7.3.3).
+        is_rtp_profile(&section.protocol)
             && can_answer(self.config.media.of(kind), preferences, &section.codecs)
     }
 
@@ -107,7 +108,8 @@ impl Session {
             accept_simulcast(&mut section, offered);
         }
         announce_layers(&mut section, layers_wanted(transceiver, offered));
-        if direction.sends() {
+        // See the offer: what has been sent stays announced.
+        if direction.sends() || transceiver.has_sent {
             announce_track(&mut section, transceiver, &self.config);
         }
         section
@@ -132,7 +134,7 @@ impl Session {
             if before != Some(ice) {
                 continue;
             }
-            let created = self.created.as_ref().filter(|created| created.kind == SdpType::Answer);
+            let created = self.last_created(SdpType::Answer);
             let created =
                 created.and_then(|created| created.credentials.iter().find(|(known, _)| *known == id));
             *ice = match created {

@@ -15,6 +15,11 @@ impl Session {
     pub fn set_local_description(&mut self, description: Description) -> Result<(), JsepError> {
         use SignalingState::*;
         let kind = description.kind;
+        // W3C setLocalDescription: that the text is another one counts before the state, but not if it is provisional.
+        let strict = matches!(kind, SdpType::Offer | SdpType::Answer) && self.state != Closed;
+        if strict && !description.sdp.is_empty() && !self.is_last_created(&description) {
+            return Err(JsepError::InvalidModification);
+        }
         let fits = match kind {
             SdpType::Offer => matches!(self.state, Stable | HaveLocalOffer),
             SdpType::Answer | SdpType::Pranswer => matches!(self.state, HaveRemoteOffer | HaveLocalPranswer),
@@ -66,27 +71,6 @@ impl Session {
         Ok(())
     }
 
-    /// The description created last, if it is the one given.
-    fn matching_created(&mut self, description: &Description) -> Result<Created, JsepError> {
-        let wanted = match description.kind {
-            SdpType::Pranswer => SdpType::Answer,
-            kind => kind,
-        };
-        let fits = |created: &&Created| created.kind == wanted;
-        if description.sdp.is_empty() && self.created.as_ref().filter(fits).is_none() {
-            match wanted {
-                SdpType::Offer => self.create_offer(OfferOptions::default())?,
-                _ => self.create_answer()?,
-            };
-        }
-        let created = self.created.as_ref().filter(fits).ok_or(JsepError::InvalidModification)?;
-        // Line ends may have changed on the way through the application.
-        if !description.sdp.is_empty() && !created.text.lines().eq(description.sdp.lines()) {
-            return Err(JsepError::InvalidModification);
-        }
-        Ok(created.clone())
-    }
-
     /// Saves what a rollback restores.
     fn begin_exchange(&mut self) {
         for transceiver in &mut self.transceivers {
@@ -99,7 +83,6 @@ impl Session {
     fn rollback(&mut self) {
         self.slots.pending_local = None;
         self.slots.pending_remote = None;
-        self.created = None;
         self.state = SignalingState::Stable;
         if let Some(stable) = self.stable.take() {
             self.shared = stable;
@@ -177,7 +160,6 @@ impl Session {
         // An offer that replaces another one keeps the transports that were planned.
         self.spare.splice(0..0, planned);
         self.begin_exchange();
-        self.created = None;
         let unnamed = self.name_sections(&mut sdp);
         self.associate(&sdp);
         self.link_data(&sdp);
@@ -228,7 +210,6 @@ impl Session {
         self.shared.placement =
             leads.iter().map(|lead| lead.and_then(|lead| *self.shared.placement.get(lead)?)).collect();
         self.negotiate(&local.sdp, &sdp, Answerer::Remote, &leads);
-        self.created = None;
         let mut stored = Stored::new(kind, text, sdp);
         stored.leads = Some(leads);
         self.slots.pending_remote = Some(stored);
@@ -242,7 +223,6 @@ impl Session {
 
     /// Makes a created description the one in force, with its version and the candidates found since.
     fn take_local(&mut self, kind: SdpType, created: Created) -> Stored {
-        self.created = None;
         self.version = created.sdp.origin.session_version.parse().ok();
         self.last_local = Some(created.sdp.clone());
         let mut stored = Stored::new(kind, created.text, created.sdp);
@@ -261,6 +241,7 @@ impl Session {
 
     /// Ends an exchange with its final answer.
     fn complete(&mut self) {
+        self.forget_created();
         self.slots.current_local = self.slots.pending_local.take();
         self.slots.current_remote = self.slots.pending_remote.take();
         self.stable = None;
@@ -329,11 +310,12 @@ impl Session {
                 None => self.transceiver_for(kind, direction),
             };
             let proposed = self.proposed_layers(id, section);
+            let default_stream = self.default_stream.clone();
             if let Some(transceiver) = self.transceiver_mut(id) {
                 transceiver.link.section = Some(index);
                 transceiver.link.mid.clone_from(&section.mid);
                 transceiver.link.proposed = proposed;
-                transceiver.link.note_remote(section, direction);
+                transceiver.link.note_remote(section, direction, &default_stream);
             }
         }
     }
@@ -391,8 +373,14 @@ pub(super) enum Answerer {
 }
 
 impl Link {
-    /// Notes the peer's direction and the track it announces.
-    pub(super) fn note_remote(&mut self, section: &MediaDescription, direction: Direction) {
+    /// Notes the peer's direction and the track it announces. One that is in no stream says so; one that says
+    /// nothing is in the default stream (RFC 9429 5.10).
+    pub(super) fn note_remote(
+        &mut self,
+        section: &MediaDescription,
+        direction: Direction,
+        default_stream: &str,
+    ) {
         self.remote_direction = Some(direction);
         self.remote_stream_ids.clear();
         self.remote_track_id = None;
@@ -407,8 +395,11 @@ impl Link {
             // Before a=msid, the ids were attributes of the source.
             let msid = section.sources.iter().find(|source| source.name == "msid");
             let mut words = msid.and_then(|s| s.value.as_deref()).unwrap_or_default().split(' ');
-            self.remote_stream_ids
-                .extend(words.next().filter(|id| !matches!(*id, "" | "-")).map(str::to_owned));
+            match words.next().unwrap_or_default() {
+                "-" => {}
+                "" => self.remote_stream_ids.push(default_stream.to_owned()),
+                id => self.remote_stream_ids.push(id.to_owned()),
+            }
             self.remote_track_id = words.next().map(str::to_owned);
         }
     }

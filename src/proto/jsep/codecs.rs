@@ -78,7 +78,10 @@ fn accepting<'a>(
     wanted: &'a [CodecParameters],
     offered: &CodecParameters,
 ) -> Option<&'a CodecParameters> {
-    let any_h264 = capabilities.any_h264_profile && is_h264(offered) && h264_profile(offered).is_some();
+    // Preferences name profiles one by one (W3C 5.4.1); without them, any of a forwarder's will do.
+    let preferred = !std::ptr::eq(wanted, capabilities.codecs.as_slice());
+    let any_h264 =
+        capabilities.any_h264_profile && !preferred && is_h264(offered) && h264_profile(offered).is_some();
     wanted
         .iter()
         .filter(|codec| !is_rtx(codec))
@@ -200,17 +203,19 @@ impl PayloadTypes {
     }
 
     /// The codecs of an offered section: those negotiated before with their numbers, then the other capabilities
-    /// (RFC 8829 5.2.2).
+    /// (RFC 8829 5.2.2); in the order wanted when the application has said what it prefers.
     pub(super) fn offer_codecs(
         &mut self,
         wanted: &[CodecParameters],
         rtx_wanted: bool,
         negotiated: &[CodecParameters],
+        by_preference: bool,
     ) -> Vec<CodecParameters> {
+        let any_h264 = |a: &CodecParameters, b: &CodecParameters| !by_preference && is_h264(a) && is_h264(b);
         let mut offer: Vec<CodecParameters> = negotiated
             .iter()
             .filter(|codec| !is_rtx(codec))
-            .filter(|codec| wanted.iter().any(|w| same_codec(w, codec) || (is_h264(w) && is_h264(codec))))
+            .filter(|codec| wanted.iter().any(|w| same_codec(w, codec) || any_h264(w, codec)))
             .cloned()
             .collect();
         for codec in wanted.iter().filter(|codec| !is_rtx(codec)) {
@@ -220,6 +225,10 @@ impl PayloadTypes {
             if let Some(payload_type) = self.assign(codec) {
                 offer.push(CodecParameters { payload_type, ..codec.clone() });
             }
+        }
+        if by_preference {
+            // W3C 5.4.1: the order of the preferences, also for codecs in use.
+            offer.sort_by_key(|codec| wanted.iter().position(|known| same_codec(known, codec)));
         }
         if !rtx_wanted {
             return offer;

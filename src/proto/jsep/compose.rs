@@ -93,9 +93,20 @@ impl Session {
         let DescriptionDraft { kind, mut sdp, sections, placement, leads, credentials, carriers, .. } = draft;
         sdp.origin.session_version = self.version_of(&sdp).to_string();
         let text = sdp.to_string();
-        let created =
-            Created { kind, text: text.clone(), sdp, sections, placement, leads, credentials, carriers };
-        self.created = Some(created);
+        let answered = self.slots.pending_remote.as_ref().filter(|_| kind != SdpType::Offer);
+        let answers = answered.map(|offer| offer.text().to_owned());
+        let created = Created {
+            kind,
+            text: text.clone(),
+            answers,
+            sdp,
+            sections,
+            placement,
+            leads,
+            credentials,
+            carriers,
+        };
+        *self.created_slot(kind) = Some(created);
         Description { kind, sdp: text }
     }
 

@@ -109,6 +109,10 @@ impl JsepError {
     /// The exception that a browser would throw.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            // Well formed as a line, but nothing that ICE could use: browsers refuse it like missing credentials.
+            Self::Syntax { reason: SdpErrorReason::BadAttribute("ice-ufrag" | "ice-pwd"), .. } => {
+                ErrorKind::InvalidAccess
+            }
             Self::Syntax { line, .. } => ErrorKind::Syntax { line: *line },
             Self::InvalidState { .. } | Self::Stopped(_) => ErrorKind::InvalidState,
             Self::InvalidAccess(_) | Self::UnknownTransceiver(_) | Self::TrackInUse(_) => {
@@ -243,6 +247,12 @@ pub enum Refusal {
     /// RFC 3264 6.1: an answer accepts formats of the offer.
     #[error("section {section} of the answer has no format in common with the offer")]
     NoCommonFormat {
+        /// Index of the m-line.
+        section: usize,
+    },
+    /// RFC 3264 6.1: an answer narrows the direction offered.
+    #[error("section {section} of the answer sends or receives what the offer does not allow")]
+    DirectionNotOffered {
         /// Index of the m-line.
         section: usize,
     },

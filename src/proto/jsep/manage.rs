@@ -32,7 +32,7 @@ impl Session {
         let id = self.new_transceiver(kind, init.direction);
         let sources = self.fresh_sources(rids);
         if let Some(transceiver) = self.transceiver_mut(id) {
-            transceiver.stream_ids = init.stream_ids;
+            transceiver.stream_ids = unique(init.stream_ids);
             transceiver.has_track = init.track_id.is_some();
             if let Some(track_id) = init.track_id {
                 transceiver.track_id = track_id;
@@ -115,7 +115,7 @@ impl Session {
     ) -> Result<(), JsepError> {
         check_media_ids(&stream_ids, track_id.as_deref())?;
         let transceiver = self.usable(id)?;
-        transceiver.stream_ids = stream_ids;
+        transceiver.stream_ids = unique(stream_ids);
         transceiver.has_track |= track_id.is_some();
         let Some(track_id) = track_id.filter(|track_id| *track_id != transceiver.track_id) else {
             return Ok(());
@@ -196,8 +196,8 @@ impl Session {
 
     /// Stopped transceivers without a section leave at once: there is nothing to negotiate.
     pub(super) fn remove_ended(&mut self) {
-        let created = self.created.as_ref();
-        let in_created = |id| created.is_some_and(|created| created.sections.contains(&Some(id)));
+        let created = [self.created_offer.as_ref(), self.created_answer.as_ref()];
+        let in_created = |id| created.iter().flatten().any(|created| created.sections.contains(&Some(id)));
         self.transceivers.retain(|t| !t.stopped() || t.link.section.is_some() || in_created(t.id));
     }
 
@@ -312,6 +312,13 @@ fn checked_rids(kind: MediaKind, encodings: Vec<SendEncoding>) -> Result<Vec<Opt
 /// RFC 8852 3.3: letters and digits, as many as a one-byte header extension holds.
 fn is_rid(rid: &str) -> bool {
     (1..=16).contains(&rid.len()) && rid.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// W3C 5.1, 5.2: the streams of a track are a set.
+fn unique(mut stream_ids: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    stream_ids.retain(|id| seen.insert(id.clone()));
+    stream_ids
 }
 
 /// RFC 8830 2: ids are 1 to 64 token characters.

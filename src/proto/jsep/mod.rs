@@ -22,6 +22,7 @@ mod capabilities;
 mod codecs;
 mod compose;
 mod config;
+mod created;
 mod error;
 mod extensions;
 mod manage;

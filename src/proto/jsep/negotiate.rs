@@ -49,7 +49,8 @@ impl Session {
                 continue;
             };
             let transport = self.shared.placement.get(section).copied().flatten();
-            let exchange = Exchange { config: &self.config, local, remote, ours, theirs, transport };
+            let (config, default_stream) = (&self.config, self.default_stream.as_str());
+            let exchange = Exchange { config, default_stream, local, remote, ours, theirs, transport };
             exchange.settle(transceiver, answerer);
         }
         let transport = self
@@ -76,6 +77,8 @@ impl Session {
 /// One section of both descriptions.
 struct Exchange<'a> {
     config: &'a SessionConfig,
+    /// See [`Session`].
+    default_stream: &'a str,
     local: &'a SessionDescription,
     remote: &'a SessionDescription,
     ours: &'a MediaDescription,
@@ -88,7 +91,7 @@ impl Exchange<'_> {
     fn settle(&self, transceiver: &mut Transceiver, answerer: Answerer) {
         let remote = Direction::from(self.remote.direction_of(self.theirs));
         if answerer == Answerer::Remote {
-            transceiver.link.note_remote(self.theirs, remote);
+            transceiver.link.note_remote(self.theirs, remote, self.default_stream);
         }
         let Some(transport) = self.transport else {
             transceiver.link.send = None;

@@ -183,7 +183,15 @@ impl Session {
         let wanted = transceiver.preferences.as_deref().unwrap_or(&capabilities.codecs);
         let negotiated = before.map_or(&[][..], |before| before.codecs.as_slice());
         let rtx_wanted = wanted.iter().any(is_rtx);
-        set_codecs(&mut section, numbers.payload_types.offer_codecs(wanted, rtx_wanted, negotiated));
+        set_codecs(
+            &mut section,
+            numbers.payload_types.offer_codecs(
+                wanted,
+                rtx_wanted,
+                negotiated,
+                transceiver.preferences.is_some(),
+            ),
+        );
         for (id, uri) in &capabilities.extensions {
             let Some(id) = numbers.extension_ids.assign(u16::from(*id), uri) else { continue };
             section.extensions.push(ExtensionMapping {
@@ -203,6 +211,9 @@ impl Session {
         }
         if transceiver.direction.sends() {
             announce_layers(&mut section, transceiver.rids().flatten().map(str::to_owned).collect());
+        }
+        // Also while it is silent: Chromium shows nothing of a source that had gone and comes back.
+        if transceiver.direction.sends() || transceiver.has_sent {
             announce_track(&mut section, transceiver, &self.config);
         }
         section

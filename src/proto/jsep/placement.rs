@@ -10,6 +10,10 @@ use super::types::*;
 use crate::proto::sdp::{MediaDescription, MediaType, SessionDescription};
 use std::collections::{HashMap, HashSet};
 
+/// Most transports of a session: each is an ICE agent and a DTLS association, and a peer that does not bundle decides
+/// how many it wants. Sections beyond it are rejected in answers, and bundle-only in offers.
+pub(super) const TRANSPORTS_MAX: usize = 64;
+
 /// Index of the lead of each section; `None` for a section that is rejected.
 pub(super) type Leads = Vec<Option<usize>>;
 /// Transport of each section; `None` for a section that is rejected.
@@ -26,7 +30,8 @@ pub(super) fn groups(sdp: &SessionDescription) -> Vec<Option<usize>> {
     sdp.media.iter().map(|s| s.mid.as_deref().and_then(|mid| group_of.get(mid).copied())).collect()
 }
 
-/// The leads of the accepted sections: the first accepted one in the order of the group (RFC 9143 7.3.2).
+/// The leads of the accepted sections: the first one in the order of the group that is accepted and has a port
+/// (RFC 9143 7.3.1). Without one there is no group, and bundle-only sections are rejected (RFC 9143 6).
 pub(super) fn leads(sdp: &SessionDescription, accepted: &[bool]) -> Leads {
     let group_of = groups(sdp);
     let index: HashMap<&str, usize> =
@@ -34,15 +39,16 @@ pub(super) fn leads(sdp: &SessionDescription, accepted: &[bool]) -> Leads {
     let accepts = |i: usize| accepted.get(i).copied().unwrap_or(false);
     let lead_of_group = |(number, mids): (usize, &[String])| {
         let sections = mids.iter().filter_map(|mid| index.get(mid.as_str()).copied());
-        let mut sections = sections.filter(|&i| group_of[i] == Some(number) && accepts(i));
+        let mut sections =
+            sections.filter(|&i| group_of[i] == Some(number) && accepts(i) && sdp.media[i].port != 0);
         sections.next()
     };
     let tagged: Vec<Option<usize>> = sdp.bundles().enumerate().map(lead_of_group).collect();
-    let lead = |i: usize| match group_of[i] {
-        Some(group) => tagged[group].unwrap_or(i),
-        None => i,
+    let lead = |i: usize| {
+        let own = (!sdp.media[i].bundle_only).then_some(i);
+        group_of[i].and_then(|group| tagged[group]).or(own)
     };
-    (0..sdp.media.len()).map(|i| accepts(i).then(|| lead(i))).collect()
+    (0..sdp.media.len()).map(|i| if accepts(i) { lead(i) } else { None }).collect()
 }
 
 /// A section of an offer before it has a transport.
@@ -56,22 +62,23 @@ pub(super) struct Draft<'a> {
 impl Session {
     /// Which sections of an offer are accepted, and how they share transports (RFC 9429 5.3.1).
     pub(super) fn plan_answer(&self, offer: &SessionDescription) -> Leads {
-        let grouped = groups(offer);
         let transceivers = self.transceivers_by_section();
         let accepted: Vec<bool> = offer
             .media
             .iter()
             .enumerate()
-            .map(|(index, section)| {
-                // A bundle-only section has no transport of its own.
-                let reachable = grouped[index].is_some() || !section.bundle_only;
-                reachable && self.acceptable(transceivers.get(&index).copied(), section)
-            })
+            .map(|(index, section)| self.acceptable(transceivers.get(&index).copied(), section))
             .collect();
         let mut leads = leads(offer, &accepted);
         let mut first_lead: HashMap<Option<&MediaType>, usize> = HashMap::new();
+        let mut transports: HashSet<usize> = HashSet::new();
         for (section, lead) in offer.media.iter().zip(&mut leads) {
             let Some(leading) = *lead else { continue };
+            if !transports.contains(&leading) && transports.len() >= TRANSPORTS_MAX {
+                *lead = None;
+                continue;
+            }
+            transports.insert(leading);
             let kind = match self.config.bundle_policy {
                 BundlePolicy::MaxCompat => continue,
                 BundlePolicy::Balanced => Some(&section.media_type),
@@ -142,7 +149,8 @@ impl Session {
                 BundlePolicy::Balanced => first_of_kind,
                 BundlePolicy::MaxBundle => tagged.is_none(),
             };
-            let shared = agreed.or(tagged.filter(|_| !own));
+            let own = own && (tagged.is_none() || seen.len() < TRANSPORTS_MAX);
+            let shared = agreed.or_else(|| tagged.filter(|_| !own));
             let transport = draft.existing.or(shared).unwrap_or_else(|| {
                 spares += 1;
                 self.spare(spares - 1)

@@ -29,10 +29,14 @@ pub struct Session {
     pub(super) transceivers: Vec<Transceiver>,
     pub(super) next_id: u32,
     pub(super) slots: Slots,
-    /// The description created last; only this one can be set locally.
-    pub(super) created: Option<Created>,
+    /// W3C `[[LastCreatedOffer]]`: only this offer can be set locally, until an answer completes an exchange.
+    pub(super) created_offer: Option<Created>,
+    /// W3C `[[LastCreatedAnswer]]`.
+    pub(super) created_answer: Option<Created>,
     /// `o=` session id, the same for the life of the session (RFC 8829 5.2.1).
     pub(super) session_id: u64,
+    /// Stream of remote tracks whose description names none (RFC 9429 5.10).
+    pub(super) default_stream: String,
     /// `o=` version of the last local description applied; `None` before the first.
     pub(super) version: Option<u64>,
     /// That description, to see whether the next one differs.
@@ -82,6 +86,8 @@ impl Slots {
 pub(super) struct Created {
     pub(super) kind: SdpType,
     pub(super) text: String,
+    /// In an answer, the text of the offer that it answers.
+    pub(super) answers: Option<String>,
     pub(super) sdp: SessionDescription,
     /// Transceiver of each section.
     pub(super) sections: Vec<Option<TransceiverId>>,
@@ -175,6 +181,7 @@ impl Session {
             .collect();
         // RFC 8829 5.2.1: 63 bits, so that no parser takes it for negative.
         let session_id = random.random::<u64>() >> 1;
+        let default_stream = format!("{:032x}", random.random::<u128>());
         Self {
             config,
             random,
@@ -182,8 +189,10 @@ impl Session {
             transceivers: Vec::new(),
             next_id: 0,
             slots: Slots::default(),
-            created: None,
+            created_offer: None,
+            created_answer: None,
             session_id,
+            default_stream,
             version: None,
             last_local: None,
             shared: Shared::default(),
@@ -288,7 +297,7 @@ impl Session {
     /// Ends the session; every later change is an error.
     pub fn close(&mut self) {
         self.state = SignalingState::Closed;
-        self.created = None;
+        self.forget_created();
         for transceiver in &mut self.transceivers {
             transceiver.end();
         }

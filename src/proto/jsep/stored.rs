@@ -28,6 +28,11 @@ impl Stored {
         Self { kind, text, sdp, unnamed: Vec::new(), carriers: Vec::new(), leads: None, later: Vec::new() }
     }
 
+    /// The text as it came.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The text with the candidates that came later at the end of their sections.
     pub(super) fn description(&self) -> Description {
         if self.later.is_empty() {

@@ -1,11 +1,18 @@
 //! Scenarios of two sessions, and of one session with descriptions of real peers.
 
 mod browser;
+mod created;
 mod damaged;
 mod exchange;
+mod h264;
 mod operations;
+mod protocols;
 mod refusals;
 mod renegotiation;
+mod sequences;
+mod simulcast;
+mod transports;
+mod w3c;
 
 use super::*;
 use crate::proto::sdp::SessionDescription;

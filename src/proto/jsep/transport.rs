@@ -20,7 +20,7 @@ impl Session {
         if let Some(stable) = self.stable.as_mut().and_then(|stable| stable.transport_mut(transport)) {
             stable.set_ice(&ice);
         }
-        self.created = None;
+        self.forget_created();
         self.refresh_transports();
         Ok(())
     }
@@ -81,6 +81,11 @@ impl Session {
 
     /// Records a trickled candidate (W3C `addIceCandidate`).
     pub fn add_remote_candidate(&mut self, candidate: &CandidateInit) -> Result<CandidateUse, JsepError> {
+        // W3C addIceCandidate: the argument is checked before the state and the text of the candidate.
+        let nowhere = candidate.mid.is_none() && candidate.media_line_index.is_none();
+        if nowhere && !candidate.candidate.trim().is_empty() {
+            return Err(JsepError::CandidateWithoutSection);
+        }
         let state_error = JsepError::InvalidState { action: Action::AddCandidate, state: self.state };
         if self.state == SignalingState::Closed {
             return Err(state_error);
@@ -94,8 +99,7 @@ impl Session {
             (Some(mid), _) => remote.sdp.index_of(mid).ok_or(JsepError::UnknownSection)?,
             (None, Some(index)) if index < remote.sdp.media.len() => index,
             (None, Some(_)) => return Err(JsepError::UnknownSection),
-            (None, None) if line.is_none() => return self.end_all(candidate.username_fragment.as_deref()),
-            (None, None) => return Err(JsepError::CandidateWithoutSection),
+            (None, None) => return self.end_all(candidate.username_fragment.as_deref()),
         };
         let ufrag = candidate.username_fragment.as_deref().or_else(|| line.and_then(ufrag_of_candidate));
         let outcome = self.record_candidate(section, ufrag, line);
@@ -103,19 +107,17 @@ impl Session {
         outcome
     }
 
-    /// W3C 4.4.2: the end of candidates may be told for all sections at once.
+    /// W3C addIceCandidate: without a section, the end of candidates is that of every section.
     fn end_all(&mut self, ufrag: Option<&str>) -> Result<CandidateUse, JsepError> {
-        let remotes: Vec<_> = self.shared.transports.iter().filter_map(|t| Some((t.id, t.remote?))).collect();
+        let Some(remote) = self.slots.remote() else { return Ok(CandidateUse::Recorded) };
+        let open = remote.sdp.media.iter().enumerate().filter(|(_, section)| !section.rejected());
+        let sections: Vec<usize> = open.map(|(index, _)| index).collect();
         let mut outcome = None;
-        for (id, remote) in remotes {
-            let slot = match remote.pending {
-                true => &mut self.slots.pending_remote,
-                false => &mut self.slots.current_remote,
-            };
-            let Some(stored) = slot else { continue };
-            if ufrag.is_none() || stored.ufrag_of(remote.section).as_deref() == ufrag {
-                stored.end_candidates(remote.section);
-                outcome = outcome.or(Some(CandidateUse::Transport(id)));
+        for section in sections {
+            match self.record_candidate(section, ufrag, None) {
+                Ok(CandidateUse::Recorded) => outcome = outcome.or(Some(CandidateUse::Recorded)),
+                Ok(used) => outcome = outcome.filter(|known| *known != CandidateUse::Recorded).or(Some(used)),
+                Err(_) => {}
             }
         }
         self.refresh_transports();
@@ -150,7 +152,10 @@ impl Session {
                 Some(_) if ended => {}
                 Some(line) if !stored.add_candidate(lead, line) => return Err(JsepError::TooManyCandidates),
                 Some(_) => {}
-                None => stored.end_candidates(lead),
+                None => {
+                    stored.end_candidates(lead);
+                    stored.end_candidates(section);
+                }
             }
             let described = |t: &&LocalTransport| {
                 t.remote.is_some_and(|remote| remote.pending == pending && remote.section == lead)

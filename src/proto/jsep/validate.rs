@@ -7,6 +7,7 @@ use super::extensions::check_conflicts;
 use super::placement::{Leads, Placement};
 use super::session::{Session, Shared};
 use super::stored::{Stored, effective_transport, usable_fingerprints};
+use super::types::Direction;
 use crate::proto::sdp::{MediaDescription, SessionDescription, Setup};
 use std::collections::{HashMap, HashSet};
 
@@ -112,8 +113,20 @@ impl Session {
             if is_rtp && common_codecs(&offered.codecs, &answered.codecs).is_empty() {
                 return Err(Refusal::NoCommonFormat { section });
             }
+            let allowed = Direction::from(offer.direction_of(offered)).reversed();
+            let direction = Direction::from(answer.direction_of(answered));
+            if is_rtp && direction.intersection(allowed) != direction {
+                return Err(Refusal::DirectionNotOffered { section });
+            }
         }
         let leads = Self::answered_leads(offer, answer);
+        // RFC 9143 6: without a group, a section without a port is no accepted one.
+        let lost = |(section, answered): &(usize, &MediaDescription)| {
+            leads[*section].is_none() && !answered.rejected()
+        };
+        if let Some((section, _)) = answer.media.iter().enumerate().find(lost) {
+            return Err(Refusal::NotBundled { section });
+        }
         let mut taken = HashSet::new();
         for section in own_leads(&leads) {
             // A section that has no transport of its own must share that of the others.

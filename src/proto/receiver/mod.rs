@@ -127,11 +127,12 @@ impl Receiver {
             overhead: packet.len() - source.payload.len(),
             kind: self.parameters.kind,
         };
-        let level = self.parameters.extensions.mixer_audio_levels(&header);
+        let is_mixed = header.csrcs().next().is_some();
+        let levels = if is_mixed { self.parameters.extensions.mixer_audio_levels(&header) } else { &[] };
         let contributors: SmallVec<[(u32, Option<u8>); 4]> = header
             .csrcs()
             .enumerate()
-            .map(|(index, csrc)| (csrc, level.get(index).map(|level| level & 0x7f)))
+            .map(|(index, csrc)| (csrc, levels.get(index).map(|level| level & 0x7f)))
             .collect();
         let mut received = RtpPacket {
             arrival: now,

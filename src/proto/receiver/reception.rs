@@ -197,4 +197,61 @@ mod tests {
         let block = reception.report(now + Duration::from_millis(1500), 1);
         assert_eq!((block.last_sender_report, block.delay_since_last_sender_report), (0x5678_9abc, 98_304));
     }
+
+    #[test]
+    fn without_loss_the_report_says_so() {
+        let now = Instant::now();
+        let mut reception = Reception::new(now, FIRST, 8_000);
+        for round in 0..2 {
+            (0..10).for_each(|index| reception.packet(FIRST + round * 10 + index, 0));
+            let block = reception.report(now, 1);
+            assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 0));
+            assert_eq!(block.extended_highest_sequence_number, round as u32 * 10 + 9);
+        }
+    }
+
+    #[test]
+    fn a_cycle_of_the_numbers_is_no_loss() {
+        let now = Instant::now();
+        let mut reception = Reception::new(now, FIRST + 65_530, 8_000);
+        (65_530..65_540).for_each(|index| reception.packet(FIRST + index, 0));
+        let block = reception.report(now, 1);
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 0));
+        assert_eq!(block.extended_highest_sequence_number, 0x1_0003, "one cycle and 3");
+    }
+
+    #[test]
+    fn one_lost_of_ten_is_25_of_256() {
+        let now = Instant::now();
+        let mut reception = Reception::new(now, FIRST, 8_000);
+        (0..10).filter(|index| *index != 1).for_each(|index| reception.packet(FIRST + index, 0));
+        let block = reception.report(now, 1);
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (25, 1));
+        (10..20).for_each(|index| reception.packet(FIRST + index, 0));
+        let block = reception.report(now, 1);
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 1));
+    }
+
+    #[test]
+    fn punctual_packets_have_no_jitter() {
+        let now = Instant::now();
+        let mut reception = Reception::new(now, FIRST, 8_000);
+        for index in 0..50 {
+            reception.arrival(now + Duration::from_millis(20) * index, index * 160, 8_000);
+        }
+        assert_eq!(reception.jitter(), Duration::ZERO);
+    }
+
+    #[test]
+    fn one_packet_ten_milliseconds_late_is_a_sixteenth_of_it() {
+        let now = Instant::now();
+        let mut reception = Reception::new(now, FIRST, 8_000);
+        let at = |milliseconds| now + Duration::from_millis(milliseconds);
+        reception.arrival(at(0), 0, 8_000);
+        reception.arrival(at(30), 160, 8_000);
+        assert_eq!((reception.jitter_scaled, reception.report(now, 1).jitter), (80, 5), "of 80 units");
+        reception.arrival(at(50), 320, 8_000);
+        assert_eq!((reception.jitter_scaled, reception.report(now, 1).jitter), (75, 4));
+        assert_eq!(reception.jitter(), Duration::from_micros(500), "in seconds: 4 of 8000");
+    }
 }

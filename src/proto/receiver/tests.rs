@@ -1,5 +1,7 @@
 //! Tests of the receiver: sequence, loss, retransmission, reports, key frame requests.
 
+mod sources;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -456,4 +458,73 @@ proptest! {
             scene.compounds();
         }
     }
+}
+
+#[test]
+fn without_loss_nothing_is_asked_for() {
+    let mut scene = Scene::new(parameters());
+    for number in 0..20 {
+        scene.send(video(number)).expect("taken");
+        scene.pass(20);
+        assert!(nacked(&scene.compounds()).is_empty());
+    }
+    let [statistics] = scene.receiver.statistics()[..] else { panic!() };
+    assert_eq!((statistics.packets_lost, statistics.nack_count), (0, 0));
+}
+
+#[test]
+fn a_late_packet_is_not_asked_for_again() {
+    let mut scene = Scene::new(parameters());
+    scene.send(video(0)).expect("taken");
+    scene.send(video(2)).expect("taken");
+    scene.pass(20);
+    assert_eq!(nacked(&scene.compounds()), [1]);
+    scene.send(video(1)).expect("taken");
+    scene.pass(1000);
+    assert!(nacked(&scene.compounds()).is_empty());
+}
+
+#[test]
+fn a_frame_that_cannot_be_understood_is_passed_on_as_it_is() {
+    let mut scene = Scene::new(parameters());
+    let received = scene.send(rtp(SSRC, 96, 1, &[0x80])).expect("taken").expect("passed on");
+    assert_eq!((&received.payload[..], received.key_frame), (&[0x80][..], false));
+    assert_eq!(scene.send(rtp(SSRC, 96, 2, &[])).expect("taken"), None, "nothing in it");
+}
+
+#[test]
+fn statistics_have_what_w3c_names() {
+    let parameters = ReceiverParameters { ssrcs: vec![(SSRC, Some(RTX_SSRC))], ..parameters() };
+    let mut scene = Scene::new(parameters);
+    let mut with_marker = video(1);
+    with_marker[1] |= 0x80;
+    scene.send(rtp(SSRC, 96, 0, &KEY)).expect("taken");
+    scene.send(with_marker).expect("taken");
+    scene.send(video(2)).expect("taken");
+    scene.send(video(2)).expect_err("again");
+    scene.send(video(4)).expect("taken");
+    scene.pass(20);
+    scene.compounds();
+    scene.send(rtx(3)).expect("taken");
+    let report =
+        CompoundBuilder::new().sender_report(SSRC, NtpTime(77 << 32), 5, 1000, 60_000).build().unwrap();
+    scene.rtcp(&report);
+    scene.rtcp(&report);
+    let [statistics] = scene.receiver.statistics()[..] else { panic!() };
+    assert_eq!((statistics.ssrc, statistics.rtx_ssrc), (SSRC, Some(RTX_SSRC)));
+    assert_eq!((statistics.kind, statistics.payload_type), (Some(MediaKind::Video), 96));
+    assert_eq!((statistics.packets_received, statistics.packets_discarded), (5, 1));
+    assert_eq!((statistics.bytes_received, statistics.header_bytes_received), (10, 4 * 12 + 14));
+    assert_eq!((statistics.retransmitted_packets_received, statistics.retransmitted_bytes_received), (1, 2));
+    assert_eq!((statistics.frames_received, statistics.key_frames_received), (1, 1));
+    assert_eq!((statistics.nack_count, statistics.packets_lost), (1, 1), "repaired, but lost on the way");
+    assert_eq!(statistics.last_packet_received, Some(scene.now));
+    let remote = RemoteSender {
+        packets_sent: 1000,
+        bytes_sent: 60_000,
+        remote_timestamp: NtpTime(77 << 32),
+        arrived: scene.now,
+        reports_sent: 2,
+    };
+    assert_eq!(statistics.remote, Some(remote));
 }

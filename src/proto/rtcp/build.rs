@@ -13,7 +13,7 @@ use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use webrtc_util::marshal::Marshal;
 
-use super::NtpTime;
+use super::{MaximumBitrateEntry, NtpTime};
 
 /// RFC 3550 §6.4.1: the count has five bits.
 pub const REPORT_BLOCKS_MAX: usize = 31;
@@ -191,6 +191,23 @@ impl CompoundBuilder {
     ) -> &mut Self {
         let ssrcs = ssrcs.into_iter().take(REPORT_BLOCKS_MAX).collect();
         self.add(&ReceiverEstimatedMaximumBitrate { sender_ssrc, bitrate: bitrate as f32, ssrcs })
+    }
+
+    /// Adds a TMMBN with one entry (RFC 5104 §4.2.2): the limit that is followed, and who asked for it.
+    pub fn temporary_maximum_bitrate_notification(
+        &mut self,
+        sender_ssrc: u32,
+        entry: MaximumBitrateEntry,
+    ) -> &mut Self {
+        // The `rtcp` crate has no such packet.
+        const VERSION_AND_FORMAT: u8 = 0x84;
+        const TRANSPORT_FEEDBACK: u8 = 205;
+        self.bytes.extend_from_slice(&[VERSION_AND_FORMAT, TRANSPORT_FEEDBACK, 0, 4]);
+        self.bytes.extend_from_slice(&sender_ssrc.to_be_bytes());
+        // RFC 5104 §4.2.2.1: no media source.
+        self.bytes.extend_from_slice(&[0; 4]);
+        self.bytes.extend_from_slice(&entry.to_bytes());
+        self
     }
 
     /// The compound, or `None` if nothing was added.

@@ -5,7 +5,7 @@
 
 use super::{
     FullIntraRequest, Goodbye, Nack, NtpTime, PictureLossIndication, ReceiverEstimatedMaximumBitrate,
-    ReceiverReport, SenderReport, SourceDescription,
+    ReceiverReport, SenderReport, SourceDescription, TemporaryMaximumBitrateRequest,
 };
 
 /// RFC 3550 §12.1 and RFC 4585 §6.1: packet types.
@@ -16,8 +16,9 @@ const GOODBYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 
-/// RFC 4585 §6.2 and §6.3, RFC 5104 §4.3: feedback message types.
+/// RFC 4585 §6.2 and §6.3, RFC 5104 §4.2 and §4.3: feedback message types.
 const GENERIC_NACK: u8 = 1;
+const MAXIMUM_BITRATE_REQUEST: u8 = 3;
 const TRANSPORT_WIDE_CONGESTION_CONTROL: u8 = 15;
 const PICTURE_LOSS_INDICATION: u8 = 1;
 const FULL_INTRA_REQUEST: u8 = 4;
@@ -44,6 +45,8 @@ pub enum RtcpPacket<'a> {
     PictureLossIndication(PictureLossIndication),
     /// FIR, RFC 5104 §4.3.1.
     FullIntraRequest(FullIntraRequest<'a>),
+    /// TMMBR, RFC 5104 §4.2.1.
+    TemporaryMaximumBitrateRequest(TemporaryMaximumBitrateRequest<'a>),
     /// REMB.
     ReceiverEstimatedMaximumBitrate(ReceiverEstimatedMaximumBitrate<'a>),
     /// Transport-wide congestion control feedback, not decoded: what follows the packet's first word.
@@ -130,6 +133,10 @@ fn feedback(packet_type: u8, format: u8, body: &[u8]) -> Option<RtcpPacket<'_>> 
     match (packet_type, format) {
         (TRANSPORT_FEEDBACK, GENERIC_NACK) => {
             Some(RtcpPacket::Nack(Nack { sender_ssrc, media_ssrc, entries: information }))
+        }
+        (TRANSPORT_FEEDBACK, MAXIMUM_BITRATE_REQUEST) => {
+            let request = TemporaryMaximumBitrateRequest { sender_ssrc, entries: information };
+            Some(RtcpPacket::TemporaryMaximumBitrateRequest(request))
         }
         (PAYLOAD_FEEDBACK, PICTURE_LOSS_INDICATION) => {
             Some(RtcpPacket::PictureLossIndication(PictureLossIndication { sender_ssrc, media_ssrc }))

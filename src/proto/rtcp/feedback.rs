@@ -63,6 +63,64 @@ impl<'a> FullIntraRequest<'a> {
     }
 }
 
+/// Temporary maximum media stream bit rate request (RFC 5104 §4.2.1).
+#[derive(Debug, Clone, Copy)]
+pub struct TemporaryMaximumBitrateRequest<'a> {
+    /// Who asks.
+    pub sender_ssrc: u32,
+    pub(super) entries: &'a [u8],
+}
+
+/// One limit of a TMMBR or TMMBN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaximumBitrateEntry {
+    /// In a request, whose media is to be limited; in a notification, who asked.
+    pub ssrc: u32,
+    /// Bits per second, headers included; saturates.
+    pub bitrate: u64,
+    /// Measured overhead in bytes per packet.
+    pub overhead: u16,
+}
+
+impl<'a> TemporaryMaximumBitrateRequest<'a> {
+    /// The entries.
+    pub fn entries(&self) -> impl Iterator<Item = MaximumBitrateEntry> + use<'a> {
+        self.entries.chunks_exact(8).map(|entry| {
+            let word = u32::from_be_bytes([entry[4], entry[5], entry[6], entry[7]]);
+            // Six bits of exponent, 17 of mantissa, nine of overhead.
+            let (exponent, mantissa) = (word >> 26, u64::from(word >> 9 & 0x1_ffff));
+            MaximumBitrateEntry {
+                ssrc: u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]]),
+                bitrate: shifted(mantissa, exponent),
+                overhead: (word & 0x1ff) as u16,
+            }
+        })
+    }
+}
+
+impl MaximumBitrateEntry {
+    /// The eight bytes of an entry; the bit rate is rounded down to 17 significant bits.
+    pub(super) fn to_bytes(self) -> [u8; 8] {
+        let exponent = (u64::BITS - self.bitrate.leading_zeros()).saturating_sub(17);
+        let mantissa = (self.bitrate >> exponent) as u32;
+        let word = exponent << 26 | mantissa << 9 | u32::from(self.overhead & 0x1ff);
+        let [s0, s1, s2, s3] = self.ssrc.to_be_bytes();
+        let [w0, w1, w2, w3] = word.to_be_bytes();
+        [s0, s1, s2, s3, w0, w1, w2, w3]
+    }
+}
+
+/// `mantissa · 2^exponent`, or the largest number there is.
+fn shifted(mantissa: u64, exponent: u32) -> u64 {
+    if mantissa == 0 {
+        0
+    } else if mantissa.leading_zeros() < exponent {
+        u64::MAX
+    } else {
+        mantissa << exponent
+    }
+}
+
 /// REMB (draft-alvestrand-rmcat-remb §2.2).
 #[derive(Debug, Clone, Copy)]
 pub struct ReceiverEstimatedMaximumBitrate<'a> {
@@ -77,7 +135,7 @@ impl<'a> ReceiverEstimatedMaximumBitrate<'a> {
     pub(super) fn parse(sender_ssrc: u32, information: &'a [u8]) -> Option<Self> {
         let (word, rest) = split_word(information.strip_prefix(b"REMB")?)?;
         let (count, exponent, mantissa) = (word >> 24, word >> 18 & 0x3f, u64::from(word & 0x3_ffff));
-        let bitrate = if mantissa.leading_zeros() < exponent { u64::MAX } else { mantissa << exponent };
+        let bitrate = shifted(mantissa, exponent);
         let ssrcs = rest.get(..4 * count as usize)?;
         Some(Self { sender_ssrc, bitrate, ssrcs })
     }

@@ -13,7 +13,8 @@ pub use build::{CompoundBuilder, NACK_ENTRIES_MAX, REPORT_BLOCKS_MAX, ReportBloc
 pub use clock::{ClockAnchor, NtpTime};
 pub use compound::{Compound, RtcpPacket};
 pub use feedback::{
-    FullIntraRequest, FullIntraRequestEntry, Nack, PictureLossIndication, ReceiverEstimatedMaximumBitrate,
+    FullIntraRequest, FullIntraRequestEntry, MaximumBitrateEntry, Nack, PictureLossIndication,
+    ReceiverEstimatedMaximumBitrate, TemporaryMaximumBitrateRequest,
 };
 pub use report::{Goodbye, ReceiverReport, ReportBlocks, SenderReport, SourceDescription};
 

@@ -7,6 +7,8 @@ use webrtc_util::marshal::Marshal;
 
 use super::*;
 
+mod formats;
+
 fn packets(datagram: &[u8]) -> Vec<RtcpPacket<'_>> {
     Compound::parse(datagram).collect()
 }
@@ -221,6 +223,7 @@ fn walk(datagram: &[u8]) -> usize {
             RtcpPacket::Nack(nack) => nack.sequence_numbers().count() / 17,
             RtcpPacket::FullIntraRequest(request) => request.entries().count(),
             RtcpPacket::ReceiverEstimatedMaximumBitrate(remb) => remb.ssrcs().count(),
+            RtcpPacket::TemporaryMaximumBitrateRequest(request) => request.entries().count(),
             RtcpPacket::PictureLossIndication(_)
             | RtcpPacket::TransportFeedback(_)
             | RtcpPacket::Unknown(_) => 0,

@@ -370,6 +370,8 @@ impl Association {
 
     /// The transport below is gone.
     pub fn transport_lost(&mut self) {
+        // What was received completely is delivered, although its reader was slow.
+        self.read_everything();
         self.end(Some(SctpError::TransportLost));
         self.transmits.clear();
     }
@@ -477,9 +479,8 @@ impl Association {
             let Some(transmit) = core.association.poll_transmit(now) else { break };
             let Payload::RawEncode(packets) = transmit.payload else { break };
             for packet in packets {
-                let packet = outbound::fit(packet);
                 self.read_signs(&packet);
-                self.transmits.push_back(packet);
+                outbound::fit(packet, |packet| self.transmits.push_back(packet));
             }
             if self.has_ended() {
                 return;
@@ -578,6 +579,9 @@ impl Association {
         }
         if self.loaded < before || self.loaded == 0 || self.progressed.is_none() {
             self.progressed = Some(now);
+            if let Phase::Draining { until } = &mut self.phase {
+                *until = now + SHUTDOWN_PATIENCE;
+            }
         }
     }
 

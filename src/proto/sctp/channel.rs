@@ -2,46 +2,16 @@
 
 use bytes::Bytes;
 
-pub use crate::proto::dcep::Reliability;
+pub use crate::proto::{Priority, dcep::Reliability};
 
 /// Names a channel within its association, for as long as the association exists. Unlike stream
 /// identifiers, keys are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelKey(pub(super) u64);
 
-/// How much of a congested association a channel gets (RFC 8831 §6.4, W3C webrtc-priority §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Priority {
-    /// Half of low.
-    VeryLow,
-    /// The W3C default.
-    #[default]
-    Low,
-    /// Twice low.
-    Medium,
-    /// Four times low.
-    High,
-}
-
-impl Priority {
-    /// The number in DATA_CHANNEL_OPEN (RFC 8831 §6.4): also the weight against other channels.
-    pub const fn weight(self) -> u16 {
-        match self {
-            Self::VeryLow => 128,
-            Self::Low => 256,
-            Self::Medium => 512,
-            Self::High => 1024,
-        }
-    }
-
-    /// What a number in DATA_CHANNEL_OPEN means: W3C webrtc-priority §4.2, by the nearest below.
-    pub const fn from_weight(weight: u16) -> Self {
-        match weight {
-            0..=128 => Self::VeryLow,
-            129..=256 => Self::Low,
-            257..=512 => Self::Medium,
-            _ => Self::High,
-        }
+impl std::fmt::Display for ChannelKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
     }
 }
 

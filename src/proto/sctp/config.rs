@@ -14,28 +14,29 @@ pub const DEFAULT_PORT: u16 = 5000;
 /// 100 ms of 640 Mbit/s, and far more than the largest message: an association whose window can't hold
 /// one message dies of it.
 pub(super) const DEFAULT_RECEIVE_WINDOW: u32 = 8 << 20;
-/// User data per DATA chunk. With the chunk and common headers 1,176 bytes, 1,213 as an AES-GCM record
-/// of DTLS; two bundled chunks can exceed that by 19 bytes, which are the 1,232 that IPv6 carries
-/// everywhere (RFC 8200 §5). A multiple of 4, so that full packets need no padding.
-pub(super) const MAX_PAYLOAD: u32 = 1_148;
-/// Largest packet that is sent unchanged: one full DATA packet and what bundling may add.
-pub(super) const MAX_PACKET: usize = 1_196;
+/// User data per DATA chunk: a full packet has 1,192 bytes, and 1,229 as an AES-GCM record of DTLS. IPv6
+/// carries 1,232 everywhere (RFC 8200 §5). A multiple of 4, so that full packets need no padding.
+pub(super) const MAX_PAYLOAD: u32 = 1_164;
+/// Largest packet that is sent: one full DATA chunk, with its header and the common one.
+pub(super) const MAX_PACKET: usize = 1_192;
 /// The crate's default is RFC 4960's 1 s. Delayed acknowledgements take 200 ms.
 pub(super) const RTO_MIN_MS: u64 = 200;
 /// RFC 9260 §16 says 1 s. ICE and DTLS have measured by now that the path is faster.
 pub(super) const RTO_INITIAL_MS: u64 = 500;
-/// RFC 9260 §16 says 60 s, but consent ends after 30 s (RFC 7675): the path may be back before.
-pub(super) const RTO_MAX_MS: u64 = 10_000;
+/// RFC 9260 §16 says 60 s, but consent ends after 30 s (RFC 7675): the path, or the window of a slow
+/// reader, may be back before.
+pub(super) const RTO_MAX_MS: u64 = 5_000;
 
 /// How long a DTLS server waits for the peer's INIT before it sends its own. RFC 8831 §6.1 lets both
 /// start; one INIT is enough, and peers exist that can't cope with two.
 pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(200);
 /// How long a DTLS client insists on its own INIT before it answers one of the peer.
 pub(super) const CLIENT_INSISTENCE: Duration = Duration::from_secs(1);
-/// How long an answered INIT may lead to nothing before we send our own.
+/// How long a DTLS client lets an INIT that it has answered lead to nothing before it sends its own.
 pub(super) const COOKIE_PATIENCE: Duration = Duration::from_secs(2);
-/// How long acknowledged data and SHUTDOWN may take before the association is aborted.
-pub(super) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a shutdown may make no progress before the association is aborted: as long as consent
+/// lasts (RFC 7675).
+pub(super) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);
 /// How long data may be outstanding without one byte being acknowledged. A peer whose application
 /// does not read closes its window for long, so this is minutes.
 pub(super) const STALL_PATIENCE: Duration = Duration::from_secs(300);

@@ -6,11 +6,14 @@
 //! its own will be answered. Two exceptions keep peers alive that don't play by this:
 //!
 //! - a DTLS server that hears nothing sends INIT itself, after [`SERVER_PATIENCE`];
-//! - a DTLS client that gets no answer yields too, after [`CLIENT_INSISTENCE`].
-//!
-//! Should both have yielded to an INIT that is no longer alive, they begin again, and the roles decide.
+//! - a DTLS client that gets no answer yields too, after [`CLIENT_INSISTENCE`]. If that leads to
+//!   nothing, because the server has yielded as well, it begins again. Each time it waits longer, so
+//!   that in the end it waits for longer than the path takes.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use sctp_proto::{ClientConfig, DatagramEvent, Endpoint, EndpointConfig, ServerConfig, TransportConfig};
@@ -34,14 +37,15 @@ pub(super) enum Setup {
     Waiting { until: Instant },
     /// Our INIT is out.
     Calling { since: Instant },
-    /// The peer's INIT with this tag was answered.
-    Answering { tag: u32, until: Instant },
+    /// The peer's INIT with this tag was answered. The DTLS client does not wait for ever.
+    Answering { tag: u32, until: Option<Instant> },
 }
 
 impl Setup {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Waiting { until } | Self::Answering { until, .. } => Some(until),
+            Self::Waiting { until } => Some(until),
+            Self::Answering { until, .. } => until,
             // The crate repeats INIT and COOKIE ECHO.
             Self::Calling { .. } => None,
         }
@@ -94,7 +98,13 @@ impl Association {
         self.core = Some(Core { endpoint, handle, association });
         self.begin();
         self.learn_peer(init);
-        self.phase = Phase::Setup(Setup::Answering { tag: init.tag, until: now + COOKIE_PATIENCE });
+        let until = (self.role == Some(Role::Client)).then(|| now + self.patience(COOKIE_PATIENCE));
+        self.phase = Phase::Setup(Setup::Answering { tag: init.tag, until });
+    }
+
+    /// Twice as long with each attempt.
+    fn patience(&self, first: Duration) -> Duration {
+        first * (1 << self.counters.handshakes.saturating_sub(1).min(6))
     }
 
     fn begin(&mut self) {
@@ -123,21 +133,23 @@ impl Association {
     pub(super) fn admit_init(&mut self, now: Instant, init: InitFacts, packet: Bytes) -> Option<Bytes> {
         // RFC 9260 §5.2.2: an established association is not disturbed. The crate would end it.
         let Phase::Setup(setup) = self.phase else { return None };
-        match setup {
+        let peer = self.inbound.outward.verification_tag;
+        let yields = match setup {
             // Repeated, because our answer was lost.
-            Setup::Answering { tag, .. } if tag == init.tag => Some(packet),
-            Setup::Calling { since }
-                if self.role == Some(Role::Client) && now < since + CLIENT_INSISTENCE =>
-            {
-                None
+            Setup::Answering { tag, .. } if tag == init.tag => return Some(packet),
+            Setup::Waiting { .. } | Setup::Answering { .. } => true,
+            // No INIT ACK yet.
+            Setup::Calling { since } if peer == 0 => {
+                self.role == Some(Role::Server) || now >= since + self.patience(CLIENT_INSISTENCE)
             }
-            // An INIT ACK has come: the cookie is on its way to the peer, who accepts it in any state.
-            Setup::Calling { .. } if self.inbound.outward.verification_tag != 0 => None,
-            Setup::Waiting { .. } | Setup::Calling { .. } | Setup::Answering { .. } => {
-                self.answer(now, init, packet);
-                None
-            }
+            // RFC 9260 §5.2.1: INIT and INIT ACK of one association carry the same tag, and our cookie
+            // is on its way to it. With another tag, the client has begun again.
+            Setup::Calling { .. } => self.role == Some(Role::Server) && init.tag != peer,
+        };
+        if yields {
+            self.answer(now, init, packet);
         }
+        None
     }
 
     fn endpoint(&self) -> Endpoint {

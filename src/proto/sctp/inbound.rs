@@ -216,8 +216,10 @@ impl Inbound {
         let is_new = self.highest_tsn.is_none_or(|highest| packet::is_after(data.tsn, highest));
         if is_new && self.held >= MAX_HELD_CHUNKS {
             self.refused = self.refused.wrapping_add(1);
-            // What is lost here is sent again when there is room.
-            if !self.refused.is_multiple_of(PROBE) {
+            // What is lost here is sent again when there is room. Never with a gap before it: what fills
+            // a gap has to be let in.
+            let is_next = self.highest_tsn.is_some_and(|highest| data.tsn == highest.wrapping_add(1));
+            if !is_next || !self.refused.is_multiple_of(PROBE) {
                 return Decision::Skip;
             }
         }

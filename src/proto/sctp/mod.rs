@@ -9,7 +9,8 @@
 //! | `handshake` | exactly one association, whoever sends INIT, and however many of them |
 //! | `inbound` | checks before the crate sees a packet: what it would choke on, obey or swallow |
 //! | `outbound` | what left in a packet, and SACKs that fit into one |
-//! | `channels` | opening, closing, stream identifiers, DCEP |
+//! | `channels`, `closing` | opening, reading, DCEP; resets, and when an identifier is free again |
+//! | `sending` | from a channel's queue to the network, and what is known of it there |
 //! | `scheduler` | fair shares of the association, by priority; bounded lead of large messages |
 //! | `packet` | chunks as bytes, CRC32c |
 //!
@@ -22,6 +23,7 @@
 mod association;
 mod channel;
 mod channels;
+mod closing;
 mod config;
 mod event;
 mod handshake;
@@ -29,6 +31,7 @@ mod inbound;
 mod outbound;
 mod packet;
 mod scheduler;
+mod sending;
 mod stream_ids;
 
 pub use self::{

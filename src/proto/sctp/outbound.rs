@@ -68,29 +68,38 @@ impl Outbound {
     }
 }
 
-/// Makes a SACK fit into a packet. Everything else is as small as it can be.
-pub(super) fn fit(bytes: Bytes) -> Bytes {
+/// Makes the crate's packet fit: a SACK is cut to the lowest gaps, bundles are taken apart. The crate
+/// counts neither padding nor the header of the last chunk when it bundles.
+pub(super) fn fit(bytes: Bytes, mut send: impl FnMut(Bytes)) {
     if bytes.len() <= MAX_PACKET {
-        return bytes;
+        return send(bytes);
     }
-    // Not by the chunk's length, which is 16 bits and may have overflowed.
-    let (Some(header), Some(body)) = (CommonHeader::parse(&bytes), bytes.get(packet::COMMON_HEADER..)) else {
-        return bytes;
-    };
-    if body.first() != Some(&SACK) {
-        return bytes;
+    let Some(header) = CommonHeader::parse(&bytes) else { return };
+    if bytes.get(packet::COMMON_HEADER) == Some(&SACK) {
+        return send(cut_sack(header, &bytes).unwrap_or(bytes));
     }
-    let Some(value) = body.get(packet::CHUNK_HEADER..) else { return bytes };
-    let Some(fields) = value.first_chunk::<SACK_FIELDS>() else { return bytes };
+    let mut packet = Builder::new(header);
+    for chunk in Chunks::of(&bytes).map_while(Result::ok) {
+        if !packet.is_empty() && packet.len() + chunk.raw.len() > MAX_PACKET {
+            send(std::mem::replace(&mut packet, Builder::new(header)).finish());
+        }
+        packet.raw(chunk.raw);
+    }
+    send(packet.finish());
+}
+
+/// Not by the chunk's length, which is 16 bits and may have overflowed.
+fn cut_sack(header: CommonHeader, bytes: &[u8]) -> Option<Bytes> {
+    let value = bytes.get(packet::COMMON_HEADER + packet::CHUNK_HEADER..)?;
+    let fields = value.first_chunk::<SACK_FIELDS>()?;
     let gaps = usize::from(u16::from_be_bytes([fields[8], fields[9]])).min(MAX_GAPS);
-    let Some(kept) = value.get(..SACK_FIELDS + gaps * 4) else { return bytes };
-    let mut kept = kept.to_vec();
+    let mut kept = value.get(..SACK_FIELDS + gaps * 4)?.to_vec();
     kept[8..10].copy_from_slice(&(gaps as u16).to_be_bytes());
     // Duplicates are told for information only.
     kept[10..12].fill(0);
     let mut builder = Builder::new(header);
     builder.chunk(SACK, 0, &kept);
-    builder.finish()
+    Some(builder.finish())
 }
 
 /// The same SACK with another window.
@@ -125,12 +134,27 @@ mod tests {
         let mut builder = Builder::new(header);
         builder.chunk(SACK, 0, &value);
 
-        let fitted = fit(builder.finish());
+        let mut fitted = Bytes::new();
+        fit(builder.finish(), |packet| fitted = packet);
 
         assert!(fitted.len() <= MAX_PACKET && packet::checksum_matches(&fitted));
         let chunk = Chunks::of(&fitted).next().expect("a chunk").expect("well-formed");
         assert_eq!(&chunk.value[..8], &value[..8]);
         assert_eq!(chunk.value[8..12], [(MAX_GAPS >> 8) as u8, MAX_GAPS as u8, 0, 0]);
         assert_eq!(&chunk.value[12..], &value[12..12 + MAX_GAPS * 4]);
+    }
+
+    #[test]
+    fn a_bundle_that_is_too_large_is_taken_apart() {
+        let header = CommonHeader { source_port: 5000, destination_port: 5000, verification_tag: 3 };
+        let mut builder = Builder::new(header);
+        let values: Vec<_> = (0..100_u8).map(|number| vec![number; 13]).collect();
+        values.iter().for_each(|value| builder.chunk(DATA, 3, value));
+        let mut seen = Vec::new();
+        fit(builder.finish(), |packet| {
+            assert!(packet.len() <= MAX_PACKET && packet::checksum_matches(&packet));
+            seen.extend(Chunks::of(&packet).map(|chunk| chunk.expect("well-formed").value.to_vec()));
+        });
+        assert_eq!(seen, values);
     }
 }

@@ -188,6 +188,10 @@ impl Builder {
         self.chunk(kind, 0, &value);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.len() == COMMON_HEADER
     }

@@ -4,6 +4,7 @@ mod corpora;
 mod generated;
 mod limits;
 mod lines;
+mod products;
 
 use super::*;
 

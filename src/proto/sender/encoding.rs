@@ -1,21 +1,7 @@
 //! What the application asks of one encoding of a sender (W3C webrtc-pc §5.2.4, webrtc-priority §3).
 
+pub use crate::proto::Priority;
 use crate::proto::rtp::Rid;
-
-/// How important an encoding is, relative to others of its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-#[allow(clippy::exhaustive_enums, reason = "the specification has four")]
-pub enum Priority {
-    /// W3C `very-low`.
-    VeryLow,
-    /// W3C `low`.
-    #[default]
-    Low,
-    /// W3C `medium`.
-    Medium,
-    /// W3C `high`.
-    High,
-}
 
 /// What the application asks of one encoding (W3C `RTCRtpEncodingParameters`). Media comes encoded and is not
 /// transcoded: the limits are passed to whoever encodes the track.

@@ -50,6 +50,7 @@ use self::placement::Placement;
 use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::Latest;
+use crate::proto::rtcp::MaximumBitrateEntry;
 use crate::proto::rtp::picture_index::PictureIndex;
 use crate::proto::rtp::{
     ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket, WrittenExtensions,
@@ -81,6 +82,11 @@ pub struct Sender {
     key_frame_wanted: bool,
     reminded: Instant,
     report_at: Option<Instant>,
+    /// The peer's last REMB and TMMBR.
+    estimated_bitrate: Option<u64>,
+    requested_bitrate: Option<MaximumBitrateEntry>,
+    /// A TMMBR waits for its answer.
+    notification_at: Option<Instant>,
     statistics: OutboundStatistics,
     random: StdRng,
 }
@@ -109,6 +115,9 @@ impl Sender {
             key_frame_wanted: parameters.kind == MediaKind::Video,
             reminded: now,
             report_at: None,
+            estimated_bitrate: None,
+            requested_bitrate: None,
+            notification_at: None,
             statistics: OutboundStatistics { ssrc: parameters.ssrc, ..OutboundStatistics::default() },
             random,
             state,

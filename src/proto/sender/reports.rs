@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::state::Latest;
 use super::{OutgoingPacket, Sender};
-use crate::proto::rtcp::{CompoundBuilder, FullIntraRequest, ReportBlock, RtcpPacket};
+use crate::proto::rtcp::{CompoundBuilder, FullIntraRequest, MaximumBitrateEntry, ReportBlock, RtcpPacket};
 
 /// Mean time between sender reports; RFC 3550 §6.2 spreads it by ±50 %.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +41,17 @@ impl Sender {
             RtcpPacket::ReceiverEstimatedMaximumBitrate(estimate)
                 if estimate.ssrcs().any(|about| about == ssrc || Some(about) == self.parameters.rtx_ssrc) =>
             {
-                self.statistics.available_bitrate = Some(estimate.bitrate);
+                self.estimated_bitrate = Some(estimate.bitrate);
+                self.limit_bitrate();
+            }
+            RtcpPacket::TemporaryMaximumBitrateRequest(request) => {
+                let of_this = request.entries().filter(|entry| entry.ssrc == ssrc);
+                if let Some(entry) = of_this.last() {
+                    // RFC 5104 §4.2.1.2: the same peer replaces what it asked for before. It is the only one.
+                    self.requested_bitrate = Some(MaximumBitrateEntry { ssrc: request.sender_ssrc, ..entry });
+                    self.notification_at = Some(now);
+                    self.limit_bitrate();
+                }
             }
             _ => {}
         }
@@ -49,7 +59,12 @@ impl Sender {
 
     /// The next time at which [`Sender::poll_transmit`] or [`Sender::poll_dtmf`] has something to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.report_due().into_iter().chain(self.dtmf.due()).min()
+        self.report_due().into_iter().chain(self.dtmf.due()).chain(self.notification_at).min()
+    }
+
+    fn limit_bitrate(&mut self) {
+        let requested = self.requested_bitrate.map(|entry| entry.bitrate);
+        self.statistics.available_bitrate = self.estimated_bitrate.into_iter().chain(requested).min();
     }
 
     fn report_due(&self) -> Option<Instant> {
@@ -64,8 +79,15 @@ impl Sender {
         let _ = now;
     }
 
-    /// The next compound to send (plaintext): SR and SDES.
+    /// The next compound to send (plaintext): SR and SDES, or the answer to a TMMBR.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        if self.notification_at.take().is_some()
+            && let Some(entry) = self.requested_bitrate
+        {
+            let mut compound =
+                if self.parameters.reduced_size { CompoundBuilder::new() } else { self.report(now) };
+            return compound.temporary_maximum_bitrate_notification(self.parameters.ssrc, entry).build();
+        }
         self.report_due().filter(|due| *due <= now)?;
         self.report_at = Some(now + REPORT_INTERVAL.mul_f64(self.random.random_range(0.5..1.5)));
         self.report(now).build()

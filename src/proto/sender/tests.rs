@@ -627,3 +627,62 @@ fn packets_that_came_before_their_key_frame_can_be_asked_for() {
     assert_eq!(again.len(), 2, "what was before the key frame is not of interest");
     assert_eq!(scene.forward(&delta(scene.now, 11), 1), None, "its number was given out");
 }
+
+#[test]
+fn a_request_for_a_maximum_bitrate_is_kept_and_answered() {
+    let mut scene = Scene::new(MediaKind::Video);
+    // 1.5 Mbit/s = 93750 · 2^4, asked by 9; the second entry is about another stream.
+    let request = |ssrc: u32| [ssrc.to_be_bytes(), (4u32 << 26 | 93_750 << 9 | 40).to_be_bytes()].concat();
+    let head = [0x83, 205, 0, 6, 0, 0, 0, 9, 0, 0, 0, 0];
+    scene.rtcp(&[&head[..], &request(SSRC), &request(5)].concat());
+    assert_eq!(scene.sender.statistics().available_bitrate, Some(1_500_000));
+    assert_eq!(scene.sender.poll_timeout(), Some(scene.now));
+    let answer = scene.sender.poll_transmit(scene.now).expect("TMMBN");
+    let expected = [&[0x84, 205, 0, 4][..], &SSRC.to_be_bytes(), &[0; 4], &request(9)].concat();
+    assert_eq!(answer[..], expected);
+    assert_eq!(scene.sender.poll_transmit(scene.now), None, "once");
+    let estimate = |bitrate: u64| {
+        let mut compound = CompoundBuilder::new();
+        compound.receiver_estimated_maximum_bitrate(9, bitrate, [SSRC]).build().expect("bytes")
+    };
+    scene.rtcp(&estimate(3_000_000));
+    assert_eq!(scene.sender.statistics().available_bitrate, Some(1_500_000), "the lower of the two");
+    scene.rtcp(&estimate(700_000));
+    assert!(scene.sender.statistics().available_bitrate.is_some_and(|limit| limit <= 700_000));
+}
+
+#[test]
+fn a_report_of_the_peer_tells_what_it_received_and_how_long_the_way_is() {
+    let mut scene = Scene::new(MediaKind::Video);
+    let first = scene.forward(&key(scene.now, 100), 1).expect("sent");
+    let mut last = first.number;
+    for number in 101..200 {
+        last = scene.forward(&delta(scene.now, number), 1).expect("sent").number;
+    }
+    let measure = |scene: &mut Scene, cumulative_lost: i32| {
+        let report = scene.sender.parameters().clock.ntp_at(scene.now).compact();
+        scene.pass(80);
+        let block = ReportBlock {
+            ssrc: SSRC,
+            fraction_lost: 64,
+            cumulative_lost,
+            extended_highest_sequence_number: u32::from(last),
+            jitter: 900,
+            last_sender_report: report,
+            delay_since_last_sender_report: 65_536 / 50,
+        };
+        scene.rtcp(&CompoundBuilder::new().receiver_report(9, [block]).build().expect("bytes"));
+    };
+    measure(&mut scene, 10);
+    measure(&mut scene, 12);
+    let statistics = scene.sender.statistics();
+    assert_eq!(statistics.remote_packets_received, 88, "100 sent, 12 lost");
+    assert_eq!((statistics.remote_packets_lost, statistics.remote_fraction_lost), (12, 0.25));
+    assert_eq!(statistics.remote_jitter, Duration::from_millis(10));
+    assert_eq!(statistics.remote_report, Some(scene.now));
+    assert_eq!(statistics.round_trip_time_measurements, 2);
+    let milliseconds = statistics.total_round_trip_time.as_millis();
+    assert!((119..=121).contains(&milliseconds), "twice 60 ms: {milliseconds}");
+    assert_eq!((statistics.frames_sent, statistics.kind), (100, Some(MediaKind::Video)));
+    assert_eq!((statistics.payload_type, statistics.rtx_ssrc), (120, Some(RTX_SSRC)));
+}

@@ -20,6 +20,9 @@ pub enum Failure {
     /// The server did not answer.
     #[error("the server does not answer")]
     Timeout,
+    /// There is no connection to the server, or none any more. Said by the owner of the connection.
+    #[error("the server can't be reached: {0}")]
+    Unreachable(String),
     /// The server's answer lacks what it must have, or has what it must not.
     #[error("the server's answer is unusable")]
     Unusable,
@@ -43,7 +46,7 @@ impl Failure {
             Self::Refused { code, .. } => *code,
             Self::CredentialsMissing => 401,
             Self::Alternate { .. } => 300,
-            Self::Timeout | Self::Unusable => 701,
+            Self::Timeout | Self::Unreachable(_) | Self::Unusable => 701,
         }
     }
 }

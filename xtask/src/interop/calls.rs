@@ -26,6 +26,92 @@ const CHROMIUM: &[&str] = &[
     "Chromium answers: audio and video",
     "Chromium offers: without trickle",
     "Chromium answers: without trickle",
+    "Chromium offers: ten times it adds and removes a picture",
+    "Chromium answers: ten times it adds and removes a picture",
+    "Chromium offers: ten times we add and remove a picture",
+    "Chromium answers: ten times we add and remove a picture",
+    "Chromium offers: it restarts ICE",
+    "Chromium offers: we restart ICE",
+    "Chromium answers: it restarts ICE",
+    "Chromium answers: we restart ICE",
+    "Chromium offers: offers cross, it gives way",
+    "Chromium offers: offers cross, we give way",
+    "Chromium answers: offers cross, it gives way",
+    "Chromium answers: offers cross, we give way",
+    "Chromium and we offer at once: it gives way",
+    "Chromium and we offer at once: we give way",
+    "Chromium offers: H264 only",
+    "Chromium answers: H264 only",
+    "Chromium offers: VP8 only",
+    "Chromium answers: VP8 only",
+    "Chromium offers: its bundle policy is balanced",
+    "Chromium answers: its bundle policy is balanced",
+    "Chromium offers: our bundle policy is balanced",
+    "Chromium answers: our bundle policy is balanced",
+    "Chromium offers: its bundle policy is max-compat",
+    "Chromium answers: its bundle policy is max-compat",
+    "Chromium offers: our bundle policy is max-compat",
+    "Chromium answers: our bundle policy is max-compat",
+    "Chromium offers: its bundle policy is max-bundle",
+    "Chromium answers: its bundle policy is max-bundle",
+    "Chromium offers: our bundle policy is max-bundle",
+    "Chromium answers: our bundle policy is max-bundle",
+    "Chromium offers: without a BUNDLE group",
+    "Chromium answers: without a BUNDLE group",
+    "Chromium offers: unknown codecs",
+    "Chromium answers: unknown codecs",
+    "Chromium offers: data channels of every mode",
+    "Chromium answers: data channels of every mode",
+    "Chromium offers: messages of every size",
+    "Chromium answers: messages of every size",
+    "Chromium offers: a thousand data channels",
+    "Chromium answers: a thousand data channels",
+    "Chromium offers: 128 MiB each way",
+    "Chromium answers: 16 MiB each way",
+    "Chromium offers: data beside media",
+    "Chromium answers: data beside media",
+];
+
+const AIORTC: &[&str] = &[
+    "aiortc offers: audio and video",
+    "aiortc answers: audio and video",
+    "aiortc offers: without trickle",
+    "aiortc answers: without trickle",
+    "aiortc offers: ten times it adds and removes a picture",
+    "aiortc answers: ten times it adds and removes a picture",
+    "aiortc offers: ten times we add and remove a picture",
+    "aiortc answers: ten times we add and remove a picture",
+    "aiortc offers: offers cross, we give way",
+    "aiortc and we offer at once: we give way",
+    "aiortc offers: H264 only",
+    "aiortc answers: H264 only",
+    "aiortc offers: VP8 only",
+    "aiortc answers: VP8 only",
+    "aiortc offers: our bundle policy is balanced",
+    "aiortc answers: our bundle policy is balanced",
+    "aiortc offers: its bundle policy is balanced",
+    "aiortc answers: its bundle policy is balanced",
+    "aiortc offers: our bundle policy is max-compat",
+    "aiortc answers: our bundle policy is max-compat",
+    "aiortc offers: its bundle policy is max-compat",
+    "aiortc answers: its bundle policy is max-compat",
+    "aiortc offers: our bundle policy is max-bundle",
+    "aiortc answers: our bundle policy is max-bundle",
+    "aiortc offers: its bundle policy is max-bundle",
+    "aiortc answers: its bundle policy is max-bundle",
+    "aiortc offers: unknown codecs",
+    "aiortc answers: unknown codecs",
+    "aiortc offers: data channels of every mode",
+    "aiortc answers: data channels of every mode",
+    "aiortc offers: messages of every size",
+    "aiortc answers: messages of every size",
+    "aiortc offers: a thousand data channels",
+    "aiortc answers: a thousand data channels",
+    "aiortc offers: 16 MiB each way",
+    "aiortc answers: 16 MiB each way",
+    "aiortc offers: data beside media",
+    "aiortc offers: we restart ICE",
+    "aiortc answers: we restart ICE",
 ];
 
 pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
@@ -37,6 +123,13 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
         let mut command = Command::new(node);
         command.arg("calls.mjs").env("CHROMIUM", chromium).current_dir(workspace.browser_scripts());
         calls(workspace, "chromium-calls", CHROMIUM, names, command, tell)
+    })?;
+    stage.group(AIORTC, &[&tools.aiortc], |names, tell| {
+        let python = tools.aiortc.as_ref().map_err(|reason| anyhow!("{reason}"))?;
+        let mut command = Command::new(python);
+        // Nothing is to be written beside the sources.
+        command.args(["-B", "calls.py"]).current_dir(workspace.aiortc_scripts());
+        calls(workspace, "aiortc-calls", AIORTC, names, command, tell)
     })
 }
 

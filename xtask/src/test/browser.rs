@@ -21,6 +21,13 @@ pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
             Ok(format!("screenshots in {}", shown(workspace, &workspace.artifacts().join("three_in_a_room"))))
         })
     })?;
+    stage.case("chat and a file in a room", &needs, || {
+        with_server(workspace, "room-data", false, |server| {
+            let finished = script(workspace, &tools, "room_data.mjs", server, SCRIPT_DEADLINE)?.run()?;
+            let seen = result_of(&finished)?;
+            Ok(format!("{} bytes in {} s, equal SHA-256", seen["fileBytes"], seen["fileSeconds"]))
+        })
+    })?;
     stage.case("a panic in a sender heals", &needs, || {
         with_server(workspace, "panic-in-sender", true, |server| {
             let before = server.scrape()?.sum(RESTARTS, &[]);

@@ -49,12 +49,12 @@ fn unit(workspace: &Workspace, report: &mut Report) -> Result<()> {
             command.args(["--test", test]);
         }
     }
-    run_tests(workspace, report, "unit", "libraries and programs", command)?;
+    run_tests(workspace, report, "unit", "libraries and programs", command, TEST_DEADLINE)?;
     let mut command = cargo(workspace, "test")?;
     command.args(["--no-fail-fast", "--doc"]);
-    run_tests(workspace, report, "unit", "documentation", command)?;
+    run_tests(workspace, report, "unit", "documentation", command, TEST_DEADLINE)?;
     let command = workspace.cargo(&["test", "--package", "xtask", "--locked"]);
-    run_tests(workspace, report, "unit", "xtask", command)
+    run_tests(workspace, report, "unit", "xtask", command, TEST_DEADLINE)
 }
 
 fn integration_test(workspace: &Workspace, report: &mut Report, area: Area, name: &str) -> Result<()> {
@@ -66,19 +66,21 @@ fn integration_test(workspace: &Workspace, report: &mut Report, area: Area, name
     }
     let mut command = cargo(workspace, "test")?;
     command.args(["--no-fail-fast", "--test", name]);
-    run_tests(workspace, report, &area.name(), name, command)
+    run_tests(workspace, report, &area.name(), name, command, TEST_DEADLINE)
 }
 
-fn run_tests(
+/// Runs one `cargo test` and adds its row.
+pub(crate) fn run_tests(
     workspace: &Workspace,
     report: &mut Report,
     area: &str,
     name: &str,
     command: Command,
+    deadline: Duration,
 ) -> Result<()> {
     progress(format!("{area}: {name}"));
     let log = workspace.logs().join(format!("{area}-{}.log", name.replace(' ', "-")));
-    let finished = Job::new(format!("cargo test ({name})"), command, TEST_DEADLINE).log(log).echo().run()?;
+    let finished = Job::new(format!("cargo test ({name})"), command, deadline).log(log).echo().run()?;
     report.push(row(area, name, &finished));
     Ok(())
 }

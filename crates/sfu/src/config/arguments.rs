@@ -120,6 +120,27 @@ pub struct Arguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_messages_per_second: Option<u32>,
 
+    /// Data channels that one participant may have at one time; 0 refuses them [default: 16]
+    #[arg(long, env = "ACTIX_RTC_MAX_DATA_CHANNELS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_data_channels: Option<usize>,
+
+    /// Bytes of one data channel message, with its envelope [default: 65536]
+    #[arg(long, env = "ACTIX_RTC_MAX_DATA_MESSAGE_BYTES", value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_data_message_bytes: Option<usize>,
+
+    /// Data channel messages that one participant may send per second, on average over some seconds [default: 1000]
+    #[arg(long, env = "ACTIX_RTC_MAX_DATA_MESSAGES_PER_SECOND", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_data_messages_per_second: Option<u32>,
+
+    /// Bytes that one participant may send over data channels per second, on average over some seconds
+    /// [default: 8388608]
+    #[arg(long, env = "ACTIX_RTC_MAX_DATA_BYTES_PER_SECOND", value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_data_bytes_per_second: Option<u32>,
+
     /// Time from the opening of a WebSocket to its join message [default: 10]
     #[arg(long, env = "ACTIX_RTC_JOIN_TIMEOUT", value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]

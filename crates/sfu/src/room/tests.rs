@@ -27,7 +27,7 @@ fn track(kind: MediaKind) -> PublishedTrack {
 }
 
 fn room(participants: usize) -> Addr<Room> {
-    Room::start(RoomLimits { participants, viewers: 1 }, || {})
+    Room::start(RoomLimits { participants, viewers: 1 }, DataMetrics::new().unwrap(), || {})
 }
 
 fn info(name: &str) -> ParticipantInfo {

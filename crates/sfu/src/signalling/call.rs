@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actix::Addr;
 use actix_rtc::{
-    RtcError, RtcEvents, RtcIceCandidateInit, RtcPeerConnectionEvent, RtcPeerConnectionState, actors::kit,
+    RtcDataChannel, RtcError, RtcEvents, RtcIceCandidateInit, RtcPeerConnectionEvent, RtcPeerConnectionState,
+    actors::kit,
 };
 use actix_web::web::Data;
 use futures_util::StreamExt;
@@ -18,11 +20,12 @@ use super::{
 };
 use crate::{
     app::App,
+    data::{self, Accept, DataPort},
     ids::ParticipantId,
     participant::{Assignment, Participant, Role},
     problem::{Code, Problem},
     room::{EVENTS_MAX, FindTracks, Join, ParticipantInfo, Publish, RoomEvent, SetState},
-    rooms::{Rooms, Seat},
+    rooms::{Rooms, RoomsError, Seat},
 };
 
 /// Something happened in the room or to the connection; `None`: there is no more to come.
@@ -42,6 +45,8 @@ pub(super) struct Call {
     seat: Seat,
     room_events: mpsc::Receiver<RoomEvent>,
     media: Option<Media>,
+    /// Made by the first data channel.
+    data: Option<Addr<DataPort>>,
     /// A failed connection must have been restarted by then.
     failed_deadline: Option<Instant>,
 }
@@ -63,7 +68,7 @@ impl Call {
         let id = seat.participant().clone();
         let info = ParticipantInfo { id, name, audio: false, video: false, tracks: Vec::new() };
         let others = seat.join(Join { info, tracks: Vec::new(), events, viewer: false }).await?;
-        Ok((Self { seat, room_events, media: None, failed_deadline: None }, others))
+        Ok((Self { seat, room_events, media: None, data: None, failed_deadline: None }, others))
     }
 
     pub(super) fn participant(&self) -> &ParticipantId {
@@ -129,6 +134,25 @@ impl Call {
         }
     }
 
+    /// Takes a data channel that the client has opened.
+    pub(super) async fn accept_channel(&mut self, app: &App, channel: RtcDataChannel) {
+        if let Err(error) = self.try_accept(channel.clone()).await {
+            tracing::warn!(participant = %self.participant(), %error, "a data channel could not be taken");
+            data::refuse(app.metrics.data(), &channel, error.into());
+            // It does not come back after a panic: the next channel gets a new one.
+            self.data = None;
+        }
+    }
+
+    async fn try_accept(&mut self, channel: RtcDataChannel) -> Result<(), RoomsError> {
+        let port = match &self.data {
+            Some(port) => port,
+            None => self.data.insert(self.seat.open_data_port().await?),
+        };
+        // One channel at a time: a client that opens many is waited for, and does not fill the port's mailbox.
+        Ok(kit::ask(port, Accept(channel), kit::DEFAULT_DEADLINE).await?)
+    }
+
     pub(super) fn set_state(&self, audio: bool, video: bool) {
         self.seat.tell(SetState { participant: self.seat.participant().clone(), audio, video });
     }
@@ -156,6 +180,7 @@ impl Call {
                 }
                 return None;
             }
+            RoomEvent::DataChannelEnded(problem) => ServerMessage::Error(problem),
         };
         Some(message.to_json())
     }
@@ -209,8 +234,11 @@ impl Call {
 
     /// The others are told at once, the peer as soon as possible.
     pub(super) async fn end(self) {
-        let Self { seat, media, .. } = self;
+        let Self { seat, media, data, .. } = self;
         drop(seat);
+        if let Some(port) = data {
+            kit::tell(&port, data::End);
+        }
         if let Some(media) = media {
             media.participant.close().await;
         }

@@ -6,6 +6,7 @@ use actix_rtc::RtcIceCandidateInit;
 use serde::Serialize;
 
 use crate::{
+    config::DataLimits,
     ids::{ParticipantId, TrackId},
     problem::Problem,
     room::ParticipantInfo,
@@ -48,6 +49,7 @@ pub(super) enum ServerMessage<'a> {
         participant: &'a ParticipantId,
         ice_servers: [(); 0],
         participants: Vec<&'a ParticipantInfo>,
+        data: DataLine,
     },
     Answer {
         id: u64,
@@ -68,6 +70,23 @@ pub(super) enum ServerMessage<'a> {
         reason: &'a str,
     },
     Pong,
+}
+
+/// What a client may not exceed on its data channels.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DataLine {
+    channels: usize,
+    message_bytes: usize,
+    messages_per_second: u32,
+    bytes_per_second: u32,
+}
+
+impl From<DataLimits> for DataLine {
+    fn from(limits: DataLimits) -> Self {
+        let DataLimits { channels, message_bytes, messages_per_second, bytes_per_second } = limits;
+        Self { channels, message_bytes, messages_per_second, bytes_per_second }
+    }
 }
 
 /// A candidate of ours; `candidate: null` alone ends them.
@@ -95,10 +114,14 @@ mod tests {
     #[test]
     fn messages_are_written_as_documented() {
         let id = ParticipantId::from("p1");
+        let data = DataLine { channels: 1, message_bytes: 2, messages_per_second: 3, bytes_per_second: 4 };
+        let participants = vec![];
         let joined =
-            ServerMessage::Joined { room: "demo", participant: &id, ice_servers: [], participants: vec![] };
-        let expected =
-            r#"{"type":"joined","room":"demo","participant":"p1","iceServers":[],"participants":[]}"#;
+            ServerMessage::Joined { room: "demo", participant: &id, ice_servers: [], participants, data };
+        let expected = concat!(
+            r#"{"type":"joined","room":"demo","participant":"p1","iceServers":[],"participants":[],"#,
+            r#""data":{"channels":1,"messageBytes":2,"messagesPerSecond":3,"bytesPerSecond":4}}"#
+        );
         assert_eq!(joined.to_json(), expected);
         let end = ServerMessage::Candidate(CandidateLine::default());
         assert_eq!(end.to_json(), r#"{"type":"candidate","candidate":null}"#);

@@ -6,7 +6,6 @@ mod keepalive;
 mod messages;
 mod outbox;
 mod parse;
-mod rate_limit;
 mod session;
 
 pub(crate) use session::open;

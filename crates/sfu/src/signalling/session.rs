@@ -6,7 +6,7 @@
 //!    └─ nothing else than ping is taken before        └─ `failed`: told, and given time for an ICE restart
 //! ```
 
-use actix_rtc::actors::kit;
+use actix_rtc::{RtcPeerConnectionEvent, actors::kit};
 use actix_web::{
     HttpRequest, HttpResponse,
     error::PayloadError,
@@ -23,13 +23,14 @@ use super::{
     messages::{ClientMessage, Offer, ServerMessage},
     outbox::Outbox,
     parse,
-    rate_limit::RateLimit,
 };
 use crate::{
     app::App,
     http::HttpProblem,
     metrics::Counted,
     problem::{Code, Problem},
+    rate_limit::RateLimit,
+    room::RoomEvent,
     shutdown::SessionGuard,
 };
 
@@ -214,6 +215,7 @@ impl Client {
                     participant: call.participant(),
                     ice_servers: [],
                     participants: participants.iter().map(AsRef::as_ref).collect(),
+                    data: self.app.config.limits.data.into(),
                 };
                 self.say(&joined)?;
                 self.call = Some(call);
@@ -243,11 +245,16 @@ impl Client {
     async fn call_event(&mut self, event: CallEvent) -> Result<(), End> {
         let Some(call) = &mut self.call else { return Ok(()) };
         match event {
+            CallEvent::Room(Some(RoomEvent::DataChannelEnded(problem))) => self.tell(&problem),
             CallEvent::Room(Some(event)) => {
                 let said = call.room_event(event).await;
                 said.map_or(Ok(()), |text| Ok(self.outbox.text(text)?))
             }
             CallEvent::Room(None) => Err(Reason::Slow.into()),
+            CallEvent::Peer(Some(RtcPeerConnectionEvent::DataChannel(channel))) => {
+                call.accept_channel(&self.app, channel).await;
+                Ok(())
+            }
             CallEvent::Peer(Some(event)) => {
                 let timeout = self.app.config.timeouts.connect;
                 match call.peer_event(event, timeout) {

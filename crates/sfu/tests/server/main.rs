@@ -1,5 +1,7 @@
 //! The server as its clients see it: real sockets on loopback, one server per test.
 
+#[cfg(test)]
+mod data;
 #[cfg(all(test, feature = "fault-injection"))]
 mod faults;
 #[cfg(test)]

@@ -153,3 +153,72 @@ proptest! {
         prop_assert_eq!(decoded_again, Extensions { transmission_offset: None, unknown_name: false, ..decoded });
     }
 }
+
+#[test]
+fn every_extension_that_libwebrtc_sends_is_mapped_by_its_id() {
+    let map = ExtensionMap::new(
+        [
+            (2, "urn:ietf:params:rtp-hdrext:toffset"),
+            (4, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+            (6, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+            (8, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
+            (10, "urn:3gpp:video-orientation"),
+            (12, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
+            (13, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
+        ],
+        false,
+    );
+    let elements = [
+        &[0x40, 0x80 | 90][..],
+        &[0x22, 0xff, 0xff, 0xfe],
+        &[0x62, 0x12, 0x34, 0x56],
+        &[0x81, 0xce, 0xab],
+        &[0xa0, 3],
+        &[0xc2, b'l', b'o', b'w'],
+        &[0xd3, b'h', b'i', b'g', b'h'],
+        &[0xe0, 9],
+    ]
+    .concat();
+    let words = elements.len().div_ceil(4);
+    let mut packet = vec![0x90, 100, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xbe, 0xde, 0, words as u8];
+    packet.extend_from_slice(&elements);
+    packet.resize(16 + 4 * words, 0);
+    let decoded = map.decode(&RtpHeader::parse(&packet).expect("legal"));
+    let expected = Extensions {
+        audio_level: Some(AudioLevel { voice: true, level: 90 }),
+        transmission_offset: Some(-2),
+        absolute_send_time: Some(0x12_3456),
+        transport_sequence_number: Some(0xceab),
+        video_orientation: Some(3),
+        rid: Rid::new("low"),
+        repaired_rid: Rid::new("high"),
+        ..Extensions::default()
+    };
+    assert_eq!(decoded, expected, "an id that was not negotiated is left out");
+}
+
+#[test]
+fn the_name_of_an_encoding_becomes_the_name_of_what_is_repaired() {
+    for mixed in [false, true] {
+        let map = all(mixed);
+        // 28 bytes need the two-byte form.
+        let color_space = mixed.then(|| SmallVec::from_slice(&[1; 28]));
+        let forwarded = Extensions { color_space, ..Extensions::default() };
+        let leg = LegExtensions { repaired_rid: None, ..leg() };
+        let mut buffer = HeaderBytes::from_slice(&[0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let written = map.write(&forwarded, &leg, &mut buffer);
+        map.name_repaired(&mut buffer, written.rid.expect("a rid"));
+        let decoded = map.decode(&RtpHeader::parse(&buffer).expect("legal"));
+        assert_eq!((decoded.rid, decoded.repaired_rid), (None, leg.rid));
+        assert_eq!(decoded.mid, leg.mid);
+    }
+}
+
+#[test]
+fn levels_of_a_mixer_are_read_in_the_order_of_the_sources() {
+    let map = ExtensionMap::new([(3, "urn:ietf:params:rtp-hdrext:csrc-audio-level")], false);
+    let packet = [0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xbe, 0xde, 0, 1, 0x32, 10, 20, 127];
+    let header = RtpHeader::parse(&packet).expect("legal");
+    assert_eq!(map.mixer_audio_levels(&header), [10, 20, 127]);
+    assert!(ExtensionMap::default().mixer_audio_levels(&header).is_empty());
+}

@@ -175,3 +175,72 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_telephone_event_is_read() {
+    let packet = [0x80, 0xe5, 0x5e, 0x58, 0xef, 0xb0, 0xf6, 0xbc, 0xa6, 0xa1, 0x44, 0xf2, 1, 0x8a, 3, 0xc0];
+    let header = RtpHeader::parse(&packet).expect("legal");
+    assert!(header.marker());
+    assert_eq!((header.payload_type(), header.sequence_number()), (101, 24_152));
+    assert_eq!((header.timestamp(), header.csrcs().count()), (0xefb0_f6bc, 0));
+    assert_eq!(header.payload(), [1, 0x8a, 3, 0xc0]);
+}
+
+/// 224 bytes of padding and nothing else, behind `head`.
+fn only_padding(head: &[u8]) -> Vec<u8> {
+    let mut packet = head.to_vec();
+    packet[0] |= 0x20;
+    packet.resize(head.len() + 224, 0);
+    *packet.last_mut().expect("not empty") = 224;
+    packet
+}
+
+#[test]
+fn a_packet_of_nothing_but_padding_has_an_empty_payload() {
+    let head = [0x80, 120, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+    let packet = only_padding(&head);
+    assert!(RtpHeader::parse(&packet).expect("legal").payload().is_empty());
+    let head = [&[0x90, 98][..], &head[2..], &[0xbe, 0xde, 0, 1, 0x22, 0xf1, 0xcc, 0x8c]].concat();
+    let packet = only_padding(&head);
+    let header = RtpHeader::parse(&packet).expect("legal");
+    assert!(header.payload().is_empty());
+    assert_eq!(header.extensions().collect::<Vec<_>>(), [(2, &[0xf1, 0xcc, 0x8c][..])]);
+}
+
+#[test]
+fn padding_longer_than_the_payload_or_of_zero_bytes_is_refused() {
+    for count in [0, 2, 255] {
+        let packet = [0xa0, 120, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, count];
+        assert_eq!(RtpHeader::parse(&packet).err(), Some(RtpError::Padding), "{count}");
+    }
+}
+
+#[test]
+fn a_list_of_contributing_sources_that_is_cut_off_is_refused() {
+    let packet = [0x82, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0xab, 0xcd, 0xef, 1, 0xde, 0xad, 0xbe, 0xef, 0xff];
+    for length in 12..20 {
+        assert_eq!(RtpHeader::parse(&packet[..length]).err(), Some(RtpError::Truncated), "{length}");
+    }
+    let header = RtpHeader::parse(&packet).expect("legal");
+    assert_eq!(header.csrcs().collect::<Vec<_>>(), [0xabcd_ef01, 0xdead_beef]);
+    assert_eq!(header.payload(), [0xff]);
+}
+
+#[test]
+fn an_extension_that_is_cut_off_is_refused() {
+    let packet = [0x90, 111, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0xbe, 0xde, 0, 1, 0x90, b'0', 0, 0, 7];
+    for length in 0..20 {
+        assert_eq!(RtpHeader::parse(&packet[..length]).err(), Some(RtpError::Truncated), "{length}");
+    }
+    let header = RtpHeader::parse(&packet).expect("legal");
+    assert_eq!(header.extensions().collect::<Vec<_>>(), [(9, &b"0"[..])]);
+}
+
+#[test]
+fn elements_that_are_cut_off_end_the_list() {
+    for (profile, block) in
+        [(0xbede, [0, 0x92, b'0', 0]), (0x1000, [0, 0, 0, 0xff]), (0x1000, [0, 0xff, 2, b'0'])]
+    {
+        assert_eq!(elements(profile, &block), [], "{block:?}");
+    }
+}

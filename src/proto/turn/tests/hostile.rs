@@ -205,3 +205,23 @@ proptest! {
         let _ = setup.client.handle_packet(setup.now, &bytes);
     }
 }
+
+#[test]
+fn an_error_without_a_code_ends_the_client() {
+    let (mut client, now) = client();
+    let request = client.poll_transmit().unwrap();
+    client.handle_packet(now, &answer_to(&request, Class::ErrorResponse).finish()).unwrap();
+    assert_eq!(client.poll_event(), Some(Event::Failed(Failure::Unusable)));
+}
+
+#[test]
+fn data_indications_without_peer_or_data_are_malformed() {
+    let mut setup = Setup::allocated(Rules::default());
+    let indication = || MessageBuilder::new(Class::Indication, Method::DATA, TransactionId([9; 12]));
+    let no_peer = indication().attribute(AttributeType::DATA, b"x").finish();
+    let no_data =
+        indication().xor_address(AttributeType::XOR_PEER_ADDRESS, "192.0.2.1:1".parse().unwrap()).finish();
+    for message in [no_peer, no_data] {
+        assert_eq!(setup.client.handle_packet(setup.now, &message), Err(Rejected::Malformed));
+    }
+}

@@ -1,13 +1,13 @@
-//! A token bucket: so many messages per second on average, more for a moment.
+//! A token bucket: so many messages, or bytes, per second on average, more for a moment.
 
 use std::time::Instant;
 
-/// Seconds' worth of messages that may come at once: all candidates of a host with many addresses, say.
+/// Seconds' worth that may come at once: all candidates of a host with many addresses, say.
 const BURST_SECONDS: u32 = 4;
 
-/// Counts the messages of one client.
+/// Counts the messages, or bytes, of one client.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     per_second: f64,
     capacity: f64,
     tokens: f64,
@@ -15,20 +15,33 @@ pub(super) struct RateLimit {
 }
 
 impl RateLimit {
-    pub(super) fn new(now: Instant, per_second: u32) -> Self {
+    pub(crate) fn new(now: Instant, per_second: u32) -> Self {
         let capacity = f64::from(per_second.saturating_mul(BURST_SECONDS));
         Self { per_second: f64::from(per_second), capacity, tokens: capacity, filled: now }
     }
 
+    /// With room for so many at once, however few come per second.
+    pub(crate) fn with_room_for(mut self, amount: usize) -> Self {
+        self.capacity = self.capacity.max(amount as f64);
+        self.tokens = self.capacity;
+        self
+    }
+
     /// Whether one more message is within the limit; if so, it is counted.
-    pub(super) fn allow(&mut self, now: Instant) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant) -> bool {
+        self.take(now, 1)
+    }
+
+    /// Whether so many more bytes are within the limit; if so, they are counted.
+    pub(crate) fn take(&mut self, now: Instant, amount: usize) -> bool {
+        let amount = amount as f64;
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;
         self.tokens = (self.tokens + elapsed * self.per_second).min(self.capacity);
-        if self.tokens < 1.0 {
+        if self.tokens < amount {
             return false;
         }
-        self.tokens -= 1.0;
+        self.tokens -= amount;
         true
     }
 }

@@ -1,0 +1,137 @@
+//! Asks the links of this host for the address of a `.local` name (RFC 6762), never the unicast DNS.
+//!
+//! A socket per question, which shares port 5353 with whatever else of the host speaks multicast DNS: there are
+//! few questions, each is over in three seconds, and nothing is left behind.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Type};
+use tokio::{net::UdpSocket, time::timeout};
+
+use crate::proto::mdns::{GROUP_V4, GROUP_V6, PORT, address_in, query};
+
+/// Between the first asking and the second (RFC 6762 section 5.2: at least one second).
+const REPEAT_AFTER: Duration = Duration::from_secs(1);
+/// How long an answer to the second asking may take.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+/// Links that are asked.
+const MAX_LINKS: usize = 16;
+/// RFC 6762 section 17: a message fits a jumbo frame.
+const MAX_MESSAGE_LENGTH: usize = 9_000;
+
+/// The address of `name`. Cancelled by dropping the future.
+///
+/// # Errors
+/// When nobody answers in three seconds, the name is not one a candidate may have, or port 5353 can't be shared.
+pub async fn resolve(name: &str) -> io::Result<IpAddr> {
+    let query = query(name).ok_or(io::ErrorKind::InvalidInput)?;
+    // Either family may be missing on a host.
+    let (v4, v6) = (open_v4(), open_v6());
+    if let (Err(error), Err(_)) = (&v4, &v6) {
+        return Err(io::Error::new(error.kind(), error.to_string()));
+    }
+    for wait in [REPEAT_AFTER, LAST_WAIT] {
+        if let Ok(link) = &v4 {
+            link.ask(&query).await;
+        }
+        if let Ok(link) = &v6 {
+            link.ask(&query).await;
+        }
+        let heard = async {
+            tokio::select! {
+                address = answer(v4.as_ref().ok(), name) => address,
+                address = answer(v6.as_ref().ok(), name) => address,
+            }
+        };
+        if let Ok(address) = timeout(wait, heard).await {
+            return Ok(address);
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// One family's socket with the links it has joined.
+struct Links {
+    socket: UdpSocket,
+    v4: Vec<Ipv4Addr>,
+    v6: Vec<u32>,
+}
+
+impl Links {
+    /// A link that can't be sent to is not asked: others may be.
+    async fn ask(&self, query: &[u8]) {
+        let socket = socket2::SockRef::from(&self.socket);
+        for link in &self.v4 {
+            if socket.set_multicast_if_v4(link).is_ok() {
+                let _ = self.socket.send_to(query, (GROUP_V4, PORT)).await;
+            }
+        }
+        for link in &self.v6 {
+            if socket.set_multicast_if_v6(*link).is_ok() {
+                let _ = self.socket.send_to(query, (GROUP_V6, PORT)).await;
+            }
+        }
+    }
+}
+
+/// Waits for an answer; for ever without a socket.
+async fn answer(links: Option<&Links>, name: &str) -> IpAddr {
+    let Some(links) = links else { return std::future::pending().await };
+    let mut buffer = vec![0; MAX_MESSAGE_LENGTH];
+    loop {
+        // Errors of a socket here are those of earlier sends.
+        let Ok((length, from)) = links.socket.recv_from(&mut buffer).await else { continue };
+        // RFC 6762 section 6: answers come from port 5353.
+        if from.port() == PORT
+            && let Some(address) = address_in(&buffer[..length], name)
+        {
+            return address;
+        }
+    }
+}
+
+fn open_v4() -> io::Result<Links> {
+    let socket = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, PORT).into())?;
+    let mut v4: Vec<Ipv4Addr> = if_addrs::get_if_addrs()?
+        .into_iter()
+        .filter_map(|interface| match interface.ip() {
+            IpAddr::V4(ip) => Some(ip),
+            IpAddr::V6(_) => None,
+        })
+        .take(MAX_LINKS)
+        .collect();
+    v4.retain(|link| socket.join_multicast_v4(GROUP_V4, *link).is_ok());
+    Ok(Links { socket, v4, v6: Vec::new() })
+}
+
+fn open_v6() -> io::Result<Links> {
+    let socket = open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, PORT).into())?;
+    let mut v6: Vec<u32> = if_addrs::get_if_addrs()?
+        .into_iter()
+        .filter(|interface| interface.ip().is_ipv6())
+        .filter_map(|interface| interface.index)
+        .take(MAX_LINKS)
+        .collect();
+    v6.sort_unstable();
+    v6.dedup();
+    v6.retain(|link| socket.join_multicast_v6(&GROUP_V6, *link).is_ok());
+    Ok(Links { socket, v4: Vec::new(), v6 })
+}
+
+/// Port 5353, shared with other resolvers and responders of this host.
+fn open(domain: Domain, address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}

@@ -1,1 +1,0 @@
-//! The two ends of a channel, without actors.
