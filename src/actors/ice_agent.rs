@@ -261,7 +261,7 @@ impl Driven for IceAgent {
                 }
                 Event::SelectedPairChanged(pair) => {
                     let shown = pair.and_then(|pair| self.shown(pair));
-                    self.report(IceEvent::SelectedPair(shown));
+                    self.report(IceEvent::SelectedPair(shown.map(Box::new)));
                     self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
                 }
                 Event::RoleChanged(role) => self.report(IceEvent::RoleChanged(role)),

@@ -45,6 +45,9 @@ pub struct ShardConfig {
     pub network: NetworkConfig,
 }
 
+/// Tells a transport that nothing is received at this local address any more.
+type TellLost = Rc<dyn Fn(SocketAddr)>;
+
 /// The sockets of one peer or of all peers of a shard, with their receiving actors.
 pub struct Attachment {
     /// To send from.
@@ -55,7 +58,7 @@ pub struct Attachment {
     /// One per socket, in the order of `sockets`.
     receiving: RefCell<Vec<Addr<UdpSocket>>>,
     /// Who receives through these sockets, to be told when one is lost.
-    peers: Rc<RefCell<HashMap<PeerKey, Rc<dyn Fn(SocketAddr)>>>>,
+    peers: Rc<RefCell<HashMap<PeerKey, TellLost>>>,
 }
 
 impl Attachment {
@@ -100,7 +103,7 @@ impl Attachment {
     }
 
     /// Calls `tell` when a socket is lost, until [`Self::leave`]. It must hold its owner weakly.
-    pub(super) fn join(&self, key: PeerKey, tell: Rc<dyn Fn(SocketAddr)>) {
+    pub(super) fn join(&self, key: PeerKey, tell: TellLost) {
         self.peers.borrow_mut().insert(key, tell);
     }
 

@@ -301,7 +301,8 @@ impl Handler<CloseRelay> for TurnClient {
 #[cfg(feature = "fault-injection")]
 crate::actors::fault_injection::impl_boom!(TurnClient);
 
-#[cfg(all(test, feature = "fault-injection"))]
+#[cfg(feature = "fault-injection")]
+#[cfg(test)]
 mod tests {
     use std::net::{SocketAddr, UdpSocket};
 

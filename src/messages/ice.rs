@@ -103,7 +103,7 @@ pub enum IceEvent {
     /// Our role changed, by [`SetRemoteIce`] or because of a conflict (RFC 8445 §7.3.1.1).
     RoleChanged(Role),
     /// The pair that is used, or none any more.
-    SelectedPair(Option<CandidatePair>),
+    SelectedPair(Option<Box<CandidatePair>>),
     /// The agent's state changed.
     StateChanged(State),
     /// The round trip over the selected pair, measured by its checks; told when it has changed.

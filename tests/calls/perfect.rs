@@ -154,7 +154,8 @@ async fn both_offer_at_once(near_is_polite: bool, udp: UdpMode) {
             near.connection.add_track(&filmed[0].track, Vec::new()),
             far.connection.add_track(&filmed[1].track, Vec::new()),
         );
-        (ours.unwrap(), theirs.unwrap());
+        ours.unwrap();
+        theirs.unwrap();
         assert_eq!(far.next_camera().await, of_near);
         assert_eq!(near.next_camera().await, of_far);
         tokio::join!(near.is_settled(), far.is_settled());

@@ -56,7 +56,7 @@ impl TransportActors {
             }
             IceEvent::RoundTripTime(measured) => self.round_trip_time = Some(*measured),
             IceEvent::RoleChanged(role) => self.state.ice_role = Some(*role),
-            IceEvent::SelectedPair(pair) => self.state.selected_pair.clone_from(pair),
+            IceEvent::SelectedPair(pair) => self.state.selected_pair = pair.as_deref().cloned(),
             IceEvent::RestartNeeded(credentials) => {
                 self.told.local_ufrag.clone_from(&credentials.ufrag);
                 self.config.local = IceParameters {

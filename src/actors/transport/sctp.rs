@@ -92,11 +92,9 @@ impl SctpActors {
 
     /// W3C `close`: channels close without an error, and the peer is told. Done when what tells it is in the
     /// lane of the transport.
-    pub fn close(self) -> impl Future<Output = ()> + use<> {
-        async move {
-            // One that is gone already has nothing left to say.
-            let _ = self.address.send(CloseSctp::Abort).await;
-        }
+    pub async fn close(self) {
+        // One that is gone already has nothing left to say.
+        let _ = self.address.send(CloseSctp::Abort).await;
     }
 }
 

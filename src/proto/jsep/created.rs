@@ -66,10 +66,14 @@ impl Session {
             |last: &Created| last.credentials.iter().any(|(_, ice)| self.ice_to_replace.contains(&ice.ufrag));
         let last = last.filter(|last| !to_replace(last));
         let slot = self.created_slot(kind);
-        if let (Some(last), Some(fresh)) = (last, &*slot) {
-            if last.placement == fresh.placement && last.comparable() == fresh.comparable() {
-                *slot = Some(last);
-            }
+        let as_good = |last: &Created| {
+            let same = |fresh: &Created| {
+                last.placement == fresh.placement && last.comparable() == fresh.comparable()
+            };
+            slot.as_ref().is_some_and(same)
+        };
+        if let Some(last) = last.filter(as_good) {
+            *slot = Some(last);
         }
         slot.clone().ok_or(JsepError::InvalidModification)
     }

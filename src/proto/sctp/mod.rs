@@ -14,7 +14,7 @@
 //! | `scheduler` | fair shares of the association, by priority; bounded lead of large messages |
 //! | `packet` | chunks as bytes, CRC32c |
 //!
-//! Invariants: no more than [`LEAD`](config) bytes and one message wait in the crate unsent; a stream
+//! Invariants: no more than `LEAD` bytes and one message wait in the crate unsent; a stream
 //! identifier is reused only after both directions were reset; an empty message travels as one byte.
 //!
 //! Not here: I-DATA and its schedulers (RFC 8260), path MTU discovery, multihoming. The crate draws
