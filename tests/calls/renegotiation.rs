@@ -52,7 +52,11 @@ fn tracks_come_and_go_without_a_gap_in_the_others() {
             let track = next_track(&mut call.receiver_events).await;
             let mut events = track.events();
             assert!(marks(&mut track.packets(), 10).await.iter().all(|mark| *mark == 2));
-            assert_eq!(ids.get_or_insert_with(|| track.id().to_owned()), track.id(), "it is the same track again");
+            assert_eq!(
+                ids.get_or_insert_with(|| track.id().to_owned()),
+                track.id(),
+                "it is the same track again"
+            );
 
             added.set_direction(RtcRtpTransceiverDirection::Inactive).await.unwrap();
             negotiate(&call.sender, &call.receiver).await;
