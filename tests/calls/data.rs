@@ -195,3 +195,34 @@ fn wishes_that_make_no_sense_are_refused_and_ask_for_nothing() {
         engines.shutdown().await;
     });
 }
+
+/// A peer without data channels answers their section with port 0 (RFC 9429 5.3.1).
+#[test]
+fn channels_that_the_peer_rejects_are_closed_and_the_rest_of_the_call_goes_on() {
+    run(async {
+        let engines = Engines::start(UdpMode::PerConnection).await;
+        let [near, far] = pair(&engines, RtcBundlePolicy::MaxBundle).await;
+        let mut events = near.events().unwrap();
+        near.add_transceiver(MediaKind::Audio, RtcRtpTransceiverInit::default()).await.unwrap();
+        let channel = near.create_data_channel("unwanted", RtcDataChannelInit::default()).await.unwrap();
+        near.set_local_description(None).await.unwrap();
+        near.gathering_complete().await.unwrap();
+        far.set_remote_description(near.local_description().unwrap()).await.unwrap();
+        far.set_local_description(None).await.unwrap();
+        far.gathering_complete().await.unwrap();
+        let mut answer = far.local_description().unwrap();
+        assert!(answer.sdp.contains("a=group:BUNDLE 0 1\r\n"), "{}", answer.sdp);
+        answer.sdp = answer.sdp.replace("m=application 9", "m=application 0");
+        answer.sdp = answer.sdp.replace("a=group:BUNDLE 0 1\r\n", "a=group:BUNDLE 0\r\n");
+        near.set_remote_description(answer).await.unwrap();
+        while channel.ready_state() != RtcDataChannelState::Closed {
+            channel.events().next().await;
+        }
+        assert!(near.sctp().is_none());
+        assert!(
+            events.until(RtcPeerConnectionState::Connected).await,
+            "the rest of the call is not affected"
+        );
+        engines.shutdown().await;
+    });
+}

@@ -101,3 +101,101 @@ fn a_connection_whose_agent_panicked_connects_again_without_a_gap() {
         engines.shutdown().await;
     });
 }
+
+/// Waits for a connection to be connected, over ICE and as a whole.
+async fn is_connected(connection: &RtcPeerConnection, viewer: &mut Viewer) {
+    use actix_rtc::RtcIceConnectionState::{Completed, Connected};
+    while connection.connection_state() != RtcPeerConnectionState::Connected
+        || !matches!(connection.ice_connection_state(), Connected | Completed)
+    {
+        viewer.sees(1).await;
+    }
+}
+
+/// An offer to restart that is taken back leaves the session of before, and the next one restarts it.
+#[test]
+fn a_restart_that_is_rolled_back_changes_nothing() {
+    use actix_rtc::{RtcSdpType, RtcSessionDescription};
+
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let camera = Camera::start(&engines, 1).await;
+        let call = Call::start(&engines, &camera.track).await;
+        let mut viewer = Viewer::start(call.packets);
+        viewer.sees(20).await;
+        let before = ufrag(&call.sender);
+        call.sender.restart_ice().await.unwrap();
+        call.sender.set_local_description(None).await.unwrap();
+        assert_ne!(ufrag(&call.sender), before);
+        let rollback = RtcSessionDescription { kind: RtcSdpType::Rollback, sdp: String::new() };
+        call.sender.set_local_description(Some(rollback)).await.unwrap();
+        assert_eq!(ufrag(&call.sender), before);
+        viewer.sees(100).await;
+        is_connected(&call.sender, &mut viewer).await;
+        is_connected(&call.receiver, &mut viewer).await;
+        restart(&call.sender, &call.receiver, &mut viewer).await;
+        restart(&call.receiver, &call.sender, &mut viewer).await;
+        engines.shutdown().await;
+    });
+}
+
+/// A loss that can't be forgiven makes the connection `failed`; a restart gives it a new agent and keeps its keys.
+#[cfg(feature = "fault-injection")]
+async fn a_failed_connection_is_restarted(
+    target: actix_rtc::actors::fault_injection::FaultTarget,
+    panics: usize,
+    by_victim: bool,
+) {
+    use actix_rtc::actors::fault_injection::InjectFault;
+    use futures_util::StreamExt;
+
+    let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+    let camera = Camera::start(&engines, 1).await;
+    let mut call = Call::start(&engines, &camera.track).await;
+    let mut viewer = Viewer::start(call.packets);
+    viewer.sees(20).await;
+    let before = call.sender.transports()[0].get_remote_certificates();
+    for _ in 0..panics {
+        assert!(call.sender.address().send(InjectFault(target)).await.unwrap());
+    }
+    while call.sender.connection_state() != RtcPeerConnectionState::Failed {
+        call.sender_events.next().await.unwrap();
+    }
+    let (offerer, answerer) =
+        if by_victim { (&call.sender, &call.receiver) } else { (&call.receiver, &call.sender) };
+    offerer.restart_ice().await.unwrap();
+    negotiate(offerer, answerer).await;
+    for (connection, events) in
+        [(&call.sender, &mut call.sender_events), (&call.receiver, &mut call.receiver_events)]
+    {
+        while connection.connection_state() != RtcPeerConnectionState::Connected {
+            events.next().await.unwrap();
+        }
+    }
+    let mut packets = call.receiver.get_receivers()[0].track().unwrap().packets();
+    for _ in 0..20 {
+        packets.next().await.unwrap();
+    }
+    assert_eq!(
+        call.sender.transports()[0].get_remote_certificates(),
+        before,
+        "there was no second handshake"
+    );
+    engines.shutdown().await;
+}
+
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_connection_whose_agent_is_lost_is_revived_by_a_restart_of_either_side() {
+    use actix_rtc::actors::fault_injection::FaultTarget;
+    run(a_failed_connection_is_restarted(FaultTarget::IceAgent, 2, true));
+    run(a_failed_connection_is_restarted(FaultTarget::IceAgent, 2, false));
+}
+
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_connection_whose_socket_was_lost_is_revived_by_a_restart_of_either_side() {
+    use actix_rtc::actors::fault_injection::FaultTarget;
+    run(a_failed_connection_is_restarted(FaultTarget::UdpSocket, 4, true));
+    run(a_failed_connection_is_restarted(FaultTarget::UdpSocket, 4, false));
+}

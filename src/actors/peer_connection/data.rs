@@ -57,11 +57,26 @@ impl PeerConnection {
         association.connect(transport);
     }
 
-    /// What was negotiated before and is not any more is over (RFC 8829 §5.2.2: the section was rejected).
+    /// What was negotiated before and is not any more is over.
     fn end_refused_data(&mut self) {
         let is_settled = self.session.signaling_state() == SignalingState::Stable;
-        if is_settled && self.data_transport.take().is_some() {
-            self.sctp = None;
+        if is_settled && self.data_transport.is_some() {
+            self.end_data();
+        }
+    }
+
+    /// An exchange has ended: channels that the peer has refused will never open (RFC 9429 §5.3.1: their
+    /// section was rejected). A channel that is made later asks again.
+    pub(super) fn exchange_ended(&mut self) {
+        if self.session.data_refused() {
+            self.end_data();
+        }
+    }
+
+    fn end_data(&mut self) {
+        self.data_transport = None;
+        if let Some(association) = self.sctp.take() {
+            association.lose_transport();
         }
     }
 

@@ -60,7 +60,8 @@ impl Handler<SetLocalDescription> for PeerConnection {
             // RFC 8445 §6.1.1: who offers controls. It matters when ICE starts and when it restarts; in
             // between the agent keeps its role, whoever offers.
             SdpType::Offer => self.offerer = Some(true),
-            SdpType::Answer | SdpType::Pranswer | SdpType::Rollback => {}
+            SdpType::Answer => self.exchange_ended(),
+            SdpType::Pranswer | SdpType::Rollback => {}
         }
         self.descriptions_changed = true;
         self.reconcile(ctx);
@@ -74,8 +75,10 @@ impl Handler<SetRemoteDescription> for PeerConnection {
     fn handle(&mut self, message: SetRemoteDescription, ctx: &mut Self::Context) -> Self::Result {
         let kind = message.0.kind;
         self.session.set_remote_description(message.0)?;
-        if kind == SdpType::Offer {
-            self.offerer = Some(false);
+        match kind {
+            SdpType::Offer => self.offerer = Some(false),
+            SdpType::Answer => self.exchange_ended(),
+            SdpType::Pranswer | SdpType::Rollback => {}
         }
         self.descriptions_changed = true;
         self.reconcile(ctx);

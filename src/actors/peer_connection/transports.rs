@@ -134,13 +134,13 @@ impl PeerConnection {
             if self.transports.get(transport.id).is_none() {
                 self.add_transport(transport, ctx);
             }
-            let is_described = self.session.candidate_section(transport.id).is_some();
+            let described = self.session.described_ufrag(transport.id);
             let slot = self.transports.slots.iter_mut().find(|slot| slot.id == Some(transport.id));
             let Some(Slot { actors, .. }) = slot else { continue };
             actors.set_local(&transport.local);
             // W3C webrtc-pc §4.4.1.5: gathering begins with the local description.
-            if is_described {
-                actors.gather();
+            if let Some(ufrag) = described {
+                actors.set_described(ufrag);
             }
             if let (Some(remote), Some(offerer)) = (&transport.remote, self.offerer) {
                 actors.set_remote(remote, role_for(offerer, transport.local.lite, remote.lite));

@@ -32,7 +32,7 @@ use crate::{
     messages::{
         dtls::{CloseDtls, DtlsEvent, DtlsTransportState},
         ice::{CloseIce, IceEvent, IceServers, RouteChanged},
-        peer_connection::TransportSnapshot,
+        peer_connection::{RtcIceGatheringState, TransportSnapshot},
         rtp::AttachTransport,
         sctp::SctpSink,
     },
@@ -133,6 +133,7 @@ pub struct TransportActors {
 struct Told {
     local_ufrag: String,
     local_ufrag_before: Option<String>,
+    described_ufrag: String,
     remote_ufrag: String,
     remote_candidates: Vec<String>,
     remote_ended: bool,
@@ -200,8 +201,9 @@ impl TransportActors {
         let route = self.dtls.clone().recipient();
         self.ice = start_agent(&self.config, &self.place, &self.report, inbound, route);
         self.is_agent_lost = false;
-        self.told = Told { local_ufrag: self.config.local.ufrag.clone(), ..Told::default() };
+        self.told.forget_remote();
         self.state.ice_state = Some(ice::State::New);
+        self.state.gathering_state = RtcIceGatheringState::New;
     }
 
     /// What getters show of it.

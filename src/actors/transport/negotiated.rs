@@ -47,16 +47,26 @@ impl TransportActors {
         self.config.local = local.clone();
         self.state.local_parameters = Some(local.clone());
         self.state.local_candidates.clear();
+        // A lost agent is replaced when the peer is told, see below.
+        if self.is_agent_lost {
+            return;
+        }
         // W3C webrtc-pc §5.6: candidates of the new credentials are gathered from now on.
         self.state.gathering_state = RtcIceGatheringState::Gathering;
-        if self.is_agent_lost {
-            self.replace_agent();
-            self.ice.do_send(Gather);
-        } else {
-            let credentials =
-                ice::Credentials { ufrag: local.ufrag.clone(), password: local.password.clone() };
-            self.ice.do_send(RestartIce(credentials));
+        let credentials = ice::Credentials { ufrag: local.ufrag.clone(), password: local.password.clone() };
+        self.ice.do_send(RestartIce(credentials));
+    }
+
+    /// The local description that is in force has the transport with this fragment. Gathering begins with
+    /// the first one; with another one than that under which an agent was lost, a new agent begins.
+    pub fn set_described(&mut self, ufrag: &str) {
+        if self.told.described_ufrag != ufrag {
+            self.told.described_ufrag = ufrag.to_owned();
+            if self.is_agent_lost {
+                self.replace_agent();
+            }
         }
+        self.gather();
     }
 
     /// The peer's end of the transport, with our ICE role for when it begins or restarts; in between an

@@ -26,6 +26,11 @@ impl Session {
         local.is_some_and(|local| local.sdp.media.iter().any(|s| s.media_type == MediaType::Application))
     }
 
+    /// Whether the peer has refused data channels in the last exchange.
+    pub fn data_refused(&self) -> bool {
+        self.state == SignalingState::Stable && self.data_section_known() && self.data_parameters().is_none()
+    }
+
     fn local_ice_changed(&self) -> bool {
         let Some(local) = &self.slots.current_local else { return false };
         local.carriers.iter().any(|carrier| {

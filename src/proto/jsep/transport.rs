@@ -67,6 +67,12 @@ impl Session {
         Some((mid.unwrap_or_default(), section))
     }
 
+    /// The ICE user name fragment under which the local description offers a transport. Not that of
+    /// [`Self::transports`] while a replacement waits for the next offer.
+    pub fn described_ufrag(&self, transport: TransportId) -> Option<&str> {
+        Some(self.slots.local()?.carrier(transport)?.ufrag.as_str())
+    }
+
     /// Changes the section that carries the candidates of a transport, in each local description with its
     /// credentials.
     fn in_local_descriptions(&mut self, id: TransportId, mut change: impl FnMut(&mut Stored, usize)) {
