@@ -11,6 +11,8 @@ mod controls;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod exchanges;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod lifecycle;

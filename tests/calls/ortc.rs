@@ -174,3 +174,24 @@ fn what_can_not_be_wired_is_refused() {
         engines.shutdown().await;
     });
 }
+
+#[test]
+fn nothing_can_be_put_on_a_stopped_transport() {
+    run(async {
+        let engines = Engines::start(UdpMode::PerConnection).await;
+        let (a, b) = pair(&engines).await;
+        let camera = Camera::start(&engines, 8).await;
+        a.ice.stop().await;
+        let refusals = [
+            a.ice.start(b.gatherer.get_local_parameters(), RtcIceRole::Controlling).await.unwrap_err(),
+            a.dtls.start(b.dtls.get_local_parameters()).await.unwrap_err(),
+            RtcSctpTransport::new(&a.dtls, DEFAULT_SCTP_PORT).await.unwrap_err(),
+            RtcRtpSender::new(&camera.track, &a.dtls).send(vp8()).await.unwrap_err(),
+            RtcRtpReceiver::new(MediaKind::Video, &a.dtls).receive(vp8()).await.unwrap_err(),
+        ];
+        for refusal in refusals {
+            assert_eq!(refusal.name(), "InvalidStateError", "{refusal}");
+        }
+        engines.shutdown().await;
+    });
+}

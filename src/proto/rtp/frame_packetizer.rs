@@ -164,6 +164,58 @@ mod tests {
         assert!(!packetizer.packetize(Instant::now(), &delta, 12_000).unwrap()[0].key_frame);
     }
 
+    /// The NAL units of H.264 packets put together again, as the crate's own depacketizer sees them.
+    fn h264(frame: &[u8]) -> (Vec<RtpPacket>, Vec<u8>) {
+        let mut packetizer = FramePacketizer::new(&codec("H264", 90_000, None), 1_100).unwrap();
+        let packets = packetizer.packetize(Instant::now(), &Bytes::copy_from_slice(frame), 0).unwrap();
+        let mut depacketizer = rtp::codecs::h264::H264Packet::default();
+        let whole = packets.iter().flat_map(|p| depacketizer.depacketize(&p.payload).unwrap().to_vec());
+        let whole = whole.collect();
+        (packets, whole)
+    }
+
+    fn unit(kind: u8, length: usize) -> Vec<u8> {
+        let mut unit = vec![0, 0, 0, 1, 0x60 | kind];
+        unit.extend((1..length).map(|i| (i % 251) as u8 | 1));
+        unit
+    }
+
+    #[test]
+    fn a_small_h264_unit_is_one_packet() {
+        let (packets, whole) = h264(&unit(1, 40));
+        assert_eq!(packets.len(), 1);
+        assert!(packets[0].marker && !packets[0].key_frame);
+        assert_eq!(whole, unit(1, 40));
+    }
+
+    #[test]
+    fn a_large_h264_unit_is_fragmented() {
+        let (packets, whole) = h264(&unit(5, 3_000));
+        assert_eq!(packets.len(), 3);
+        assert!(packets.iter().all(|packet| packet.payload.len() <= 1_100 && packet.payload[0] & 0x1f == 28));
+        assert_eq!(packets.iter().map(|p| p.marker).collect::<Vec<_>>(), [false, false, true]);
+        assert!(packets[0].key_frame, "an IDR picture");
+        assert_eq!(whole, unit(5, 3_000));
+    }
+
+    #[test]
+    fn h264_parameter_sets_travel_with_the_picture_that_needs_them() {
+        let frame = [unit(7, 20), unit(8, 10), unit(5, 200)].concat();
+        let (packets, whole) = h264(&frame);
+        assert_eq!(packets[0].payload[0] & 0x1f, 24, "parameter sets are aggregated");
+        assert!(packets[0].key_frame);
+        assert_eq!(whole, frame);
+    }
+
+    #[test]
+    fn several_h264_units_of_a_picture_keep_their_order_and_one_marker() {
+        let frame = [unit(1, 300), unit(1, 400), unit(1, 1_500)].concat();
+        let (packets, whole) = h264(&frame);
+        assert_eq!(packets.iter().filter(|packet| packet.marker).count(), 1);
+        assert!(packets.last().unwrap().marker);
+        assert_eq!(whole, frame);
+    }
+
     #[test]
     fn sound_is_one_packet_without_marker() {
         let mut packetizer = FramePacketizer::new(&codec("opus", 48_000, Some(2)), 1_100).unwrap();
