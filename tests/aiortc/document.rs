@@ -14,7 +14,7 @@ tells it. The table is generated from `docs/aiortc-tests.tsv`
 ";
 
 /// `files` in the order in which they are shown.
-pub fn render(files: &[&str], rows: &[Row]) -> String {
+pub(crate) fn render(files: &[&str], rows: &[Row]) -> String {
     let mut text = INTRODUCTION.to_owned();
     text.push_str("\n| File | Tests | Tested | Does not apply | Missing |\n|---|--:|--:|--:|--:|\n");
     for file in files {

@@ -9,6 +9,10 @@ mod calls;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
+mod packets;
+#[cfg(test)]
 mod pair;
 #[cfg(test)]
 mod signalling;

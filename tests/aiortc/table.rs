@@ -7,7 +7,7 @@ const COLUMNS: &str = "file\ttest\tours\tnote";
 
 /// What shows here what a test shows there.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ours {
+pub(crate) enum Ours {
     /// `path/to/file.rs::function`, or the path of a script whose case is in the note.
     Tests(Vec<String>),
     /// Nothing has to: the note says why.
@@ -17,15 +17,15 @@ pub enum Ours {
 }
 
 #[derive(Debug)]
-pub struct Row {
-    pub file: String,
-    pub test: String,
-    pub ours: Ours,
-    pub note: String,
+pub(crate) struct Row {
+    pub(crate) file: String,
+    pub(crate) test: String,
+    pub(crate) ours: Ours,
+    pub(crate) note: String,
 }
 
 /// All rows, in the order of the file.
-pub fn read() -> Vec<Row> {
+pub(crate) fn read() -> Vec<Row> {
     let mut lines = TABLE.lines();
     assert_eq!(lines.next(), Some(COLUMNS));
     lines.enumerate().map(|(number, line)| row(number + 2, line)).collect()
@@ -47,12 +47,12 @@ fn row(number: usize, line: &str) -> Row {
 }
 
 /// The tests that a note speaks of.
-pub fn tests_in(note: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn tests_in(note: &str) -> impl Iterator<Item = &str> {
     note.split([' ', '(', ')', ',', ';']).filter(|word| word.contains(".rs::"))
 }
 
 /// Whether a source text has a function of this name with a `test` attribute directly above it.
-pub fn has_test(text: &str, function: &str) -> bool {
+pub(crate) fn has_test(text: &str, function: &str) -> bool {
     let mut is_test = false;
     for line in text.lines().map(str::trim) {
         if line.starts_with("#[") {
