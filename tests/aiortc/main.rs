@@ -9,8 +9,6 @@ mod calls;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
-mod objects;
-#[cfg(test)]
 mod packets;
 #[cfg(test)]
 mod pair;

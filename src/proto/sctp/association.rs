@@ -275,7 +275,11 @@ impl Association {
             self.counters.packets_discarded += 1;
             return;
         };
-        let Some(core) = &mut self.core else { return };
+        let Some(core) = &mut self.core else {
+            // A header without chunks, before there is an association.
+            self.counters.packets_discarded += 1;
+            return;
+        };
         match core.endpoint.handle(now, PEER, None, None, packet) {
             Some((handle, DatagramEvent::AssociationEvent(event))) if handle == core.handle => {
                 core.association.handle_event(event);

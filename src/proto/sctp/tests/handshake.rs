@@ -314,13 +314,26 @@ fn a_cookie_with_a_flipped_bit_does_not_connect_a38() {
 /// Channels are possible up to what both sides allow.
 #[test]
 fn the_number_of_channels_is_the_least_of_both_sides() {
-    let configs =
-        [AssociationConfig { streams: 100, ..AssociationConfig::default() }, AssociationConfig::default()];
-    let mut pair = Pair::with(8, Network::PERFECT, configs);
-    pair.start();
-    pair.run_until(both_connected);
-    for side in [CLIENT, SERVER] {
-        assert!(pair.has(side, &Event::Connected { max_channels: 100 }));
+    for limited in [CLIENT, SERVER] {
+        let mut configs = [AssociationConfig::default(), AssociationConfig::default()];
+        configs[limited].streams = 100;
+        let mut pair = Pair::with(8, Network::PERFECT, configs);
+        pair.start();
+        pair.run_until(both_connected);
+        for side in [CLIENT, SERVER] {
+            assert!(pair.has(side, &Event::Connected { max_channels: 100 }));
+        }
+    }
+}
+
+/// RFC 9260 9.2: whichever of its packets are lost, they are sent again or given up.
+#[test]
+fn a_shutdown_ends_whatever_of_it_is_lost() {
+    for seed in 0..20 {
+        let mut pair = Pair::connected(seed, Network { loss: 0.4, ..Network::PERFECT });
+        let now = pair.now;
+        pair.sides[CLIENT].shutdown(now);
+        pair.run_until(|pair| pair.sides.iter().all(Association::has_ended));
     }
 }
 
