@@ -154,6 +154,37 @@ impl Section {
         Ok(())
     }
 
+    /// [`Core::ask`] about this section. One that leaves the session while the question is under way, which
+    /// only stopped ones do, is unknown to the actor, and to W3C a stopped one.
+    pub(crate) async fn ask<M, T>(&self, message: M) -> Result<T, RtcError>
+    where
+        Addr<PeerConnection>: kit::Destination<M>,
+        M: actix::Message<Result = Result<T, RtcError>>,
+    {
+        match self.core.ask(message).await {
+            Err(RtcError::InvalidAccessError(_)) if self.stopped() => {
+                Err(RtcError::InvalidStateError("the transceiver is stopped".to_owned()))
+            }
+            answer => answer,
+        }
+    }
+
+    /// The same for what W3C leaves undone on a stopped transceiver, without an error.
+    pub(crate) async fn ask_unless_stopped<M>(&self, message: M) -> Result<(), RtcError>
+    where
+        Addr<PeerConnection>: kit::Destination<M>,
+        M: actix::Message<Result = Result<(), RtcError>>,
+    {
+        self.core.check_open()?;
+        if self.stopped() {
+            return Ok(());
+        }
+        match self.ask(message).await {
+            Err(RtcError::InvalidStateError(_)) if self.stopped() => self.core.check_open(),
+            answer => answer,
+        }
+    }
+
     pub(crate) fn transceiver(&self) -> RtcRtpTransceiver {
         RtcRtpTransceiver::new(self.clone())
     }

@@ -303,7 +303,8 @@ impl RtcPeerConnection {
             let sentence = "the sender belongs to another connection".to_owned();
             return Err(RtcError::InvalidAccessError(sentence));
         }
-        self.inner.core.ask(RemoveTrack(sender.section.id)).await
+        // W3C webrtc-pc §5.1, `removeTrack` step 6: a sender that was stopped sends nothing any more.
+        sender.section.ask_unless_stopped(RemoveTrack(sender.section.id)).await
     }
 
     /// W3C `addTransceiver`: a new section, for a track or a kind of media.

@@ -89,7 +89,7 @@ impl RtcRtpSender {
             RtcError::InvalidStateError("call get_parameters before each set_parameters".to_owned())
         })?;
         let encodings = send_parameters::check(self.section.kind, &last, parameters)?;
-        self.section.core.ask(SetSendEncodings { id: self.section.id, encodings }).await?;
+        self.section.ask(SetSendEncodings { id: self.section.id, encodings }).await?;
         // Somebody may have looked again meanwhile: only the parameters that were used up are forgotten.
         let mut slots = self.section.core.last_parameters();
         if slots.get(&self.section.id).is_some_and(|slot| slot.transaction_id == last.transaction_id) {
@@ -106,7 +106,7 @@ impl RtcRtpSender {
     /// stopped or closed.
     pub async fn replace_track(&self, track: Option<MediaStreamTrack>) -> Result<(), RtcError> {
         self.check_track(track.as_ref())?;
-        self.section.core.ask(ReplaceTrack { id: self.section.id, track, stream_ids: None }).await
+        self.section.ask(ReplaceTrack { id: self.section.id, track, stream_ids: None }).await
     }
 
     /// [`Self::replace_track`] together with [`Self::set_streams`], so that the next description names
@@ -122,7 +122,7 @@ impl RtcRtpSender {
     ) -> Result<(), RtcError> {
         self.check_track(track.as_ref())?;
         let message = ReplaceTrack { id: self.section.id, track, stream_ids: Some(streams) };
-        self.section.core.ask(message).await
+        self.section.ask(message).await
     }
 
     /// W3C `setStreams`: the streams, by their ids, that the next description says the track belongs to.
@@ -138,7 +138,7 @@ impl RtcRtpSender {
                 stream_ids.push(id);
             }
         }
-        self.section.core.ask(SetStreams { id: self.section.id, stream_ids }).await
+        self.section.ask(SetStreams { id: self.section.id, stream_ids }).await
     }
 
     /// W3C `getStats`: the streams sent, and all that they refer to.

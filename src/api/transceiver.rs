@@ -144,7 +144,7 @@ impl RtcRtpTransceiver {
     /// [`Direction::Stopped`].
     pub async fn set_direction(&self, direction: Direction) -> Result<(), RtcError> {
         self.section.check_usable()?;
-        self.section.core.ask(SetDirection { id: self.section.id, direction }).await
+        self.section.ask(SetDirection { id: self.section.id, direction }).await
     }
 
     /// W3C `setCodecPreferences`: the codecs of the next descriptions, in this order; empty for those of
@@ -153,9 +153,10 @@ impl RtcRtpTransceiver {
     /// # Errors
     /// [`RtcError::InvalidModificationError`] for a codec that is not among the capabilities, or when
     /// there are only formats for retransmission and the like. [`RtcError::InvalidStateError`] when closed.
+    /// A stopped one is left as it is.
     pub async fn set_codec_preferences(&self, codecs: &[RtcRtpCodecCapability]) -> Result<(), RtcError> {
         let codecs = super::capabilities::preferences(self.section.kind, codecs)?;
-        self.section.core.ask(SetCodecPreferences { id: self.section.id, codecs }).await
+        self.section.ask_unless_stopped(SetCodecPreferences { id: self.section.id, codecs }).await
     }
 
     /// W3C `stop`: ends it for good; its section is rejected in the next description. Stopped ones are
@@ -164,10 +165,6 @@ impl RtcRtpTransceiver {
     /// # Errors
     /// [`RtcError::InvalidStateError`] when closed.
     pub async fn stop(&self) -> Result<(), RtcError> {
-        self.section.core.check_open()?;
-        if self.stopped() {
-            return Ok(());
-        }
-        self.section.core.ask(StopTransceiver(self.section.id)).await
+        self.section.ask_unless_stopped(StopTransceiver(self.section.id)).await
     }
 }

@@ -99,7 +99,8 @@ impl Call {
             4 => Self::Stop(choice),
             5 => Self::ReplaceTrack(choice, random.random_bool(0.7).then(|| some_track(random))),
             6 => {
-                let negotiated = random.random_bool(0.4).then(|| random.random_range(0..6));
+                // Far from the identifiers that the connection chooses: the peer does not open these.
+                let negotiated = random.random_bool(0.4).then(|| random.random_range(1_000..1_003));
                 let limit = |random: &mut StdRng| random.random_bool(0.2).then_some(3);
                 Self::CreateDataChannel { negotiated, limits: (limit(random), limit(random)) }
             }
@@ -141,8 +142,7 @@ impl Call {
     fn errors(&self) -> &'static [&'static str] {
         match self {
             // §4.4.2
-            Self::CreateOffer { .. } => &[],
-            Self::CreateAnswer => &["InvalidStateError"],
+            Self::CreateOffer { .. } | Self::CreateAnswer => &["InvalidStateError"],
             // §4.4.1.5; a rollback and the wrong state are InvalidStateError in §4.4.1.5 step 4.
             Self::SetLocal(_) => &["InvalidStateError", "InvalidModificationError"],
             Self::SetRemote(Remote::Garbage) => &["SyntaxError", "InvalidStateError"],

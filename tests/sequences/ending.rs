@@ -1,6 +1,8 @@
 //! How every sequence ends: both sides go back to stable, negotiate once in each direction, connect, and one message
 //! crosses.
 
+use std::time::Duration;
+
 use actix_rtc::{
     RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit, RtcError, RtcPeerConnection,
     RtcPeerConnectionState as State, RtcSdpType, RtcSessionDescription, RtcSignalingState,
@@ -14,6 +16,8 @@ use crate::{calls::rollback, run::Trace, side::Side};
 pub(crate) enum Ending {
     /// Stable, connected, and a message came through.
     Connected,
+    /// The same, but only after an ICE restart.
+    Restarted,
     /// One of the two refused the other's description by an error that the specification names.
     Refused,
     /// The connection has failed and says so.
@@ -57,13 +61,23 @@ pub(crate) async fn finish(near: &Side, far: &Side, agreed: bool, trace: &Trace)
             }
         }
     }
-    let states = tokio::join!(connected(near), connected(far));
+    let mut states = tokio::join!(connected(near), connected(far));
+    let mut ending = Ending::Connected;
+    if states != (State::Connected, State::Connected) {
+        // Failed before the last candidates were there: an ICE restart is the way out (webrtc-pc §4.4.1.6).
+        trace.note(format!("connection states: {states:?}"));
+        near.connection.restart_ice().await.map_err(|error| error.to_string())?;
+        let restarted = negotiate(&near.connection, &far.connection).await;
+        restarted.map_err(|(call, error)| format!("ICE restart, {call}: {error}"))?;
+        states = tokio::join!(revived(near), revived(far));
+        ending = Ending::Restarted;
+    }
     trace.note(format!("connection states: {states:?}"));
     if states != (State::Connected, State::Connected) {
         return if agreed { Err(format!("not connected: {states:?}")) } else { Ok(Ending::Failed) };
     }
     say_hello(&channel, far).await?;
-    Ok(Ending::Connected)
+    Ok(ending)
 }
 
 /// Rolls back what can be, answers the rest: a provisional answer can't be taken back (webrtc-pc §4.4.1.5).
@@ -110,6 +124,17 @@ async fn connected(side: &Side) -> State {
     };
     // An error means that there are no more events; the state says the rest.
     let _ = news.wait_for(over).await;
+    side.connection.connection_state()
+}
+
+/// How long a connection that has failed may take to connect after an ICE restart; a failure is told no sooner.
+const REVIVAL: Duration = Duration::from_secs(20);
+
+/// Waits for a connection that had failed.
+async fn revived(side: &Side) -> State {
+    let mut news = side.news.clone();
+    let over = |_: &()| side.connection.connection_state() == State::Connected;
+    let _ = tokio::time::timeout(REVIVAL, news.wait_for(over)).await;
     side.connection.connection_state()
 }
 

@@ -22,8 +22,8 @@ use crate::{
 /// Seeds in a run of the tests.
 const SEEDS: u64 = 150;
 /// Sequences that run at the same time: they spend most of their time waiting.
-const AT_ONCE: usize = 8;
-/// A sequence takes less than a second; only a dead-lock takes longer than this.
+const AT_ONCE: usize = 24;
+/// A sequence takes less than a second, a connection that fails half a minute; only a dead-lock takes longer.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What happened, in its order.
@@ -223,8 +223,9 @@ fn random_calls_on_both_sides_never_hang_and_end_stable_and_connected_or_with_a_
         }));
         let endings: Vec<_> = sequences.buffer_unordered(AT_ONCE).collect().await;
         let count = |wanted| endings.iter().filter(|(_, ending)| *ending == Some(wanted)).count();
-        let [connected, refused, failed] = [Ending::Connected, Ending::Refused, Ending::Failed].map(count);
-        println!("{connected} connected, {refused} refused, {failed} failed");
+        let [connected, restarted, refused, failed] =
+            [Ending::Connected, Ending::Restarted, Ending::Refused, Ending::Failed].map(count);
+        println!("{connected} connected, {restarted} after a restart, {refused} refused, {failed} failed");
         let bad: Vec<u64> = endings.iter().filter(|(_, end)| end.is_none()).map(|(seed, _)| *seed).collect();
         assert!(bad.is_empty(), "seeds {bad:?}");
         assert_eq!(PANICS.load(Ordering::SeqCst), 0, "panics");

@@ -89,9 +89,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_simulation_is_found() {
+    fn the_property_tests_are_found() {
         let found = targets(&Workspace::locate().unwrap()).unwrap();
-        assert!(found.iter().any(|target| target == "simulation"), "{found:?}");
+        for expected in ["sequences", "simulation"] {
+            assert!(found.iter().any(|target| target == expected), "{found:?}");
+        }
         assert!(!found.iter().any(|target| target == "layers"), "{found:?}");
     }
 }
