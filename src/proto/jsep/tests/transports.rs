@@ -339,3 +339,26 @@ fn two_groups_have_two_transports() {
     let again = parsed(&offer(&mut right));
     assert_eq!(again.bundles().count(), 2, "and keeps them");
 }
+
+/// An offer that keeps no section, and is taken back, leaves the transport alone: ending its actors would tell
+/// the peer goodbye.
+#[test]
+fn an_offer_without_sections_takes_nothing_away_before_its_answer() {
+    let (mut left, mut right) = (session(91), session(92));
+    left.add_transceiver(MediaKind::Video, TransceiverInit::default()).expect("transceiver");
+    exchange(&mut left, &mut right);
+    let ids = |session: &Session| session.transports().iter().map(|t| t.id).collect::<Vec<_>>();
+    let (of_left, of_right) = (ids(&left), ids(&right));
+    assert_eq!((of_left.len(), of_right.len()), (1, 1));
+    let only = left.transceivers()[0].id();
+    left.stop(only).expect("stop");
+    let offered = offer(&mut left);
+    assert_eq!(ids(&left), of_left, "a pending offer of our own");
+    right.set_remote_description(offered).expect("remote offer");
+    assert_eq!(ids(&right), of_right, "a pending offer of the peer");
+    let _ = right.create_answer().expect("answer");
+    assert_eq!(ids(&right), of_right, "an answer that was made but not set");
+    right.set_remote_description(Description::rollback()).expect("rollback");
+    left.set_local_description(Description::rollback()).expect("rollback");
+    assert_eq!((ids(&left), ids(&right)), (of_left, of_right));
+}
