@@ -97,7 +97,10 @@ pub enum IceEvent {
     /// A candidate to signal.
     LocalCandidate(Candidate),
     /// There are no more local candidates.
-    GatheringComplete,
+    GatheringComplete {
+        /// Of which credentials: those of before may still be on their way when ICE is restarted.
+        ufrag: String,
+    },
     /// A server gave no candidate (W3C webrtc-pc §4.8.1 `icecandidateerror`); gathering goes on.
     CandidateError(CandidateError),
     /// Our role changed, by [`SetRemoteIce`] or because of a conflict (RFC 8445 §7.3.1.1).

@@ -1,8 +1,9 @@
 //! New exchanges while media runs.
 
 use actix_rtc::{
-    MediaStreamTrack, MediaStreamTrackEvent, RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState,
-    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TrackPackets, UdpMode,
+    MediaStreamTrack, MediaStreamTrackEvent, RtcConfiguration, RtcEvents, RtcPeerConnection,
+    RtcPeerConnectionEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit,
+    RtcSdpType, RtcSignalingState, TrackPackets, UdpMode,
 };
 use futures_util::StreamExt;
 
@@ -120,6 +121,41 @@ fn the_answerer_adds_a_track_and_offers_it() {
         let mut packets = next_track(&mut call.sender_events).await.packets();
         assert!(marks(&mut packets, 20).await.iter().all(|mark| *mark == 2));
         call.next_packets(20).await;
+        engines.shutdown().await;
+    });
+}
+
+/// A provisional answer is enough for media; the final one completes the exchange (RFC 9429 4.1.10.1).
+#[test]
+fn media_flows_on_a_provisional_answer() {
+    run(async {
+        let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
+        let camera = Camera::start(&engines, 1).await;
+        let offerer = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)).await.unwrap();
+        let answerer = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
+        let mut events = answerer.events().unwrap();
+        offerer.add_track(&camera.track, Vec::new()).await.unwrap();
+        offerer.set_local_description(None).await.unwrap();
+        offerer.gathering_complete().await.unwrap();
+        answerer.set_remote_description(offerer.local_description().unwrap()).await.unwrap();
+        let mut provisional = answerer.create_answer().await.unwrap();
+        provisional.kind = RtcSdpType::Pranswer;
+        answerer.set_local_description(Some(provisional)).await.unwrap();
+        answerer.gathering_complete().await.unwrap();
+        offerer.set_remote_description(answerer.local_description().unwrap()).await.unwrap();
+        assert_eq!(answerer.signaling_state(), RtcSignalingState::HaveLocalPranswer);
+        assert_eq!(offerer.signaling_state(), RtcSignalingState::HaveRemotePranswer);
+        assert!(offerer.current_local_description().is_none());
+        let mut packets = next_track(&mut events).await.packets();
+        marks(&mut packets, 10).await;
+        answerer.set_local_description(None).await.unwrap();
+        offerer.set_remote_description(answerer.local_description().unwrap()).await.unwrap();
+        for connection in [&offerer, &answerer] {
+            assert_eq!(connection.signaling_state(), RtcSignalingState::Stable);
+            assert!(connection.pending_local_description().is_none());
+            assert_eq!(connection.transports().len(), 1);
+        }
+        marks(&mut packets, 10).await;
         engines.shutdown().await;
     });
 }

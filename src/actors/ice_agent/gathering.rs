@@ -305,7 +305,8 @@ impl IceAgent {
             self.gatherer.probes.release_mappings();
         }
         self.agent.end_of_local_candidates();
-        self.report(IceEvent::GatheringComplete);
+        let ufrag = self.agent.local_credentials().ufrag.clone();
+        self.report(IceEvent::GatheringComplete { ufrag });
     }
 }
 

@@ -44,7 +44,12 @@ impl PeerConnection {
     fn ice_reported(&mut self, id: TransportId, event: IceEvent, ctx: &mut MeteredContext<Self>) {
         match event {
             IceEvent::LocalCandidate(candidate) => self.signal_candidate(id, &candidate),
-            IceEvent::GatheringComplete => self.signal_end_of_candidates(id),
+            IceEvent::GatheringComplete { ufrag } => {
+                let is_current = |init: CandidateInit| init.username_fragment == Some(ufrag);
+                if self.candidate_init(id, String::new()).is_some_and(is_current) {
+                    self.signal_end_of_candidates(id);
+                }
+            }
             IceEvent::CandidateError(error) => {
                 return self.emit(PeerConnectionEvent::IceCandidateError(error));
             }

@@ -45,8 +45,16 @@ impl TransportActors {
 
     fn observe_ice(&mut self, event: &IceEvent) {
         match event {
-            IceEvent::LocalCandidate(candidate) => self.state.local_candidates.push(candidate.clone()),
-            IceEvent::GatheringComplete => self.state.gathering_state = RtcIceGatheringState::Complete,
+            IceEvent::LocalCandidate(candidate) => {
+                if candidate.ufrag.as_ref().is_none_or(|ufrag| *ufrag == self.told.local_ufrag) {
+                    self.state.local_candidates.push(candidate.clone());
+                }
+            }
+            IceEvent::GatheringComplete { ufrag } => {
+                if *ufrag == self.told.local_ufrag {
+                    self.state.gathering_state = RtcIceGatheringState::Complete;
+                }
+            }
             // Only this side closes the agent, and knows why.
             IceEvent::StateChanged(ice::State::Closed) | IceEvent::CandidateError(_) => {}
             IceEvent::StateChanged(state) => {
