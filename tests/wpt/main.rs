@@ -7,9 +7,14 @@
 #[cfg(test)]
 mod candidates;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod descriptions;
 #[cfg(test)]
 mod msid;
+#[cfg(test)]
+#[path = "../aiortc/pair.rs"]
+mod pair;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]

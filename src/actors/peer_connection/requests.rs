@@ -8,8 +8,8 @@ use crate::{
     messages::{
         error::RtcError,
         peer_connection::{
-            AddIceCandidate, Configuration, CreateAnswer, CreateOffer, GetConfiguration, Reply,
-            RequestIceRestart, SetConfiguration, SetLocalDescription, SetRemoteDescription,
+            AddIceCandidate, Configuration, CreateAnswer, CreateOffer, GetConfiguration, PeerConnectionEvent,
+            Reply, RequestIceRestart, SetConfiguration, SetLocalDescription, SetRemoteDescription,
         },
     },
     proto::{
@@ -74,7 +74,12 @@ impl Handler<SetRemoteDescription> for PeerConnection {
 
     fn handle(&mut self, message: SetRemoteDescription, ctx: &mut Self::Context) -> Self::Result {
         let kind = message.0.kind;
+        let before = self.session.signaling_state();
         self.session.set_remote_description(message.0)?;
+        if kind == SdpType::Offer && before == SignalingState::HaveLocalOffer {
+            // W3C webrtc-pc §4.4.1.5: our own offer was rolled back first, and that is told.
+            self.emit(PeerConnectionEvent::SignalingStateChange(SignalingState::Stable));
+        }
         match kind {
             SdpType::Offer => self.offerer = Some(false),
             SdpType::Answer => self.exchange_ended(),
