@@ -4,7 +4,7 @@
 use super::*;
 use rand::Rng;
 
-/// Seeds in a run of the tests.
+/// Seeds in a run of the tests; `ACTIX_RTC_SEEDS` asks for another number.
 const SEEDS: u64 = 2_000;
 /// Calls in one sequence.
 const CALLS: usize = 16;
@@ -292,7 +292,8 @@ fn run(seed: u64, reached: &mut Reached) {
 #[test]
 fn random_calls_with_lost_and_repeated_messages_never_panic_and_lead_back_to_stable() {
     let mut reached = Reached::default();
-    for seed in 0..SEEDS {
+    let seeds = std::env::var("ACTIX_RTC_SEEDS").ok().and_then(|number| number.parse().ok()).unwrap_or(SEEDS);
+    for seed in 0..seeds {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut reached)));
         if let Err(panic) = outcome {
             println!("seed {seed}");
