@@ -7,9 +7,8 @@
 //! description, and so an [`RtcPeerConnection`](super::RtcPeerConnection).
 //!
 //! ```no_run
-//! # async fn wire(engine: &actix_rtc::RtcEngine, remote: Remote) -> Result<(), actix_rtc::RtcError> {
 //! # struct Remote { ice: actix_rtc::RtcIceParameters, candidates: Vec<String>, dtls: actix_rtc::RtcDtlsParameters }
-//! # let remote: Remote = remote;
+//! # async fn wire(engine: &actix_rtc::RtcEngine, remote: Remote) -> Result<(), actix_rtc::RtcError> {
 //! use actix_rtc::{RtcIceRole, RtcSctpCapabilities, ortc};
 //!
 //! let gatherer = ortc::RtcIceGatherer::new(engine, ortc::RtcIceGatherOptions::default()).await?;
@@ -27,7 +26,6 @@
 //! sctp.start(RtcSctpCapabilities::default(), ortc::DEFAULT_SCTP_PORT).await?;
 //! let channel = sctp.create_data_channel("chat", Default::default()).await?;
 //! # Ok(()) }
-//! # struct Remote { ice: actix_rtc::RtcIceParameters, candidates: Vec<String>, dtls: actix_rtc::RtcDtlsParameters }
 //! ```
 
 mod rtp;
