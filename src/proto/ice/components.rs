@@ -163,8 +163,7 @@ impl Components {
         let has_any = self.list.iter().any(|component| component.has_remote_candidate);
         let events = &mut self.events;
         self.list.retain(|component| {
-            let stays =
-                component.has_remote_candidate || (!has_any && Some(component.number) == first);
+            let stays = component.has_remote_candidate || (!has_any && Some(component.number) == first);
             if !stays {
                 events.push_back(ComponentEvent::Removed(component.number));
             }
