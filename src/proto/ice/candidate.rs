@@ -103,6 +103,8 @@ pub struct Candidate {
     pub related: Option<SocketAddr>,
     /// The TCP type, for TCP candidates.
     pub tcp_type: Option<TcpType>,
+    /// The `generation` extension, which aioice and libwebrtc write: read and written, never looked at.
+    pub generation: Option<u32>,
     /// The username fragment it belongs to (RFC 8839 `ufrag` extension).
     pub ufrag: Option<String>,
     /// For a local candidate: the socket it is sent from, if that has another address.
@@ -196,6 +198,7 @@ impl Candidate {
             kind,
             related: None,
             tcp_type: None,
+            generation: None,
             ufrag: None,
             base,
             server: None,
@@ -219,6 +222,7 @@ impl Candidate {
             kind: CandidateKind::PeerReflexive,
             related: None,
             tcp_type: None,
+            generation: None,
             ufrag: None,
             base,
             server: None,
