@@ -339,6 +339,8 @@ fn a_candidate_that_comes_after_all_pairs_have_failed_saves_the_connection() {
         let engine = engine().await;
         let mut patient = impatient(controlled());
         patient.timings.failure_patience = std::time::Duration::from_secs(20);
+        // Seven times, until a check has failed: that takes four seconds.
+        patient.timings.retransmission = std::time::Duration::from_millis(50);
         let (a, b) = pair(&engine, patient, controlling()).await;
         a.gather().await.unwrap();
         b.gather().await.unwrap();
