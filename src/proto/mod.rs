@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows actix, tokio, a socket, a clock or a global random generator; a test enforces it.
 
+mod aes_gcm;
 pub mod dcep;
 pub mod demux;
 pub mod dtls;
@@ -10,6 +11,7 @@ pub mod jsep;
 pub mod mdns;
 mod priority;
 pub mod receiver;
+mod replay_window;
 pub mod rtcp;
 pub mod rtp;
 pub mod sctp;
