@@ -12,6 +12,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::certificate::Certificate;
+use super::datagram_io::MAXIMUM_QUEUED_DATAGRAMS;
 use super::error::DtlsError;
 use super::fingerprint::Fingerprint;
 use super::handshake::{Completed, Handshake};
@@ -25,9 +26,6 @@ const MAXIMUM_LATE_ANSWERS: u32 = 11;
 /// Data that waits to be polled. More records than that don't fit into a datagram; whoever polls after
 /// each one loses nothing.
 const MAXIMUM_EVENTS: usize = 2048;
-/// Datagrams that wait to be polled. Twice what an SCTP association puts out at once; beyond it
-/// nobody is polling, and a network may lose datagrams.
-pub(super) const MAXIMUM_QUEUED_DATAGRAMS: usize = 1024;
 /// RFC 5246 §6.2.1: a record's plaintext.
 pub(super) const MAXIMUM_DATA_LENGTH: usize = 1 << 14;
 /// The MTU that OpenSSL can work with at least, and the largest record.
