@@ -3,6 +3,7 @@
 //! Restarts once in 30 s after a panic, with new credentials, and asks for an ICE restart; media goes
 //! on over the pair that was selected before for as long as its consent could have lasted.
 
+mod datagrams;
 mod gathering;
 mod names;
 mod relays;
@@ -17,6 +18,7 @@ use std::{
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
+pub use self::datagrams::{DATAGRAMS_MAX, DatagramPort};
 use self::{gathering::Gatherer, names::Names};
 use crate::{
     actors::{
@@ -29,7 +31,8 @@ use crate::{
     messages::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceRole, SetIceServers,
+            SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },
@@ -63,13 +66,17 @@ pub struct IceEnvironment {
     pub servers: IceServers,
     /// Hears about candidates and states. Holds its owner weakly: a child does not keep its parent alive.
     pub report: Rc<dyn Fn(IceEvent)>,
-    /// Hears about the selected pair.
-    pub route: Recipient<RouteChanged>,
+    /// Hears about the selected pair, if somebody sends over it past the agent.
+    pub route: Option<Recipient<RouteChanged>>,
+    /// The application's own datagrams, where there is nothing between it and ICE.
+    pub datagrams: Option<DatagramPort>,
 }
 
 /// One peer's connectivity.
 pub struct IceAgent {
     agent: Agent,
+    /// What the agent was made with, for another one after a panic.
+    config: AgentConfig,
     lane: LaneReceiver<Inbound>,
     inbox: Vec<Inbound>,
     environment: IceEnvironment,
@@ -88,9 +95,10 @@ impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
     pub fn new(mut config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
         config.pacer = Some(gathering::pacer());
-        let agent = Agent::new(kit::now(), config, StdRng::from_os_rng());
+        let agent = Agent::new(kit::now(), config.clone(), StdRng::from_os_rng());
         Self {
             agent,
+            config,
             lane,
             inbox: Vec::new(),
             environment,
@@ -156,7 +164,9 @@ impl IceAgent {
     fn select(&mut self, selected: Option<SelectedRoute>) {
         self.selected = selected;
         self.inherited_until = None;
-        self.environment.route.do_send(RouteChanged(selected));
+        if let Some(route) = &self.environment.route {
+            route.do_send(RouteChanged(selected));
+        }
     }
 
     /// The selected pair as it is shown to people.
@@ -203,9 +213,10 @@ impl Actor for IceAgent {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if self.selected.is_some() && self.environment.route.connected() {
+        let route = self.environment.route.as_ref().filter(|route| route.connected());
+        if let Some(route) = route.filter(|_| self.selected.is_some()) {
             // RFC 7675 §5.1: without an agent there is no consent, whatever ended it.
-            self.environment.route.do_send(RouteChanged(None));
+            route.do_send(RouteChanged(None));
         }
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
         self.close_relays();
@@ -217,10 +228,9 @@ impl Supervised for IceAgent {
         let now = kit::now();
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
-        let mut config = AgentConfig::new(self.agent.role(), credentials.clone());
-        config.lite = self.agent.is_lite();
-        config.pacer = Some(gathering::pacer());
-        self.agent = Agent::new(now, config, random);
+        self.config.role = self.agent.role();
+        self.config.credentials.clone_from(&credentials);
+        self.agent = Agent::new(now, self.config.clone(), random);
         self.inbox.clear();
         self.names = Names::default();
         self.gauge.set(Gauge::IceState(IceLabel::New));
@@ -242,7 +252,7 @@ impl Driven for IceAgent {
         if heard {
             self.report_round_trip();
         }
-        more
+        self.take_datagrams(cx) || more
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
@@ -313,6 +323,14 @@ impl Handler<SetRemoteIce> for IceAgent {
             // Checks can't succeed: the agent fails when its patience ends.
             tracing::warn!(%error, "the peer's ICE credentials can't be used");
         }
+    }
+}
+
+impl Handler<SetIceRole> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: SetIceRole, _: &mut Self::Context) {
+        self.agent.set_role(message.0);
     }
 }
 

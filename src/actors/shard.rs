@@ -15,13 +15,18 @@ use actix::prelude::*;
 
 use crate::{
     actors::{
-        kit::{self, ActorKind, DownReason, Driven, DropReason, Metered, MeteredContext, Policy},
+        ice_connection::{
+            IceAgentHandle, IceConnectionActor, IceConnectionHandle, IceSettings, start_single,
+        },
+        kit::{
+            self, ActorKind, DownReason, Driven, DropReason, LaneReceiver, Metered, MeteredContext, Policy,
+        },
         network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, Socket, SocketSet},
         ortc::{OrtcConfig, OrtcHandle, OrtcTransport},
         peer_connection::{PeerConfig, PeerConnection, PeerHandle},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
-    messages::error::RtcError,
+    messages::{error::RtcError, ice::IceEvent},
 };
 
 /// How the sockets of a shard's peers are made.
@@ -159,14 +164,28 @@ impl TransportPlaces {
             }
             None => Rc::new(Attachment::bind(0, &self.config.network, &self.buffers)?),
         };
-        Ok(TransportPlace {
+        Ok(self.place_at(attachment, self.config.network.clone()))
+    }
+
+    /// A place with sockets of its own, whatever the others share; `network`: instead of the shard's.
+    ///
+    /// # Errors
+    /// When none can be bound.
+    pub fn own_place(self: &Rc<Self>, network: Option<&NetworkConfig>) -> io::Result<TransportPlace> {
+        let network = network.unwrap_or(&self.config.network);
+        let attachment = Rc::new(Attachment::bind(0, network, &self.buffers)?);
+        Ok(self.place_at(attachment, network.clone()))
+    }
+
+    fn place_at(self: &Rc<Self>, attachment: Rc<Attachment>, network: NetworkConfig) -> TransportPlace {
+        TransportPlace {
             key: self.key(),
             sockets: attachment.sockets.for_transport(),
             attachment,
             egress: Rc::clone(&self.egress),
-            network: self.config.network.clone(),
+            network,
             places: Rc::clone(self),
-        })
+        }
     }
 
     fn key(&self) -> PeerKey {
@@ -289,11 +308,44 @@ impl Handler<CreateOrtcTransport> for Shard {
     type Result = Result<OrtcHandle, RtcError>;
 
     fn handle(&mut self, message: CreateOrtcTransport, _: &mut Self::Context) -> Self::Result {
-        let place = self.places.place();
-        let place = place
-            .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
+        let place = self.places.place().map_err(no_socket)?;
         Ok(OrtcTransport::start(message.0, place))
     }
+}
+
+/// Handle → `Shard`, control: make a connection of ICE alone on this thread.
+#[derive(Message)]
+#[rtype(result = "Result<IceConnectionHandle, RtcError>")]
+pub struct CreateIceConnection(pub IceSettings);
+
+impl Handler<CreateIceConnection> for Shard {
+    type Result = Result<IceConnectionHandle, RtcError>;
+
+    fn handle(&mut self, message: CreateIceConnection, _: &mut Self::Context) -> Self::Result {
+        let settings = message.0;
+        let places = (0..settings.components).map(|_| self.places.own_place(settings.network.as_ref()));
+        let places = places.collect::<io::Result<Vec<_>>>().map_err(no_socket)?;
+        Ok(IceConnectionActor::start(settings, places))
+    }
+}
+
+/// Handle → `Shard`, control: make an agent for who speaks to it by messages.
+#[derive(Message)]
+#[rtype(result = "Result<(IceAgentHandle, LaneReceiver<IceEvent>), RtcError>")]
+pub struct CreateIceAgent(pub IceSettings);
+
+impl Handler<CreateIceAgent> for Shard {
+    type Result = Result<(IceAgentHandle, LaneReceiver<IceEvent>), RtcError>;
+
+    fn handle(&mut self, message: CreateIceAgent, _: &mut Self::Context) -> Self::Result {
+        let settings = message.0;
+        let place = self.places.own_place(settings.network.as_ref()).map_err(no_socket)?;
+        Ok(start_single(&settings, place))
+    }
+}
+
+fn no_socket(error: io::Error) -> RtcError {
+    RtcError::OperationError(format!("no UDP socket could be bound: {error}"))
 }
 
 /// Engine → `Shard`, control: the ports on which peers are received.

@@ -167,6 +167,16 @@ impl RtcEngine {
         self.inner.clock
     }
 
+    /// The shard that was asked for, or the one with the fewest peers.
+    ///
+    /// # Errors
+    /// [`RtcError::InvalidAccessError`] when there is no such shard.
+    pub(crate) fn shard_for(&self, wanted: Option<usize>) -> Result<&Addr<Shard>, RtcError> {
+        let shard = wanted.unwrap_or_else(|| self.inner.shards.least_loaded());
+        self.shard(shard)
+            .ok_or_else(|| RtcError::InvalidAccessError(format!("the engine has no shard {shard}")))
+    }
+
     pub(crate) fn shard(&self, index: usize) -> Option<&Addr<Shard>> {
         self.inner.actors.get(index)
     }

@@ -15,6 +15,7 @@ mod dtmf_sender;
 mod engine;
 mod events;
 mod handle;
+pub mod ice;
 mod ice_candidate;
 mod ice_server;
 mod ice_transport;

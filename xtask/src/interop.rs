@@ -1,5 +1,6 @@
 //! `cargo xtask interop NAME`, and the area `interop` of the tests: calls with real peers.
 
+mod aioice;
 mod calls;
 mod examples;
 
@@ -30,6 +31,8 @@ enum Peer {
     Aiortc,
     /// Chromium, headless: call by call
     Chromium,
+    /// aioice from PyPI: ICE alone
+    Aioice,
 }
 
 #[derive(Args)]
@@ -46,6 +49,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> 
     let only = match arguments.name {
         Peer::Aiortc => "aiortc",
         Peer::Chromium => "Chromium",
+        Peer::Aioice => "aioice",
     };
     let tools = setup::install(workspace);
     test::build_programs(workspace)?;
@@ -87,6 +91,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
     })?;
     examples::run(stage)?;
     calls::run(stage)?;
+    aioice::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

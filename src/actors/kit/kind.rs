@@ -49,6 +49,8 @@ labels! {
         PeerConnection => "peer_connection",
         /// One transport that an application wires by hand.
         OrtcTransport => "ortc_transport",
+        /// One connection of ICE alone.
+        IceConnection => "ice_connection",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
         /// One allocation on a TURN server.
@@ -105,7 +107,7 @@ labels! {
         Sctp => "sctp",
         /// SCTP association to DTLS: packets to encrypt.
         OutboundSctp => "outbound_sctp",
-        /// Data channel messages towards the application.
+        /// Datagrams of a connection of ICE alone, towards the application.
         Data => "data",
     }
 }

@@ -59,6 +59,21 @@ pub struct PeerLanes {
     pub dtls: LaneSender<Inbound>,
     /// RTP and RTCP to its `DtlsActor`.
     pub media: LaneSender<Inbound>,
+    /// Nothing but ICE is spoken here: every datagram that is not STUN goes to `media`, whatever its first byte.
+    pub is_raw: bool,
+}
+
+impl PeerLanes {
+    /// Where a datagram of this peer goes; `None` if it is of no protocol that is spoken here.
+    pub fn lane(&self, kind: PacketKind, datagram: &[u8]) -> Option<&LaneSender<Inbound>> {
+        match kind {
+            PacketKind::Stun if !self.is_raw || stun::is_stun(datagram) => Some(&self.stun),
+            _ if self.is_raw => Some(&self.media),
+            PacketKind::Dtls => Some(&self.dtls),
+            PacketKind::Rtp | PacketKind::Rtcp => Some(&self.media),
+            PacketKind::Stun | PacketKind::TurnChannel | PacketKind::Unknown => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -217,15 +232,27 @@ impl Router {
         datagram: &[u8],
     ) -> Result<SmallVec<[&PeerLanes; 1]>, DropReason> {
         let keys: SmallVec<[PeerKey; 1]> = match kind {
-            PacketKind::Stun => self.route_stun(remote, datagram)?,
+            PacketKind::Stun => match self.raw_peer(remote) {
+                Some(key) if !stun::is_stun(datagram) => SmallVec::from_iter([key]),
+                _ => self.route_stun(remote, datagram)?,
+            },
             PacketKind::Dtls | PacketKind::Rtp | PacketKind::Rtcp => {
                 SmallVec::from_iter(self.by_address.get(&remote).copied())
             }
-            PacketKind::TurnChannel | PacketKind::Unknown => return Err(DropReason::UnknownProtocol),
+            PacketKind::TurnChannel | PacketKind::Unknown => {
+                SmallVec::from_iter([self.raw_peer(remote).ok_or(DropReason::UnknownProtocol)?])
+            }
         };
         let lanes: SmallVec<[&PeerLanes; 1]> =
             keys.iter().filter_map(|key| self.peers.get(key)?.lanes.as_ref()).collect();
         if lanes.is_empty() { Err(DropReason::UnknownPeer) } else { Ok(lanes) }
+    }
+
+    /// The peer that has authenticated `remote`, if it takes every datagram.
+    fn raw_peer(&self, remote: SocketAddr) -> Option<PeerKey> {
+        let key = self.by_address.get(&remote)?;
+        let lanes = self.peers.get(key)?.lanes.as_ref()?;
+        lanes.is_raw.then_some(*key)
     }
 
     fn route_stun(&self, remote: SocketAddr, datagram: &[u8]) -> Result<SmallVec<[PeerKey; 1]>, DropReason> {
@@ -260,7 +287,7 @@ mod tests {
 
     fn lanes() -> PeerLanes {
         let lane = || control_lane(LaneKind::Stun).0;
-        PeerLanes { stun: lane(), dtls: lane(), media: lane() }
+        PeerLanes { stun: lane(), dtls: lane(), media: lane(), is_raw: false }
     }
 
     const RESPONSE: [u8; 20] = [1; 20];

@@ -90,6 +90,7 @@ pub(super) struct Previous {
 #[derive(Debug)]
 pub struct Agent {
     pub(super) role: Role,
+    pub(super) component: u8,
     pub(super) tie_breaker: u64,
     pub(super) lite: bool,
     pub(super) remote_lite: bool,
@@ -141,7 +142,8 @@ impl Agent {
     pub fn new(now: Instant, config: AgentConfig, mut random: StdRng) -> Self {
         Self {
             role: if config.lite { Role::Controlled } else { config.role },
-            tie_breaker: random.random(),
+            component: config.component.max(1),
+            tie_breaker: config.tie_breaker.unwrap_or_else(|| random.random()),
             lite: config.lite,
             remote_lite: false,
             check_interval: config.check_interval,
@@ -178,6 +180,11 @@ impl Agent {
     /// The role.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The component that its candidates are of.
+    pub fn component(&self) -> u8 {
+        self.component
     }
 
     /// Whether this agent is ICE-lite.

@@ -103,6 +103,8 @@ pub struct Candidate {
     pub related: Option<SocketAddr>,
     /// The TCP type, for TCP candidates.
     pub tcp_type: Option<TcpType>,
+    /// The `generation` extension, which aioice and libwebrtc write: read and written, never looked at.
+    pub generation: Option<u32>,
     /// The username fragment it belongs to (RFC 8839 `ufrag` extension).
     pub ufrag: Option<String>,
     /// For a local candidate: the socket it is sent from, if that has another address.
@@ -157,6 +159,26 @@ impl Candidate {
         self
     }
 
+    /// The same candidate for another component, whose number is part of the priority (RFC 8445 section
+    /// 5.1.2.1).
+    #[must_use]
+    pub fn for_component(mut self, component: u8) -> Self {
+        if component != self.component {
+            self.component = component.max(1);
+            self.priority = (self.priority & !0xFF) | (256 - u32::from(self.component));
+        }
+        self
+    }
+
+    /// Whether checks between the two make sense: same component, same transport, same address family
+    /// (RFC 8445 section 6.1.2.2). False while an address is a name that nobody has looked up.
+    pub fn can_pair_with(&self, other: &Self) -> bool {
+        let families = self.address.ip().zip(other.address.ip());
+        self.component == other.component
+            && self.protocol == other.protocol
+            && families.is_some_and(|(ours, theirs)| ours.is_ipv4() == theirs.is_ipv4())
+    }
+
     fn address_family(&self) -> &'static str {
         if self.address.ip().is_some_and(|address| address.is_ipv6()) { "ip6" } else { "ip4" }
     }
@@ -176,28 +198,31 @@ impl Candidate {
             kind,
             related: None,
             tcp_type: None,
+            generation: None,
             ufrag: None,
             base,
             server: None,
         }
     }
 
-    /// A peer-reflexive candidate (RFC 8445 section 7.3.1.3). `number` makes its foundation unique.
+    /// A peer-reflexive candidate (RFC 8445 section 7.3.1.3) of a component; the number makes its
+    /// foundation unique.
     pub(super) fn peer_reflexive(
         address: SocketAddr,
         base: Option<SocketAddr>,
         priority: u32,
-        number: u32,
+        (component, number): (u8, u32),
     ) -> Self {
         Self {
             foundation: format!("prflx{number}"),
-            component: 1,
+            component,
             protocol: TransportProtocol::Udp,
             priority,
             address: CandidateAddress::Ip(address),
             kind: CandidateKind::PeerReflexive,
             related: None,
             tcp_type: None,
+            generation: None,
             ufrag: None,
             base,
             server: None,

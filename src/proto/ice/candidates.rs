@@ -21,7 +21,7 @@ impl Agent {
     /// Adds a local candidate and returns it as stored: canonical address, with the local ufrag. Adding
     /// one twice is harmless. Which addresses are offered (loopback, private) is the caller's decision.
     pub fn add_local_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<Candidate, IceError> {
-        let mut candidate = self.admit(candidate)?;
+        let mut candidate = self.admit(candidate.for_component(self.component))?;
         let (Some(to), Some(base)) = (candidate.address.ip(), candidate.base()) else {
             return Err(IceError::UnresolvedName);
         };
@@ -109,7 +109,7 @@ impl Agent {
         if self.closed {
             return Err(IceError::Closed);
         }
-        if candidate.component != 1 {
+        if candidate.component != self.component {
             return Err(IceError::WrongComponent);
         }
         if candidate.protocol != TransportProtocol::Udp {
@@ -241,7 +241,8 @@ impl Agent {
             Some(index) => index,
             None => {
                 self.discovered = self.discovered.wrapping_add(1);
-                let candidate = Candidate::peer_reflexive(remote, None, priority, self.discovered);
+                let number = (self.component, self.discovered);
+                let candidate = Candidate::peer_reflexive(remote, None, priority, number);
                 self.store_remote(candidate)?;
                 self.remote_candidates.len() - 1
             }
@@ -263,7 +264,8 @@ impl Agent {
             return;
         }
         self.discovered = self.discovered.wrapping_add(1);
-        let mut candidate = Candidate::peer_reflexive(mapped, Some(base), priority, self.discovered);
+        let number = (self.component, self.discovered);
+        let mut candidate = Candidate::peer_reflexive(mapped, Some(base), priority, number);
         candidate.ufrag = Some(self.local_credentials().ufrag.clone());
         self.local_candidates.push(candidate);
     }

@@ -3,7 +3,8 @@
 //!
 //! [`Agent`] is a state machine without sockets or clock: datagrams, candidates and the time go in,
 //! [`crate::proto::Transmit`]s and [`Event`]s come out. It has one component, since everything is
-//! multiplexed over one 5-tuple, and is either full (both roles) or lite.
+//! multiplexed over one 5-tuple, and is either full (both roles) or lite. Who needs several makes an agent
+//! for each and composes them with [`Components`].
 //!
 //! | file | what |
 //! |---|---|
@@ -13,6 +14,8 @@
 //! | `checks`, `transaction` | sending, retransmission, timers |
 //! | `requests`, `responses` | datagrams in |
 //! | `nomination`, `consent` | which pair is used, and how long |
+//! | `forced` | a pair that the owner chooses |
+//! | `components` | several agents as one connection |
 //! | `gathering`, `server_url` | server-reflexive addresses, and whom to ask for them |
 //! | `pacer` | the pace of all agents of a process |
 //!
@@ -21,7 +24,7 @@
 //! checks.
 //!
 //! Deliberately not here: TURN and mDNS (other modules feed candidates in), ICE-TCP,
-//! several components, ALTERNATE-SERVER, pairs between two lite agents.
+//! ALTERNATE-SERVER, pairs between two lite agents.
 
 mod address;
 mod agent;
@@ -30,10 +33,12 @@ mod candidate_line;
 mod candidates;
 mod check_list;
 mod checks;
+mod components;
 mod config;
 mod consent;
 mod credentials;
 mod error;
+mod forced;
 mod gathering;
 mod generation;
 mod nomination;
@@ -48,6 +53,7 @@ mod transaction;
 
 pub use agent::{Agent, Event, State};
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority};
+pub use components::{ComponentEvent, Components, MAX_COMPONENTS};
 pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};
