@@ -106,8 +106,8 @@ impl IceAgent {
 
     /// Takes a STUN message: the answer of a server, or a check and its answer.
     fn receive(&mut self, now: Instant, inbound: &Inbound) {
-        let Inbound { local, remote, payload } = inbound;
-        let relayed = self.environment.sockets.find_relayed(*local);
+        let Inbound { protocol, local, remote, payload } = inbound;
+        let relayed = self.environment.sockets.find_relayed(*protocol, *local);
         if relayed.is_none() {
             if self.gatherer.probes.handle_packet(now, *local, *remote, payload) {
                 return;
@@ -117,7 +117,7 @@ impl IceAgent {
                 return kit::statistics().drop(DropReason::IceRejected, 1);
             }
         }
-        match self.agent.handle_packet(now, *local, *remote, payload) {
+        match self.agent.handle_packet_over(now, *protocol, *local, *remote, payload) {
             // An indication proves nothing: anyone can send one.
             Ok(()) if is_indication(payload) => {}
             Ok(()) => match relayed.as_ref().and_then(|socket| socket.relay()) {
@@ -161,8 +161,12 @@ impl IceAgent {
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
-        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
+        let is_local = |c: &&Candidate| {
+            c.protocol == pair.protocol && c.kind == pair.local_kind && c.base() == Some(pair.local)
+        };
+        let is_remote = |c: &&Candidate| {
+            c.protocol == pair.protocol && c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote)
+        };
         let local = self.agent.local_candidates().iter().find(is_local)?.clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
         Some(CandidatePair { local, remote })
@@ -170,7 +174,7 @@ impl IceAgent {
 
     fn send(&self, transmit: &Transmit) {
         let environment = &self.environment;
-        let Some(socket) = environment.sockets.find(transmit.local) else {
+        let Some(socket) = environment.sockets.find(transmit.protocol, transmit.local) else {
             return kit::statistics().drop(DropReason::NoRoute, 1);
         };
         if socket.relay().is_none() {
@@ -262,7 +266,11 @@ impl Driven for IceAgent {
                 Event::SelectedPairChanged(pair) => {
                     let shown = pair.and_then(|pair| self.shown(pair));
                     self.report(IceEvent::SelectedPair(shown.map(Box::new)));
-                    self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
+                    self.select(pair.map(|pair| SelectedRoute {
+                        protocol: pair.protocol,
+                        local: pair.local,
+                        remote: pair.remote,
+                    }));
                 }
                 Event::RoleChanged(role) => self.report(IceEvent::RoleChanged(role)),
             }

@@ -20,7 +20,10 @@ use crate::{
         kit::{self, ActorKind, Driven, DropReason, Metered, MeteredContext, Policy},
         network::{Inbound, Router, Socket, local_address},
     },
-    proto::demux::{self, PacketKind},
+    proto::{
+        Protocol,
+        demux::{self, PacketKind},
+    },
 };
 
 /// How often a socket's actor may be rebuilt after a panic; the port stays bound.
@@ -87,7 +90,7 @@ impl UdpSocket {
                 Ok(peers) => {
                     for lanes in peers {
                         let payload = ReceiveBuffers::datagram(slab, datagram);
-                        let inbound = Inbound { local, remote: meta.addr, payload };
+                        let inbound = Inbound { protocol: Protocol::Udp, local, remote: meta.addr, payload };
                         match kind {
                             PacketKind::Stun => lanes.stun.push(now, inbound),
                             PacketKind::Dtls => lanes.dtls.push(now, inbound),

@@ -21,4 +21,4 @@ mod transmit;
 pub mod turn;
 
 pub use priority::Priority;
-pub use transmit::Transmit;
+pub use transmit::{Protocol, Transmit};

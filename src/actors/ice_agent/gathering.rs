@@ -21,9 +21,12 @@ use crate::{
         network::{host_addresses, local_preference},
     },
     messages::ice::{CandidateError, IceEvent, IceServer, IceTransportPolicy},
-    proto::ice::{
-        Candidate, GATHERING_LIMIT, Gathering, GatheringEvent, Pacer, ServerHost, ServerKind,
-        ServerTransport, ServerUrl, UNREACHABLE,
+    proto::{
+        Protocol,
+        ice::{
+            Candidate, GATHERING_LIMIT, Gathering, GatheringEvent, Pacer, ServerHost, ServerKind,
+            ServerTransport, ServerUrl, UNREACHABLE,
+        },
     },
 };
 
@@ -125,11 +128,12 @@ impl IceAgent {
 
     /// The policy may be stricter than it was before the restart.
     fn forget_direct_candidates(&mut self, now: Instant) {
-        let direct: HashSet<SocketAddr> =
-            self.agent.local_candidates().iter().filter_map(Candidate::base).collect();
-        for base in direct {
-            if self.environment.sockets.find_relayed(base).is_none() {
-                self.agent.remove_local_base(now, base);
+        let local = self.agent.local_candidates().iter();
+        let direct: HashSet<(Protocol, SocketAddr)> =
+            local.filter_map(|candidate| Some((candidate.protocol, candidate.base()?))).collect();
+        for (protocol, base) in direct {
+            if self.environment.sockets.find_relayed(protocol, base).is_none() {
+                self.agent.remove_local_base(now, protocol, base);
             }
         }
     }

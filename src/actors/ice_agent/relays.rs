@@ -25,6 +25,7 @@ use crate::{
         turn::{CloseRelay, RelayEvent, RelayReport},
     },
     proto::{
+        Protocol,
         ice::{Candidate, ServerHost, ServerTransport, UNREACHABLE},
         turn::{Client, ClientConfig, Failure, Families},
     },
@@ -128,7 +129,7 @@ impl IceAgent {
         attempt.close();
         for relayed in attempt.live.iter().flat_map(|live| &live.relayed) {
             self.environment.sockets.remove_relayed(*relayed);
-            self.agent.remove_local_base(now, *relayed);
+            self.agent.remove_local_base(now, Protocol::Udp, *relayed);
         }
     }
 

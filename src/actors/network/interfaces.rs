@@ -1,10 +1,101 @@
 //! Which addresses of this host may become host candidates (RFC 8445 §5.1.1.1).
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use super::TlsTrust;
 
-/// Which of the host's addresses are offered to peers.
+/// Which interfaces and addresses of the host are used. What is empty asks for nothing; all that is not empty must
+/// hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InterfaceFilter {
+    /// Only the interfaces of these names, such as `eth0`.
+    pub names: Vec<String>,
+    /// Not the interfaces of these names, such as `docker0`.
+    pub excluded_names: Vec<String>,
+    /// Only these addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl InterfaceFilter {
+    fn admits(&self, name: &str, address: IpAddr) -> bool {
+        let is_named = self.names.is_empty() || self.names.iter().any(|known| known == name);
+        let is_excluded = self.excluded_names.iter().any(|known| known == name);
+        is_named && !is_excluded && (self.addresses.is_empty() || self.addresses.contains(&address))
+    }
+}
+
+/// A static translation of an address of this host, by a NAT or a load balancer in front of it: what is sent to
+/// `external` reaches the same port of `internal` (RFC 8445 appendix B.3 calls it the base).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct AddressMapping {
+    /// The address of the host.
+    pub internal: IpAddr,
+    /// The address that peers are told, of the same family.
+    pub external: IpAddr,
+    /// How they are told.
+    pub kind: MappedCandidate,
+}
+
+impl AddressMapping {
+    /// The mapping of `internal` to `external`.
+    pub fn new(internal: IpAddr, external: IpAddr, kind: MappedCandidate) -> Self {
+        Self { internal, external, kind }
+    }
+}
+
+/// How a mapped address is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "an address is offered instead of another or besides it")]
+pub enum MappedCandidate {
+    /// As a host candidate, instead of the internal address: the peer never learns that one.
+    Host,
+    /// As a server-reflexive candidate, besides the internal address.
+    ServerReflexive,
+}
+
+/// Which ways over TCP are offered (RFC 6544). They rank below all of UDP but relays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum TcpMode {
+    /// None.
+    #[default]
+    Off,
+    /// Connections to passive candidates of the peer are opened: what a client behind a firewall without UDP needs.
+    Active,
+    /// Connections of the peer are accepted: for a server.
+    Passive {
+        /// The port to listen on; 0 takes any, of the port range if there is one. With shared sockets the second
+        /// shard takes the next port, and so on.
+        port: u16,
+    },
+    /// Both.
+    ActiveAndPassive {
+        /// As above.
+        port: u16,
+    },
+}
+
+impl TcpMode {
+    /// Whether connections are opened.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Active | Self::ActiveAndPassive { .. })
+    }
+
+    /// The port to listen on, if connections are accepted.
+    pub fn passive_port(self) -> Option<u16> {
+        match self {
+            Self::Off | Self::Active => None,
+            Self::Passive { port } | Self::ActiveAndPassive { port } => Some(port),
+        }
+    }
+}
+
+/// Which of the host's addresses and ports are offered to peers, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetworkConfig {
@@ -18,6 +109,18 @@ pub struct NetworkConfig {
     /// When not empty, only these addresses are offered, whatever the interfaces say: for a host
     /// behind a 1:1 NAT, whose public address is on none of its interfaces. Default: empty.
     pub advertise: Vec<IpAddr>,
+    /// Which interfaces are used. Default: all.
+    pub interfaces: InterfaceFilter,
+    /// Ports of own sockets, both ends included, for firewalls: UDP sockets and TCP listeners that have no port of
+    /// their own are bound within. Sockets towards TURN servers are not. Default: any port.
+    pub port_range: Option<RangeInclusive<u16>>,
+    /// Addresses that are translated on the way. Default: none.
+    pub address_mapping: Vec<AddressMapping>,
+    /// Which ways over TCP are offered. Default: none.
+    pub tcp: TcpMode,
+    /// Offer `.local` names instead of own addresses (draft-ietf-mmusic-mdns-ice-candidates): only peers on the
+    /// same links can look them up. Default: false.
+    pub hide_host_addresses: bool,
     /// Which certificates of TURN servers over TLS are believed. Default: those of the system's authorities.
     pub tls: TlsTrust,
 }
@@ -29,6 +132,11 @@ impl Default for NetworkConfig {
             ipv6: true,
             include_loopback: false,
             advertise: Vec::new(),
+            interfaces: InterfaceFilter::default(),
+            port_range: None,
+            address_mapping: Vec::new(),
+            tcp: TcpMode::default(),
+            hide_host_addresses: false,
             tls: TlsTrust::default(),
         }
     }
@@ -44,7 +152,13 @@ const MAX_HOST_ADDRESSES: usize = 16;
 /// When the operating system refuses to list its interfaces.
 pub fn host_addresses(config: &NetworkConfig) -> std::io::Result<Vec<IpAddr>> {
     let mut addresses = if config.advertise.is_empty() {
-        if_addrs::get_if_addrs()?.into_iter().filter(|i| i.is_oper_up()).map(|i| i.ip()).collect()
+        if_addrs::get_if_addrs()?
+            .into_iter()
+            .filter(|interface| {
+                interface.is_oper_up() && config.interfaces.admits(&interface.name, interface.ip())
+            })
+            .map(|interface| interface.ip())
+            .collect()
     } else {
         config.advertise.clone()
     };

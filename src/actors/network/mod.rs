@@ -13,7 +13,9 @@ mod socket;
 mod trust;
 
 pub use egress::{Egress, FlushOutcome, Route};
-pub use interfaces::{NetworkConfig, host_addresses};
+pub use interfaces::{
+    AddressMapping, InterfaceFilter, MappedCandidate, NetworkConfig, TcpMode, host_addresses,
+};
 pub(crate) use interfaces::{local_address, local_preference};
 pub use mdns::resolve;
 pub use relay::{Relay, Wire};

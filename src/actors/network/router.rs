@@ -12,7 +12,9 @@ use smallvec::SmallVec;
 
 use crate::{
     actors::kit::{DropReason, LaneSender, Weight},
+    messages::ice::SelectedRoute,
     proto::{
+        Protocol,
         demux::PacketKind,
         stun::{self, TransactionId},
     },
@@ -32,12 +34,21 @@ const MAX_PEERS_PER_EXPECTED: usize = 16;
 /// A datagram on its way to the actors of its peer.
 #[derive(Debug)]
 pub struct Inbound {
+    /// What carried it.
+    pub protocol: Protocol,
     /// The local address it came to.
     pub local: SocketAddr,
     /// Where it came from.
     pub remote: SocketAddr,
     /// The datagram; the only owner, so it can be decrypted in place.
     pub payload: BytesMut,
+}
+
+impl Inbound {
+    /// The way it came.
+    pub fn route(&self) -> SelectedRoute {
+        SelectedRoute { protocol: self.protocol, local: self.local, remote: self.remote }
+    }
 }
 
 impl Weight for Inbound {

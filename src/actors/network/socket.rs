@@ -13,6 +13,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 
 use super::Relay;
+use crate::proto::Protocol;
 
 /// Kernel buffer asked for per socket: about 100 ms of 300 Mbit/s. The kernel caps it silently.
 const KERNEL_BUFFER_BYTES: usize = 4 << 20;
@@ -199,8 +200,8 @@ impl SocketSet {
     }
 
     /// The socket that owns the local address `local`.
-    pub fn find(&self, local: SocketAddr) -> Option<Rc<Socket>> {
-        self.find_relayed(local).or_else(|| {
+    pub fn find(&self, protocol: Protocol, local: SocketAddr) -> Option<Rc<Socket>> {
+        self.find_relayed(protocol, local).or_else(|| {
             let is_own =
                 |s: &&Rc<Socket>| s.local().port() == local.port() && s.local().is_ipv4() == local.is_ipv4();
             self.sockets.iter().find(is_own).cloned()
@@ -208,13 +209,16 @@ impl SocketSet {
     }
 
     /// The same, if it is a relayed address.
-    pub fn find_relayed(&self, local: SocketAddr) -> Option<Rc<Socket>> {
+    pub fn find_relayed(&self, protocol: Protocol, local: SocketAddr) -> Option<Rc<Socket>> {
+        if protocol != Protocol::Udp {
+            return None;
+        }
         self.relayed.borrow().iter().find(|socket| socket.local() == local).cloned()
     }
 
     /// Adds a relayed address. False if the set has it already: then somebody lies.
     pub fn add_relayed(&self, socket: Rc<Socket>) -> bool {
-        let is_new = self.find_relayed(socket.local()).is_none();
+        let is_new = self.find_relayed(Protocol::Udp, socket.local()).is_none();
         if is_new {
             self.relayed.borrow_mut().push(socket);
         }

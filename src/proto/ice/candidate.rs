@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::address;
 use super::server_url::ServerUrl;
+pub use crate::proto::Protocol as TransportProtocol;
 
 /// How a candidate was obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,15 +40,6 @@ impl CandidateKind {
             Self::Relayed => "relay",
         }
     }
-}
-
-/// The transport protocol of a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TransportProtocol {
-    /// UDP.
-    Udp,
-    /// TCP (RFC 6544). Read and written, never paired by this agent.
-    Tcp,
 }
 
 /// Who opens the connection of a TCP candidate (RFC 6544 section 4.5).
@@ -184,6 +177,7 @@ impl Candidate {
 
     /// A peer-reflexive candidate (RFC 8445 section 7.3.1.3). `number` makes its foundation unique.
     pub(super) fn peer_reflexive(
+        protocol: TransportProtocol,
         address: SocketAddr,
         base: Option<SocketAddr>,
         priority: u32,
@@ -192,7 +186,7 @@ impl Candidate {
         Self {
             foundation: format!("prflx{number}"),
             component: 1,
-            protocol: TransportProtocol::Udp,
+            protocol,
             priority,
             address: CandidateAddress::Ip(address),
             kind: CandidateKind::PeerReflexive,
@@ -207,6 +201,16 @@ impl Candidate {
     /// The local socket a local candidate is sent from. `None` only if the address is a name.
     pub fn base(&self) -> Option<SocketAddr> {
         self.base.or_else(|| self.address.ip())
+    }
+
+    /// Whether this is its transport address.
+    pub(super) fn is_at(&self, protocol: TransportProtocol, address: SocketAddr) -> bool {
+        self.protocol == protocol && self.address.ip().is_some_and(|known| address::same(known, address))
+    }
+
+    /// Whether this is the base it is sent from.
+    pub(super) fn has_base(&self, protocol: TransportProtocol, base: SocketAddr) -> bool {
+        self.protocol == protocol && self.base().is_some_and(|known| address::same(known, base))
     }
 
     /// The PRIORITY of checks sent from this candidate: the priority a peer-reflexive candidate

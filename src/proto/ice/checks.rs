@@ -98,26 +98,21 @@ impl Agent {
         if purpose == Purpose::Consent {
             pair.counters.consent_requests_sent = pair.counters.consent_requests_sent.saturating_add(1);
         }
-        let (base, remote) = (pair.base, pair.remote);
-        self.send(base, remote, payload.clone());
-        Some(Request { id: transaction, pair: id, purpose, base, remote, role, payload })
+        let path = pair.path();
+        self.send(path, payload.clone());
+        Some(Request { id: transaction, pair: id, purpose, path, role, payload })
     }
 
     fn advance_transactions(&mut self, now: Instant) {
         let mut resent = Vec::new();
         let given_up = self.transactions.advance(now, |transaction| {
-            resent.push((
-                transaction.pair,
-                transaction.base,
-                transaction.remote,
-                transaction.payload.clone(),
-            ));
+            resent.push((transaction.pair, transaction.path, transaction.payload.clone()));
         });
-        for (pair, base, remote, payload) in resent {
+        for (pair, path, payload) in resent {
             if let Some(pair) = self.pair_mut(pair) {
                 pair.counters.requests_sent = pair.counters.requests_sent.saturating_add(1);
             }
-            self.send(base, remote, payload);
+            self.send(path, payload);
         }
         for transaction in given_up {
             // Unanswered consent checks are the business of `Consent`.

@@ -39,6 +39,7 @@ mod generation;
 mod nomination;
 mod pacer;
 mod pair;
+mod path;
 mod requests;
 mod responses;
 mod server_url;

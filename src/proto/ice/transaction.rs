@@ -1,12 +1,12 @@
 //! Outstanding STUN requests and their retransmission (RFC 8489 section 6.2.1, RFC 8445 section 14.3).
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::config::Role;
 use super::pair::PairId;
+use super::path::Path;
 use crate::proto::stun::TransactionId;
 
 /// Rc: how often a request is sent in all (RFC 8489 section 6.2.1).
@@ -32,8 +32,7 @@ pub(super) struct Transaction {
     pub(super) id: TransactionId,
     pub(super) pair: PairId,
     pub(super) purpose: Purpose,
-    pub(super) base: SocketAddr,
-    pub(super) remote: SocketAddr,
+    pub(super) path: Path,
     /// The role the request claimed: a 487 counts only if it is still ours.
     pub(super) role: Role,
     pub(super) sent_at: Instant,
@@ -58,8 +57,8 @@ impl Transaction {
     }
 
     fn new(request: Request, now: Instant, due: Instant, retransmission: Duration) -> Self {
-        let Request { id, pair, purpose, base, remote, role, payload } = request;
-        Self { id, pair, purpose, base, remote, role, sent_at: now, due, sends: 1, retransmission, payload }
+        let Request { id, pair, purpose, path, role, payload } = request;
+        Self { id, pair, purpose, path, role, sent_at: now, due, sends: 1, retransmission, payload }
     }
 
     /// Stops repeating it; an answer still counts until the transaction would have ended
@@ -99,8 +98,7 @@ pub(super) struct Request {
     pub(super) id: TransactionId,
     pub(super) pair: PairId,
     pub(super) purpose: Purpose,
-    pub(super) base: SocketAddr,
-    pub(super) remote: SocketAddr,
+    pub(super) path: Path,
     pub(super) role: Role,
     pub(super) payload: Bytes,
 }
@@ -200,14 +198,18 @@ impl Transactions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::Protocol;
 
     fn request(id: u8, purpose: Purpose) -> Request {
         Request {
             id: TransactionId([id; 12]),
             pair: PairId(1),
             purpose,
-            base: ([192, 0, 2, 1], 1).into(),
-            remote: ([192, 0, 2, 2], 2).into(),
+            path: Path {
+                protocol: Protocol::Udp,
+                local: ([192, 0, 2, 1], 1).into(),
+                remote: ([192, 0, 2, 2], 2).into(),
+            },
             role: Role::Controlling,
             payload: Bytes::new(),
         }

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::super::*;
-use crate::proto::Transmit;
+use crate::proto::{Protocol, Transmit};
 
 /// How the network treats datagrams.
 #[derive(Debug, Clone)]
@@ -204,7 +204,12 @@ impl World {
             }
         }
         if self.delivered.len() < 10_000 {
-            self.delivered.push(Transmit { local: source, remote: target, payload: transmit.payload });
+            self.delivered.push(Transmit {
+                protocol: Protocol::Udp,
+                local: source,
+                remote: target,
+                payload: transmit.payload,
+            });
         }
     }
 
