@@ -5,6 +5,7 @@
 pub mod dcep;
 pub mod demux;
 pub mod dtls;
+pub mod framing;
 pub mod ice;
 pub mod jsep;
 pub mod mdns;

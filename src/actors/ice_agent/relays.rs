@@ -266,7 +266,7 @@ impl IceAgent {
         let is_bound = self.environment.sockets.iter().any(|socket| {
             socket.local().port() == address.port() && socket.local().is_ipv4() == address.is_ipv4()
         });
-        is_bound && host_addresses(&all).is_ok_and(|own| own.contains(&address.ip()))
+        is_bound && host_addresses(&all).is_ok_and(|own| own.iter().any(|own| own.internal == address.ip()))
     }
 
     fn offer_relay(&mut self, now: Instant, attempt: &Attempt) {

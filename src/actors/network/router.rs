@@ -40,11 +40,21 @@ pub struct Inbound {
     pub local: SocketAddr,
     /// Where it came from.
     pub remote: SocketAddr,
-    /// The datagram; the only owner, so it can be decrypted in place.
+    /// The datagram; the only owner, so it can be decrypted in place. Empty: the connection has ended.
     pub payload: BytesMut,
 }
 
 impl Inbound {
+    /// A connection has ended: nothing comes any more on this way.
+    pub fn end(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { protocol, local, remote, payload: BytesMut::new() }
+    }
+
+    /// Whether this is no datagram, but the end of a connection.
+    pub fn is_end(&self) -> bool {
+        self.payload.is_empty()
+    }
+
     /// The way it came.
     pub fn route(&self) -> SelectedRoute {
         SelectedRoute { protocol: self.protocol, local: self.local, remote: self.remote }
@@ -214,6 +224,11 @@ impl Router {
                 by_expected.remove(&address);
             }
         }
+    }
+
+    /// The lanes of the peer with this ufrag.
+    pub fn lanes_of(&self, ufrag: &str) -> Option<&PeerLanes> {
+        self.peers.get(self.by_ufrag.get(ufrag)?)?.lanes.as_ref()
     }
 
     /// The lanes of the peer(s) a datagram is for; more than one only for a STUN response from an

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::address;
 use super::agent::Agent;
-use super::candidate::{Candidate, CandidateAddress, CandidateKind, TransportProtocol};
+use super::candidate::{Candidate, CandidateAddress, CandidateKind, TcpType};
 use super::error::{IceError, Rejected};
 use super::pair::{Pair, PairId};
 use super::path::Path;
@@ -76,7 +76,9 @@ impl Agent {
     pub fn add_remote_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<(), IceError> {
         let candidate = self.admit(candidate)?;
         let Some(to) = candidate.address.ip() else { return Err(IceError::UnresolvedName) };
-        if !address::is_endpoint(to) || !address::is_signalled_port_allowed(to) {
+        // Nobody sends to an active candidate.
+        let is_sent_to = candidate.tcp_type != Some(TcpType::Active);
+        if !address::is_endpoint(to) || (is_sent_to && !address::is_signalled_port_allowed(to)) {
             return Err(IceError::ForbiddenAddress);
         }
         if let (Some(ufrag), Some(remote)) = (&candidate.ufrag, self.remote_credentials())
@@ -113,9 +115,6 @@ impl Agent {
         }
         if candidate.component != 1 {
             return Err(IceError::WrongComponent);
-        }
-        if candidate.protocol != TransportProtocol::Udp {
-            return Err(IceError::UnsupportedTransport);
         }
         if let CandidateAddress::Ip(address) = &mut candidate.address {
             *address = address::canonical(*address);
@@ -195,7 +194,9 @@ impl Agent {
                 continue;
             }
             for remote in 0..self.remote_candidates.len() {
-                self.pair(local, remote);
+                if self.local_candidates[local].may_open(&self.remote_candidates[remote]) {
+                    self.pair(local, remote);
+                }
             }
         }
         self.drop_orphans();

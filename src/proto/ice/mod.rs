@@ -20,7 +20,10 @@
 //! the selected pair's address once [`Event::SelectedPairChanged`]`(None)` is out, except answers to
 //! checks.
 //!
-//! Deliberately not here: TURN and mDNS (other modules feed candidates in), ICE-TCP,
+//! Over TCP (RFC 6544) a pair is named by the listener and the other end of the connection, or by the base of the
+//! active candidate and the listener; connections, and the framing around datagrams, are the owner's.
+//!
+//! Deliberately not here: TURN and mDNS (other modules feed candidates in), simultaneous opens,
 //! several components, ALTERNATE-SERVER, pairs between two lite agents.
 
 mod address;
@@ -48,7 +51,9 @@ mod tests;
 mod transaction;
 
 pub use agent::{Agent, Event, State};
-pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority};
+pub use candidate::{
+    ACTIVE_PORT, Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority,
+};
 pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};
