@@ -183,7 +183,7 @@ impl DtlsActor {
         };
         let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
-            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
+            self.traffic.received(now, inbound.route(), inbound.payload.len());
             session.handle_owned_packet(now, inbound.payload);
         }
         kit::statistics().drop(DropReason::DtlsUnexpected, session.take_dropped());
@@ -254,7 +254,7 @@ impl DtlsActor {
             statistics.lot_in(self.inbox.len() as u64);
         }
         for inbound in self.inbox.drain(..) {
-            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
+            self.traffic.received(now, inbound.route(), inbound.payload.len());
             let mut packet = inbound.payload;
             let result = match demux::classify(&packet) {
                 PacketKind::Rtcp => keys.inbound.unprotect_rtcp(&mut packet).map(|()| {
@@ -462,7 +462,7 @@ impl Handler<RouteChanged> for DtlsActor {
     fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
         self.traffic.select(message.0);
         self.route = message.0.and_then(|selected| {
-            let socket = self.environment.sockets.find(selected.local)?;
+            let socket = self.environment.sockets.find(selected.protocol, selected.local)?;
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
         });
         self.start_when_ready(kit::now());

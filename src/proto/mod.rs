@@ -6,6 +6,7 @@ mod aes_gcm;
 pub mod dcep;
 pub mod demux;
 pub mod dtls;
+pub mod framing;
 pub mod ice;
 pub mod jsep;
 pub mod mdns;
@@ -23,4 +24,4 @@ mod transmit;
 pub mod turn;
 
 pub use priority::Priority;
-pub use transmit::Transmit;
+pub use transmit::{Protocol, Transmit};
