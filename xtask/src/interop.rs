@@ -2,6 +2,7 @@
 
 mod calls;
 mod examples;
+mod nat;
 
 use std::process::Command;
 use std::time::Duration;
@@ -30,6 +31,8 @@ enum Peer {
     Aiortc,
     /// Chromium, headless: call by call
     Chromium,
+    /// Two of our own, behind every combination of NATs, in network namespaces: needs root
+    Nat,
 }
 
 #[derive(Args)]
@@ -43,12 +46,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
+    let tools = setup::install(workspace);
+    test::build_programs(workspace)?;
     let only = match arguments.name {
         Peer::Aiortc => "aiortc",
         Peer::Chromium => "Chromium",
+        Peer::Nat => return nat::run(workspace, &tools),
     };
-    let tools = setup::install(workspace);
-    test::build_programs(workspace)?;
     let request = Request { areas: vec![Area::Interop], only: Some(only.to_owned()), tools };
     let report = test::run_served(workspace, request, !arguments.no_namespace)?;
     report.print();
@@ -85,6 +89,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
             ))
         })
     })?;
+    nat::run_short(stage)?;
     examples::run(stage)?;
     calls::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
