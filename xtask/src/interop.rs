@@ -43,15 +43,23 @@ pub(crate) struct Arguments {
     /// Use the machine's own loopback even where a network namespace could be made
     #[arg(long)]
     no_namespace: bool,
+    /// Of `nat`, run only the cells whose name contains this: "symmetric ×"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Of `nat`, don't build first
+    #[arg(long)]
+    no_build: bool,
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
     let tools = setup::install(workspace);
-    test::build_programs(workspace)?;
+    if !arguments.no_build {
+        test::build_programs(workspace)?;
+    }
     let only = match arguments.name {
         Peer::Aiortc => "aiortc",
         Peer::Chromium => "Chromium",
-        Peer::Nat => return nat::run(workspace, &tools),
+        Peer::Nat => return nat::run(workspace, &tools, arguments.only.as_deref()),
     };
     let request = Request { areas: vec![Area::Interop], only: Some(only.to_owned()), tools };
     let report = test::run_served(workspace, request, !arguments.no_namespace)?;

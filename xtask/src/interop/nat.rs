@@ -151,14 +151,14 @@ fn peer(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The whole command.
-pub(super) fn run(workspace: &Workspace, tools: &Tools) -> Result<bool> {
+pub(super) fn run(workspace: &Workspace, tools: &Tools, only: Option<&str>) -> Result<bool> {
     if !is_root() {
         bail!("only root may make network namespaces");
     }
     let mut report = Report::default();
     let mut world = World::create(workspace, tools)?;
     let mut seen = Vec::new();
-    for cell in all() {
+    for cell in all().into_iter().filter(|cell| only.is_none_or(|only| cell.name().contains(only))) {
         progress(format!("{AREA}: {}", cell.name()));
         let result = cell.run(workspace, &mut world);
         let outcome = if result.passed { Outcome::Passed } else { Outcome::Failed };

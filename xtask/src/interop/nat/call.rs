@@ -34,6 +34,7 @@ pub(super) struct Remote {
     /// Lines read so far.
     read: usize,
     asked: u64,
+    is_ending: bool,
     answers: Vec<Value>,
     pub(super) events: Vec<Event>,
 }
@@ -44,13 +45,28 @@ pub(super) struct Call {
     right: Remote,
 }
 
+/// One candidate of a pair.
+struct End {
+    kind: NetworkPath,
+    address: String,
+}
+
+impl End {
+    /// Out of `candidate:1 1 udp 2130706431 192.0.2.1 4000 typ host`.
+    fn of(candidate: &Value) -> Option<Self> {
+        let words: Vec<&str> = candidate["candidate"].as_str()?.split_whitespace().collect();
+        let kind = NetworkPath::of_candidate(words.get(7)?)?;
+        Some(Self { kind, address: (*words.get(4)?).to_owned() })
+    }
+}
+
 impl Remote {
     fn start(workspace: &Workspace, program: &Path, place: &Namespace, name: &str) -> Result<Self> {
         let mut command = place.command(program);
         command.arg("--stdio");
         let log = workspace.logs().join(format!("nat-{name}.log"));
         let running = Job::new(format!("the {name} peer"), command, LIFE_MAX).log(log).start()?;
-        Ok(Self { running, read: 0, asked: 0, answers: Vec::new(), events: Vec::new() })
+        Ok(Self { running, read: 0, asked: 0, is_ending: false, answers: Vec::new(), events: Vec::new() })
     }
 
     /// Reads what is new; gives what the other peer is to get.
@@ -62,7 +78,8 @@ impl Remote {
             if said.get("answer").is_some() {
                 self.answers.push(said);
             } else if let Some(name) = said["event"].as_str() {
-                if name == "error" || name == "failure" {
+                // The first to hang up aborts the association: that is a failure for the other, and none here.
+                if name == "error" || (name == "failure" && !self.is_ending) {
                     bail!("{said}");
                 }
                 let at = Duration::from_millis(said["at"].as_u64().unwrap_or(0));
@@ -189,20 +206,15 @@ impl Call {
     /// How packets go now, and what both say of it.
     pub(super) fn path(&mut self) -> Result<(NetworkPath, String)> {
         let (left, right) = (self.pair(Side::Left)?, self.pair(Side::Right)?);
+        let ends = [&left["local"], &left["remote"], &right["local"], &right["remote"]].map(End::of);
         let mut worst = NetworkPath::Host;
-        for candidate in [&left["local"], &left["remote"], &right["local"], &right["remote"]] {
-            let kind = candidate["kind"].as_str().unwrap_or_default();
-            worst = worst
-                .worse(NetworkPath::of_candidate(kind).ok_or_else(|| anyhow!("no pair: {left} {right}"))?);
+        let mut words = Vec::new();
+        for end in ends {
+            let end = end.ok_or_else(|| anyhow!("no pair yet: {left} {right}"))?;
+            worst = worst.worse(end.kind);
+            words.push(format!("{} {}", end.kind.name(), end.address));
         }
-        let end = |candidate: &Value| {
-            let text = |name: &str| candidate[name].as_str().unwrap_or("?").to_owned();
-            let over =
-                candidate["relayProtocol"].as_str().map(|over| format!(" over {over}")).unwrap_or_default();
-            format!("{} {}{over}", text("kind"), text("address"))
-        };
-        let pair = |pair: &Value| format!("{} → {}", end(&pair["local"]), end(&pair["remote"]));
-        Ok((worst, format!("left {}; right {}", pair(&left), pair(&right))))
+        Ok((worst, format!("left {} → {}; right {} → {}", words[0], words[1], words[2], words[3])))
     }
 
     fn last_events(&self) -> String {
@@ -216,6 +228,7 @@ impl Call {
 
     /// Hangs up on both sides and waits until they have given back what they hold.
     pub(super) fn end(mut self) -> Result<()> {
+        (self.left.is_ending, self.right.is_ending) = (true, true);
         for side in [Side::Left, Side::Right] {
             self.ask(side, json!({ "do": "close" }))?;
         }

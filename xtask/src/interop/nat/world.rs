@@ -76,6 +76,11 @@ impl World {
             }
             ip(&public, &format!("link set {bridge} up"))?;
         }
+        // As on the internet, what has nowhere to go is lost and not refused: coturn ends the session of a client for
+        // whom it gets "Network is unreachable".
+        let nowhere = "203.0.113.254";
+        ip(&public, &format!("neigh add {nowhere} lladdr 02:00:00:00:00:01 dev br0 nud permanent"))?;
+        ip(&public, &format!("route add default via {nowhere}"))?;
         forward(&public)?;
         let turn = coturn(workspace, &public, &turnserver)?;
         Ok(Self { turn, homes: BTreeMap::new(), public, nft })
