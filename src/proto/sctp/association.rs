@@ -265,6 +265,9 @@ impl Association {
         if let Some((cause, information, error)) = &checked.violation {
             return self.fail(*cause, information, error.clone());
         }
+        if checked.is_stale_cookie {
+            return self.cookie_was_stale(now);
+        }
         if let Some(answer) = checked.answer.clone() {
             self.transmits.push_back(answer);
         }
@@ -484,6 +487,7 @@ impl Association {
             let Payload::RawEncode(packets) = transmit.payload else { break };
             for packet in packets {
                 self.read_signs(&packet);
+                let packet = outbound::announce_forward_tsn(packet);
                 outbound::fit(packet, |packet| self.transmits.push_back(packet));
             }
             if self.has_ended() {
@@ -612,6 +616,9 @@ impl Association {
     fn admit(&mut self, now: Instant, checked: Checked) -> Option<Bytes> {
         if let Some(init) = checked.init {
             return self.admit_init(now, init, checked.packet?);
+        }
+        if checked.is_cookie && self.refuses_cookie(now) {
+            return None;
         }
         if let Some(init_ack) = checked.init_ack {
             self.learn_peer(init_ack);

@@ -113,6 +113,10 @@ impl Association {
         }
         let is_reopened = stream.is_reopened;
         self.forget_stream(id, is_reusable);
+        if !is_reusable {
+            // The peer has refused: whatever still comes on it goes nowhere.
+            self.inbound.discarding.insert(id);
+        }
         if is_reopened {
             self.streams.insert(id, Stream::default());
             self.list(id);

@@ -34,6 +34,8 @@ pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(200);
 pub(super) const CLIENT_INSISTENCE: Duration = Duration::from_secs(1);
 /// How long a DTLS client lets an INIT that it has answered lead to nothing before it sends its own.
 pub(super) const COOKIE_PATIENCE: Duration = Duration::from_secs(2);
+/// RFC 9260 §16, Valid.Cookie.Life: how long our INIT ACK is good for.
+pub(super) const COOKIE_LIFE: Duration = Duration::from_secs(60);
 /// How long a shutdown may make no progress before the association is aborted: as long as consent
 /// lasts (RFC 7675).
 pub(super) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);
