@@ -184,7 +184,7 @@ impl DtlsActor {
         let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
             self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
-            session.handle_packet(now, &inbound.payload);
+            session.handle_datagram(now, &inbound.payload.freeze());
         }
         more
     }

@@ -187,6 +187,11 @@ impl Session {
 
     /// Takes a datagram of the peer, from an address that ICE has validated.
     pub fn handle_packet(&mut self, now: Instant, datagram: &[u8]) {
+        self.handle_datagram(now, &Bytes::copy_from_slice(datagram));
+    }
+
+    /// The same, without a copy.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &Bytes) {
         match self.state {
             State::New | State::Connecting => self.handle_handshake_packet(now, datagram),
             State::Connected => self.handle_connected_packet(datagram),
@@ -414,9 +419,9 @@ impl Session {
     }
 
     /// Once connected, only encrypted records count: hellos and alerts of epoch 0 are anybody's.
-    fn handle_connected_packet(&mut self, datagram: &[u8]) {
+    fn handle_connected_packet(&mut self, datagram: &Bytes) {
         for record in records(datagram).filter(Record::may_be_encrypted) {
-            let bytes = Bytes::copy_from_slice(record.bytes);
+            let bytes = datagram.slice_ref(record.bytes);
             match record.content_type {
                 APPLICATION_DATA | ALERT => self.read_record(bytes),
                 // RFC 6347 §4.2.4: who sent the last flight answers repetitions of the one before.

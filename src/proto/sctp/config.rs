@@ -53,6 +53,8 @@ pub(super) const MAX_INCOMING_CHANNELS: usize = 4_096;
 /// Streams on which data came without a channel being open: it may be one that our application is
 /// about to open as negotiated. Beyond, they are reset.
 pub(super) const MAX_ORPHANS: usize = 64;
+/// What a message that waits for a slow reader costs besides its bytes.
+pub(super) const MESSAGE_OVERHEAD: usize = 64;
 /// Chunks that wait for being read or completed. As many full ones as the window holds; without it, a
 /// window of one-byte messages would take a hundred times its size in memory.
 pub(super) const MAX_HELD_CHUNKS: usize = 8_192;

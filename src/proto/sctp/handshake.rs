@@ -59,6 +59,7 @@ impl Association {
         if !matches!(self.phase, Phase::New) {
             return;
         }
+        self.touch();
         self.role = Some(role);
         self.ids = StreamIds::new(first_id(role));
         self.identify_waiting();
@@ -109,6 +110,7 @@ impl Association {
     }
 
     fn begin(&mut self) {
+        self.touch();
         self.counters.handshakes += 1;
         self.transmits.clear();
         self.inbound.local_tag = 0;

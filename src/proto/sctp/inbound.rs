@@ -66,6 +66,8 @@ pub(super) struct Checked {
     pub(super) is_cookie: bool,
     /// It says that the cookie that we brought back is too old.
     pub(super) is_stale_cookie: bool,
+    /// Everything up to this TSN has arrived at the peer.
+    pub(super) acknowledged: Option<u32>,
     /// It ends the association.
     pub(super) is_abort: bool,
     /// The peer shuts the association down.
@@ -187,6 +189,11 @@ impl Inbound {
                     && packet::parameters(chunk.value).any(|(cause, _)| cause == STALE_COOKIE);
                 checked.is_stale_cookie |= is_stale && is_ours && packet::checksum_matches(bytes);
                 Decision::Skip
+            }
+            SACK if is_ours => {
+                let tsn = chunk.value.first_chunk::<4>();
+                checked.acknowledged = tsn.map(|tsn| u32::from_be_bytes(*tsn));
+                Decision::Keep
             }
             COOKIE_ECHO if is_ours => {
                 checked.is_cookie = packet::checksum_matches(bytes);

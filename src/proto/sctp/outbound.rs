@@ -119,14 +119,19 @@ fn cut_sack(header: CommonHeader, bytes: &[u8]) -> Option<Bytes> {
     Some(builder.finish())
 }
 
-/// The same SACK with another window.
-pub(super) fn with_window(bytes: &[u8], window: u32) -> Option<Bytes> {
+/// The same SACK with another window; `None` if it is none.
+pub(super) fn with_window(bytes: &[u8], window: impl FnOnce(u32) -> u32) -> Option<Bytes> {
+    if bytes.get(packet::COMMON_HEADER) != Some(&SACK) {
+        return None;
+    }
     let header = CommonHeader::parse(bytes)?;
-    let chunk = Chunks::of(bytes).next()?.ok().filter(|chunk| chunk.kind == SACK)?;
+    let chunk = Chunks::of(bytes).next()?.ok()?;
     let mut value = chunk.value.to_vec();
-    value.get_mut(4..8)?.copy_from_slice(&window.to_be_bytes());
+    let field = value.get_mut(4..8).and_then(|field| field.first_chunk_mut::<4>())?;
+    *field = window(u32::from_be_bytes(*field)).to_be_bytes();
     let mut builder = Builder::new(header);
     builder.chunk(SACK, 0, &value);
+    // The crate sends SACK alone.
     Some(builder.finish())
 }
 
