@@ -3,6 +3,7 @@
 //! `forward` publishes and subscribes through a server that speaks WHIP and WHEP; `floor` measures
 //! what the machine charges for the same packets without any server. Both print JSON lines.
 
+mod data;
 mod floor;
 mod forward;
 mod media;
@@ -25,6 +26,8 @@ enum Command {
     Forward(forward::Options),
     /// Encrypt and send the same packets in a bare loop: the least that forwarding can cost here.
     Floor(floor::Options),
+    /// One end of a bench of data channels: commands on standard input, reports on standard output.
+    Data,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -32,5 +35,6 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Forward(options) => forward::run(options).await,
         Command::Floor(options) => floor::run(&options),
+        Command::Data => data::run().await,
     }
 }
