@@ -4,6 +4,7 @@
 //! what the machine charges for the same packets without any server. Both print JSON lines.
 
 mod data;
+mod data_floor;
 mod floor;
 mod forward;
 mod media;
@@ -28,6 +29,8 @@ enum Command {
     Floor(floor::Options),
     /// One end of a bench of data channels: commands on standard input, reports on standard output.
     Data,
+    /// One part of a data channel alone: the least that it can cost here.
+    DataFloor(data_floor::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,5 +39,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Forward(options) => forward::run(options).await,
         Command::Floor(options) => floor::run(&options),
         Command::Data => data::run().await,
+        Command::DataFloor(options) => data_floor::run(&options),
     }
 }
