@@ -23,11 +23,11 @@ use str0m::{
 
 /// Messages of more than this are not asked for.
 const LARGEST_MESSAGE: usize = 256 * 1024;
-/// How much str0m may buffer; its default of 128 KiB is slower.
-const SEND_BUFFER: usize = 1 << 20;
+/// How much str0m may buffer: its default. With more, its sender is slower.
+const SEND_BUFFER: usize = 128 << 10;
 /// How often commands are looked for while nothing else happens.
 const IDLE: Duration = Duration::from_millis(2);
-/// Receive calls between two turns of sending: acknowledgements go out once for all of them.
+/// Receive calls between two turns of sending.
 const RECEIVES_PER_TURN: usize = 32;
 
 /// A channel, in the order of opening.
@@ -109,18 +109,18 @@ impl Driver {
         }
     }
 
+    /// Hands in what has come. str0m wants to be polled after every datagram: its queue for DTLS is short.
     fn receive(&mut self) -> Result<()> {
         let destination = self.socket.address();
         for _ in 0..RECEIVES_PER_TURN {
-            let rtc = &mut self.rtc;
-            let received = self.socket.receive(|source, datagram| {
-                let Ok(contents) = datagram.try_into() else { return Ok(()) };
+            let Some(received) = self.socket.receive()? else { return Ok(()) };
+            for (source, datagram) in received.datagrams() {
+                let Ok(contents) = datagram.try_into() else { continue };
                 let receive = Receive { proto: Protocol::Udp, source, destination, contents };
-                Ok(rtc.handle_input(Input::Receive(Instant::now(), receive))?)
-            })?;
-            if !received {
-                break;
+                self.rtc.handle_input(Input::Receive(Instant::now(), receive))?;
+                self.poll()?;
             }
+            self.socket.give_back(received);
         }
         Ok(())
     }

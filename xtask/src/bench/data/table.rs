@@ -79,9 +79,8 @@ fn find<'r>(results: &'r Results, shape: Shape, subject: &str, metric: &str) -> 
 }
 
 fn cell(case: Option<&Case>, digits: usize) -> String {
-    case.map_or("–".to_owned(), |case| {
-        format!("{:.digits$} / **{:.digits$}** / {:.digits$}", case.min, case.median, case.max)
-    })
+    let Some(case) = case else { return "–".to_owned() };
+    format!("{:.digits$} / **{:.digits$}** / {:.digits$}", case.min, case.median, case.max)
 }
 
 fn metric_table(
