@@ -3,8 +3,10 @@
 //! Restarts once in 30 s after a panic, with new credentials, and asks for an ICE restart; media goes
 //! on over the pair that was selected before for as long as its consent could have lasted.
 
+mod connections;
 mod datagrams;
 mod gathering;
+mod hosts;
 mod names;
 mod relays;
 
@@ -19,7 +21,7 @@ use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use self::datagrams::{DATAGRAMS_MAX, DatagramPort};
-use self::{gathering::Gatherer, names::Names};
+use self::{connections::Connections, gathering::Gatherer, names::Names};
 use crate::{
     actors::{
         kit::{
@@ -37,7 +39,7 @@ use crate::{
         statistics::{CollectIce, IceStatistics},
     },
     proto::{
-        Transmit,
+        Protocol, Transmit,
         ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, SelectedPair, State},
     },
 };
@@ -86,6 +88,7 @@ pub struct IceAgent {
     gathered: bool,
     gatherer: Gatherer,
     names: Names,
+    connections: Connections,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -107,6 +110,7 @@ impl IceAgent {
             gathered: false,
             gatherer: Gatherer::new(),
             names: Names::default(),
+            connections: Connections::default(),
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
@@ -114,8 +118,11 @@ impl IceAgent {
 
     /// Takes a STUN message: the answer of a server, or a check and its answer.
     fn receive(&mut self, now: Instant, inbound: &Inbound) {
-        let Inbound { local, remote, payload } = inbound;
-        let relayed = self.environment.sockets.find_relayed(*local);
+        let Inbound { protocol, local, remote, payload } = inbound;
+        if inbound.is_end() {
+            return self.connection_ended(now, *local, *remote);
+        }
+        let relayed = self.environment.sockets.find_relayed(*protocol, *local);
         if relayed.is_none() {
             if self.gatherer.probes.handle_packet(now, *local, *remote, payload) {
                 return;
@@ -125,11 +132,12 @@ impl IceAgent {
                 return kit::statistics().drop(DropReason::IceRejected, 1);
             }
         }
-        match self.agent.handle_packet(now, *local, *remote, payload) {
+        match self.agent.handle_packet_over(now, *protocol, *local, *remote, payload) {
             // An indication proves nothing: anyone can send one.
             Ok(()) if is_indication(payload) => {}
             Ok(()) => match relayed.as_ref().and_then(|socket| socket.relay()) {
                 Some(relay) => relay.trust(*remote),
+                None if *protocol == Protocol::Tcp => self.trust_connection(*local, *remote),
                 None => self.environment.router.borrow_mut().authenticate(self.environment.key, *remote),
             },
             Err(rejected) => {
@@ -171,19 +179,22 @@ impl IceAgent {
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
-        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
+        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.is_at(pair.protocol, pair.remote);
         let local = self.agent.local_candidates().iter().find(is_local)?.clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
         Some(CandidatePair { local, remote })
     }
 
-    fn send(&self, transmit: &Transmit) {
+    fn send(&mut self, transmit: &Transmit) {
+        if transmit.protocol == Protocol::Tcp {
+            self.connect(transmit.local, transmit.remote);
+        }
         let environment = &self.environment;
-        let Some(socket) = environment.sockets.find(transmit.local) else {
+        let Some(socket) = environment.sockets.find(transmit.protocol, transmit.local) else {
             return kit::statistics().drop(DropReason::NoRoute, 1);
         };
-        if socket.relay().is_none() {
+        if transmit.protocol == Protocol::Udp && socket.relay().is_none() {
             environment.router.borrow_mut().expect_response(environment.key, transmit.remote);
         }
         let route = Route { socket, source: Some(transmit.local.ip()), destination: transmit.remote };
@@ -220,6 +231,7 @@ impl Actor for IceAgent {
         }
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
         self.close_relays();
+        self.close_connections();
     }
 }
 
@@ -260,6 +272,7 @@ impl Driven for IceAgent {
         while let Some(transmit) = self.agent.poll_transmit() {
             self.send(&transmit);
         }
+        self.tell_failed_connections(now);
         while let Some(event) = self.agent.poll_event() {
             match event {
                 Event::StateChanged(state) => {
@@ -272,7 +285,11 @@ impl Driven for IceAgent {
                 Event::SelectedPairChanged(pair) => {
                     let shown = pair.and_then(|pair| self.shown(pair));
                     self.report(IceEvent::SelectedPair(shown.map(Box::new)));
-                    self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
+                    self.select(pair.map(|pair| SelectedRoute {
+                        protocol: pair.protocol,
+                        local: pair.local,
+                        remote: pair.remote,
+                    }));
                 }
                 Event::RoleChanged(role) => self.report(IceEvent::RoleChanged(role)),
             }

@@ -33,6 +33,8 @@ pub mod rtp_sender;
 pub mod sctp_assoc;
 mod sections;
 pub mod shard;
+pub mod tcp_connection;
+pub mod tcp_listener;
 pub mod track;
 mod traffic;
 pub mod transport;

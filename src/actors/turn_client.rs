@@ -29,6 +29,7 @@ use crate::{
     },
     messages::turn::{CloseRelay, RelayEvent, RelayReport},
     proto::{
+        Protocol,
         demux::{self, PacketKind},
         stun,
         turn::{Deframer, Event, Failure, Rejected},
@@ -117,7 +118,8 @@ impl TurnClient {
             let Some(lane) = lanes.lane(kind, datagram) else {
                 return statistics.drop(DropReason::UnknownProtocol, 1);
             };
-            lane.push(now, Inbound { local: relayed, remote: peer, payload: BytesMut::from(datagram) });
+            let payload = BytesMut::from(datagram);
+            lane.push(now, Inbound { protocol: Protocol::Udp, local: relayed, remote: peer, payload });
         });
         if let Err(rejected) = received {
             tracing::trace!(?rejected, "message of a TURN server refused");

@@ -67,7 +67,7 @@ pub use transport_parameters::{
 
 pub use crate::{
     actors::{
-        network::{NetworkConfig, TlsTrust},
+        network::{AddressMapping, InterfaceFilter, MappedCandidate, NetworkConfig, TcpMode, TlsTrust},
         shard::UdpMode,
     },
     messages::{

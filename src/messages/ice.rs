@@ -6,7 +6,10 @@ use actix::Message;
 use bytes::Bytes;
 
 use super::error::RtcError;
-use crate::proto::ice::{Candidate, Credentials, Role, State};
+use crate::proto::{
+    Protocol,
+    ice::{Candidate, Credentials, Role, State},
+};
 
 /// A STUN or TURN server that may be asked for candidates (W3C webrtc-pc §4.2.3 `RTCIceServer`), one
 /// for every URL.
@@ -165,6 +168,8 @@ pub struct CandidateError {
 /// The pair of addresses that carries everything but connectivity checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SelectedRoute {
+    /// What carries it.
+    pub protocol: Protocol,
     /// Our side: the base of the local candidate.
     pub local: SocketAddr,
     /// The peer.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measures, next to a floor measured on the same machine in the same minutes.
 
+mod data;
 mod forward;
 mod ice;
 
@@ -18,6 +19,10 @@ enum Name {
     Forward,
     /// Pairs of connections by ICE alone, beside aioice
     Ice,
+    /// Messages of 100 B to 64 KiB on one and ten data channels, beside aiortc, str0m, webrtc-rs and the floors
+    ///
+    /// Builds the other stacks on demand into target/peers; writes data.json and data.md to target/bench.
+    Data,
 }
 
 #[derive(Args)]
@@ -31,9 +36,15 @@ pub(crate) struct Arguments {
     /// How often the server and the floor are measured in turn
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Shortened, with the dev profile: shows that it runs, measures nothing
+    /// Shortened: shows that it runs, measures nothing (`forward` with the dev profile)
     #[arg(long)]
     quick: bool,
+    /// `data` only: what to measure, separated by commas; all without it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SUBJECTS")]
+    subjects: Vec<data::Subject>,
+    /// `data` only: which cases (size-channels, e.g. 64KiB-1), separated by commas; all without it
+    #[arg(long, value_delimiter = ',', value_name = "CASES")]
+    cases: Vec<data::Shape>,
 }
 
 /// What a bench found: the shape of its JSON.
@@ -58,22 +69,58 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
-    build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
-    let results = match (arguments.name, arguments.quick) {
-        (Name::Forward, true) => forward::run(workspace, &forward::Plan::smoke(Profile::Dev))?,
-        (Name::Forward, false) => forward::run(workspace, &forward::Plan::full(arguments.rounds))?,
-        (Name::Ice, true) => ice::run(workspace, &ice::Plan::smoke(Profile::Dev))?,
-        (Name::Ice, false) => ice::run(workspace, &ice::Plan::full(arguments.rounds))?,
+    let (results, passed) = match arguments.name {
+        Name::Forward => (run_forward(workspace, arguments)?, true),
+        Name::Ice => (run_ice(workspace, arguments)?, true),
+        Name::Data => run_data(workspace, arguments)?,
     };
-    results.print();
     if let Some(path) = &arguments.json {
         results.write(path)?;
         progress(format!("results written to {}", shown(workspace, path)));
     }
-    Ok(true)
+    Ok(passed)
 }
 
-/// Runs every bench once, briefly, with programs that are built already.
+fn run_ice(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
+    let plan = if arguments.quick { ice::Plan::smoke(Profile::Dev) } else { ice::Plan::full(arguments.rounds) };
+    build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
+    let results = ice::run(workspace, &plan)?;
+    results.print();
+    Ok(results)
+}
+
+fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
+    let plan = if arguments.quick {
+        forward::Plan::smoke(Profile::Dev)
+    } else {
+        forward::Plan::full(arguments.rounds)
+    };
+    build(workspace, plan.profile)?;
+    let results = forward::run(workspace, &plan)?;
+    results.print();
+    Ok(results)
+}
+
+fn run_data(workspace: &Workspace, arguments: &Arguments) -> Result<(Results, bool)> {
+    let (subjects, cases) = (&arguments.subjects, &arguments.cases);
+    let plan = match arguments.quick {
+        true => data::Plan::quick(subjects, cases),
+        false => data::Plan::full(arguments.rounds, subjects, cases),
+    };
+    data::build(workspace, &plan)?;
+    data::run(workspace, &plan)
+}
+
+/// Runs the bench of data channels once, briefly, without other stacks and with programs that are built already.
+pub(crate) fn smoke_data(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
+    let (results, passed) = data::run(workspace, &data::Plan::smoke(profile))?;
+    if !passed {
+        bail!("a round of data channels failed");
+    }
+    results.write(json)
+}
+
+/// Runs the bench of forwarding once, briefly, with programs that are built already.
 pub(crate) fn smoke(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
     let results = forward::run(workspace, &forward::Plan::smoke(profile))?;
     results.print();

@@ -3,6 +3,8 @@
 //! `forward` publishes and subscribes through a server that speaks WHIP and WHEP; `floor` measures
 //! what the machine charges for the same packets without any server. Both print JSON lines.
 
+mod data;
+mod data_floor;
 mod floor;
 mod forward;
 mod ice;
@@ -28,6 +30,10 @@ enum Command {
     Floor(floor::Options),
     /// Connect pairs by ICE alone, and keep some: what one costs and holds.
     Ice(ice::Options),
+    /// One end of a bench of data channels: commands on standard input, reports on standard output.
+    Data,
+    /// One part of a data channel alone: the least that it can cost here.
+    DataFloor(data_floor::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,5 +42,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Forward(options) => forward::run(options).await,
         Command::Floor(options) => floor::run(&options),
         Command::Ice(options) => ice::run(options).await,
+        Command::Data => data::run().await,
+        Command::DataFloor(options) => data_floor::run(&options),
     }
 }

@@ -25,7 +25,7 @@ use crate::{
         ice::{SelectPair, SendDatagram},
         ice_connection::DatagramCounters,
     },
-    proto::{demux, ice::IceError},
+    proto::{Protocol, demux, ice::IceError},
 };
 
 /// Datagrams that may wait, each way: what a wake-up handles several times over, half a megabyte of full
@@ -61,7 +61,7 @@ impl IceAgent {
 
     fn send_datagram(&self, datagram: &[u8]) -> Result<(), RtcError> {
         let environment = &self.environment;
-        let socket = self.selected.and_then(|route| Some((route, environment.sockets.find(route.local)?)));
+        let socket = self.selected.and_then(|route| Some((route, environment.sockets.find(route.protocol, route.local)?)));
         let Some((selected, socket)) = socket else {
             kit::statistics().drop(DropReason::NoRoute, 1);
             let sentence = "no pair of candidates is selected: nothing may be sent".to_owned();
@@ -106,9 +106,12 @@ impl Handler<SelectPair> for IceAgent {
             error => RtcError::InvalidAccessError(error.to_string()),
         })?;
         // The application vouches for the address that it has chosen.
-        let relayed = self.environment.sockets.find_relayed(selected.local);
+        let relayed = self.environment.sockets.find_relayed(selected.protocol, selected.local);
         match relayed.as_ref().and_then(|socket| socket.relay()) {
             Some(relay) => relay.trust(selected.remote),
+            None if selected.protocol == Protocol::Tcp => {
+                self.trust_connection(selected.local, selected.remote);
+            }
             None => {
                 self.environment.router.borrow_mut().authenticate(self.environment.key, selected.remote);
             }

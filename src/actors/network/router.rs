@@ -12,7 +12,9 @@ use smallvec::SmallVec;
 
 use crate::{
     actors::kit::{DropReason, LaneSender, Weight},
+    messages::ice::SelectedRoute,
     proto::{
+        Protocol,
         demux::PacketKind,
         stun::{self, TransactionId},
     },
@@ -32,12 +34,31 @@ const MAX_PEERS_PER_EXPECTED: usize = 16;
 /// A datagram on its way to the actors of its peer.
 #[derive(Debug)]
 pub struct Inbound {
+    /// What carried it.
+    pub protocol: Protocol,
     /// The local address it came to.
     pub local: SocketAddr,
     /// Where it came from.
     pub remote: SocketAddr,
-    /// The datagram; the only owner, so it can be decrypted in place.
+    /// The datagram; the only owner, so it can be decrypted in place. Empty: the connection has ended.
     pub payload: BytesMut,
+}
+
+impl Inbound {
+    /// A connection has ended: nothing comes any more on this way.
+    pub fn end(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { protocol, local, remote, payload: BytesMut::new() }
+    }
+
+    /// Whether this is no datagram, but the end of a connection.
+    pub fn is_end(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    /// The way it came.
+    pub fn route(&self) -> SelectedRoute {
+        SelectedRoute { protocol: self.protocol, local: self.local, remote: self.remote }
+    }
 }
 
 impl Weight for Inbound {
@@ -218,6 +239,11 @@ impl Router {
                 by_expected.remove(&address);
             }
         }
+    }
+
+    /// The lanes of the peer with this ufrag.
+    pub fn lanes_of(&self, ufrag: &str) -> Option<&PeerLanes> {
+        self.peers.get(self.by_ufrag.get(ufrag)?)?.lanes.as_ref()
     }
 
     /// The lanes of the peer(s) a datagram is for; more than one only for a STUN response from an

@@ -5,7 +5,6 @@
 //! take datagrams in, [`super::nomination`] decides which pair is used.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +22,7 @@ use super::error::IceError;
 use super::generation::{Generation, Secret};
 use super::pacer::{Pacer, Turn};
 use super::pair::{Pair, PairId, PairStatistics, SelectedPair};
+use super::path::Path;
 use super::requests::{EarlyCheck, ErrorBudget};
 use super::transaction::Transactions;
 use crate::proto::Transmit;
@@ -373,11 +373,12 @@ impl Agent {
         self.events.pop_front()
     }
 
-    pub(super) fn send(&mut self, local: SocketAddr, remote: SocketAddr, payload: Bytes) {
+    pub(super) fn send(&mut self, path: Path, payload: Bytes) {
         if self.transmits.len() >= MAX_TRANSMITS {
             self.transmits.pop_front();
         }
-        self.transmits.push_back(Transmit { local, remote, payload });
+        let Path { protocol, local, remote } = path;
+        self.transmits.push_back(Transmit { protocol, local, remote, payload });
     }
 
     pub(super) fn emit(&mut self, event: Event) {

@@ -27,7 +27,7 @@ impl Agent {
             return Err(IceError::Closed);
         }
         let chosen = self.best_between(local_foundation, remote_foundation).ok_or(IceError::UnknownPair)?;
-        let known = self.list.between(chosen.base, chosen.remote).map(|pair| pair.id);
+        let known = self.list.on(chosen.path()).map(|pair| pair.id);
         let id = match known {
             Some(id) => id,
             None => {

@@ -23,7 +23,10 @@
 //! the selected pair's address once [`Event::SelectedPairChanged`]`(None)` is out, except answers to
 //! checks.
 //!
-//! Deliberately not here: TURN and mDNS (other modules feed candidates in), ICE-TCP,
+//! Over TCP (RFC 6544) a pair is named by the listener and the other end of the connection, or by the base of the
+//! active candidate and the listener; connections, and the framing around datagrams, are the owner's.
+//!
+//! Deliberately not here: TURN and mDNS (other modules feed candidates in), simultaneous opens,
 //! ALTERNATE-SERVER, pairs between two lite agents.
 
 mod address;
@@ -44,6 +47,7 @@ mod generation;
 mod nomination;
 mod pacer;
 mod pair;
+mod path;
 mod requests;
 mod responses;
 mod server_url;
@@ -52,7 +56,9 @@ mod tests;
 mod transaction;
 
 pub use agent::{Agent, Event, State};
-pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority};
+pub use candidate::{
+    ACTIVE_PORT, Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority,
+};
 pub use components::{ComponentEvent, Components, MAX_COMPONENTS};
 pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;

@@ -11,3 +11,4 @@ mod peer;
 mod restart;
 mod servers;
 mod simulation;
+mod tcp;
