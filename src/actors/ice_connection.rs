@@ -322,12 +322,16 @@ impl Metered for IceConnectionActor {
 
 impl Actor for IceConnectionActor {
     type Context = MeteredContext<Self>;
+}
 
-    fn stopped(&mut self, _: &mut Self::Context) {
+impl Drop for IceConnectionActor {
+    /// Whatever has ended it: handles may hold the agents, and would never be told.
+    fn drop(&mut self) {
         for agent in self.agents.drain(..) {
             agent.address.do_send(CloseIce);
         }
         self.components.close();
+        self.show(|shown| shown.selected_pairs.clear());
         self.settle();
     }
 }

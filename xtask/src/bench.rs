@@ -82,7 +82,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> 
 }
 
 fn run_ice(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
-    let plan = if arguments.quick { ice::Plan::smoke(Profile::Dev) } else { ice::Plan::full(arguments.rounds) };
+    let plan =
+        if arguments.quick { ice::Plan::smoke(Profile::Dev) } else { ice::Plan::full(arguments.rounds) };
     build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
     let results = ice::run(workspace, &plan)?;
     results.print();

@@ -379,6 +379,12 @@ impl IceConnection {
         events.take().map(|lane| IceConnectionEvents(Events::new(lane)))
     }
 
+    /// The actor behind the handle, for the messages of
+    /// [`messages::ice_connection`](crate::messages::ice_connection).
+    pub fn address(&self) -> &Addr<IceConnectionActor> {
+        &self.shared.address
+    }
+
     /// The actor of a component.
     pub fn agent(&self, component: u8) -> Option<&Addr<IceAgent>> {
         self.shared.agents.iter().find(|(number, _)| *number == component).map(|(_, address)| address)
