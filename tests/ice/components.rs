@@ -102,7 +102,7 @@ fn a_role_conflict_is_resolved_for_all_components_alike() {
             assert_ne!(a.role(), b.role());
             for (connection, role) in [(&a, a.role()), (&b, b.role())] {
                 let statistics = connection.get_stats().await.unwrap();
-                assert!(statistics.iter().all(|(_, ice, _)| ice.role == role), "{statistics:?}");
+                assert!(statistics.iter().all(|component| component.ice.role == role), "{statistics:?}");
             }
             close(&a, &b).await;
         }

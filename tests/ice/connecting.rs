@@ -33,7 +33,9 @@ fn two_connections_exchange_datagrams() {
         exchange(&a, &b, 1).await;
 
         let statistics = a.get_stats().await.unwrap();
-        let [(1, ice, traffic)] = &statistics[..] else { panic!("{statistics:?}") };
+        let [component] = &statistics[..] else { panic!("{statistics:?}") };
+        let (ice, traffic) = (&component.ice, component.traffic);
+        assert_eq!(component.component, 1);
         let selected = ice.pairs.iter().find(|pair| Some(pair.id) == ice.selected).unwrap();
         assert!(selected.nominated && selected.counters.responses_received > 0);
         assert_eq!((traffic.datagrams_sent, traffic.bytes_received), (1, 6));
@@ -188,7 +190,7 @@ fn checks_that_come_before_connect_are_used_later() {
             let a = a.clone();
             async move { a.connect().await }
         });
-        while a.get_stats().await.unwrap()[0].1.pairs.iter().all(|p| p.counters.responses_received == 0) {
+        while a.get_stats().await.unwrap()[0].ice.pairs.iter().all(|p| p.counters.responses_received == 0) {
             tokio::task::yield_now().await;
         }
         assert_eq!(b.state(), IceState::New);
@@ -209,7 +211,7 @@ fn the_controlled_side_may_begin() {
             let b = b.clone();
             async move { b.connect().await }
         });
-        while b.get_stats().await.unwrap()[0].1.pairs.iter().all(|p| p.counters.responses_received == 0) {
+        while b.get_stats().await.unwrap()[0].ice.pairs.iter().all(|p| p.counters.responses_received == 0) {
             tokio::task::yield_now().await;
         }
         a.connect().await.unwrap();
@@ -283,7 +285,7 @@ fn a_lite_connection_is_nominated_to() {
         exchange(&full, &lite, 1).await;
         assert!(lite.set_role(IceRole::Controlling).await.is_err());
         let sent: u32 =
-            lite.get_stats().await.unwrap()[0].1.pairs.iter().map(|p| p.counters.requests_sent).sum();
+            lite.get_stats().await.unwrap()[0].ice.pairs.iter().map(|p| p.counters.requests_sent).sum();
         assert_eq!(sent, 0, "a lite agent sends no checks");
         close(&full, &lite).await;
     });
@@ -355,8 +357,8 @@ fn a_candidate_that_comes_after_all_pairs_have_failed_saves_the_connection() {
             async move { a.connect().await }
         });
         use actix_rtc::ice::PairState;
-        while a.get_stats().await.unwrap()[0].1.pairs.iter().any(|pair| pair.state != PairState::Failed)
-            || a.get_stats().await.unwrap()[0].1.pairs.is_empty()
+        while a.get_stats().await.unwrap()[0].ice.pairs.iter().any(|pair| pair.state != PairState::Failed)
+            || a.get_stats().await.unwrap()[0].ice.pairs.is_empty()
         {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

@@ -183,7 +183,7 @@ fn an_idle_connection_keeps_its_consent() {
         connect(&a, &b).await;
         // Three lives of a consent.
         let consents = async |of: &IceConnection| {
-            let pairs = of.get_stats().await.unwrap().remove(0).1.pairs;
+            let pairs = of.get_stats().await.unwrap().remove(0).ice.pairs;
             pairs.iter().map(|pair| pair.counters.consent_requests_sent).sum::<u32>()
         };
         while consents(&a).await < 20 || consents(&b).await < 20 {

@@ -111,13 +111,13 @@ fn a_name_that_comes_after_the_peers_checks_upgrades_what_they_told() {
         assert_eq!(a.selected_pair(1).unwrap().remote.kind, CandidateKind::PeerReflexive);
         add(&a, hidden(&b, LABEL)).await;
         let kinds = async || {
-            let known = a.get_stats().await.unwrap().remove(0).1.remote;
+            let known = a.get_stats().await.unwrap().remove(0).ice.remote;
             known.iter().map(|candidate| candidate.kind).collect::<Vec<_>>()
         };
         while kinds().await != [CandidateKind::Host] {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        assert_eq!(a.get_stats().await.unwrap()[0].1.pairs.len(), 1, "no second pair to the same address");
+        assert_eq!(a.get_stats().await.unwrap()[0].ice.pairs.len(), 1, "no second pair to the same address");
         close(&a, &b).await;
     });
 }
@@ -133,7 +133,7 @@ fn a_name_that_nobody_knows_delays_the_failure_until_it_is_given_up() {
         add(&a, hidden(&b, "0b0a4c52-5bc0-4b0d-8e4b-0f6c1c5f0003")).await;
         assert!(a.connect().await.is_err());
         assert_eq!(a.state(), IceState::Failed);
-        assert!(a.get_stats().await.unwrap()[0].1.remote.is_empty());
+        assert!(a.get_stats().await.unwrap()[0].ice.remote.is_empty());
     });
 }
 

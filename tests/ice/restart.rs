@@ -39,10 +39,10 @@ fn data_goes_on_while_both_sides_restart() {
             for component in [1, 2] {
                 exchange(&a, &b, component).await;
             }
-            let before = a.get_stats().await.unwrap()[0].1.selected;
+            let before = a.get_stats().await.unwrap()[0].ice.selected;
             signal(&a, &b).await;
             signal(&b, &a).await;
-            while a.get_stats().await.unwrap()[0].1.selected == before {
+            while a.get_stats().await.unwrap()[0].ice.selected == before {
                 for component in [1, 2] {
                     exchange(&a, &b, component).await;
                 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    IceConnectionConfig, IceConnectionEvents, IceTraffic,
+    IceComponentStatistics, IceConnectionConfig, IceConnectionEvents,
     datagrams::{Inboxes, Outbound, split},
     events::Events,
 };
@@ -31,7 +31,6 @@ use crate::{
             SetConnectionRole, SetIceCredentials, SetIceLite,
         },
         peer_connection::RtcIceGatheringState,
-        statistics::IceStatistics,
     },
     proto::ice::{Candidate, Credentials, Role, State},
 };
@@ -365,12 +364,9 @@ impl IceConnection {
     ///
     /// # Errors
     /// [`RtcError::InvalidStateError`] when the connection is closed.
-    pub async fn get_stats(&self) -> Result<Vec<(u8, IceStatistics, IceTraffic)>, RtcError> {
+    pub async fn get_stats(&self) -> Result<Vec<IceComponentStatistics>, RtcError> {
         let collected = self.shared.request(CollectComponents).await?;
-        Ok(collected
-            .into_iter()
-            .map(|component| (component.component, component.ice, IceTraffic::from(&*component.datagrams)))
-            .collect())
+        Ok(collected.into_iter().map(IceComponentStatistics::from).collect())
     }
 
     /// What happens to it, once: a second call returns `None`.

@@ -15,7 +15,11 @@ use crate::{
         kit::{self, LaneReceiver},
         network::Inbound,
     },
-    messages::{error::RtcError, ice_connection::DatagramCounters},
+    messages::{
+        error::RtcError,
+        ice_connection::{ComponentStatistics, DatagramCounters},
+        statistics::IceStatistics,
+    },
 };
 
 /// The longest datagram that UDP carries over IPv4: 65,535 bytes less the headers. What is longer than the path
@@ -54,6 +58,25 @@ impl From<&DatagramCounters> for IceTraffic {
             bytes_received: counters.bytes_received.load(Relaxed),
             datagrams_discarded_on_receive: counters.receive_dropped.load(Relaxed),
         }
+    }
+}
+
+/// One component of a connection.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IceComponentStatistics {
+    /// Which one.
+    pub component: u8,
+    /// Its candidates, and its pairs with their counters.
+    pub ice: IceStatistics,
+    /// What went through it.
+    pub traffic: IceTraffic,
+}
+
+impl From<ComponentStatistics> for IceComponentStatistics {
+    fn from(statistics: ComponentStatistics) -> Self {
+        let ComponentStatistics { component, ice, datagrams } = statistics;
+        Self { component, ice, traffic: IceTraffic::from(&*datagrams) }
     }
 }
 

@@ -45,7 +45,7 @@ mod events;
 pub use agent::{IceAgentEvents, IceAgentParts, start_agent};
 pub use config::IceConnectionConfig;
 pub use connection::IceConnection;
-pub use datagrams::{DATAGRAM_LENGTH_MAX, IceDatagrams, IceTraffic};
+pub use datagrams::{DATAGRAM_LENGTH_MAX, IceComponentStatistics, IceDatagrams, IceTraffic};
 pub use events::IceConnectionEvents;
 
 pub use crate::{
