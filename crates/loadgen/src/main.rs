@@ -3,11 +3,17 @@
 //! `forward` publishes and subscribes through a server that speaks WHIP and WHEP; `floor` measures
 //! what the machine charges for the same packets without any server. Both print JSON lines.
 
+mod description;
 mod floor;
 mod forward;
 mod media;
+mod peer;
+mod progress;
+mod rtcp;
 mod signalling;
 mod tally;
+mod usage;
+mod world;
 
 use clap::{Parser, Subcommand};
 
