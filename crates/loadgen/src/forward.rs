@@ -101,6 +101,7 @@ struct WindowEnd {
     reordered: u64,
     damaged: u64,
     unsent_datagrams: u64,
+    receive_overflows: u64,
     late_frames: u64,
     key_frame_requests: u64,
     retransmission_requests: u64,
@@ -192,6 +193,7 @@ struct Room {
     left: RefCell<u64>,
     /// What subscribers that left had lost.
     lost_before: RefCell<u64>,
+    overflows_before: RefCell<u64>,
 }
 
 impl Room {
@@ -209,6 +211,7 @@ impl Room {
             joined: RefCell::default(),
             left: RefCell::default(),
             lost_before: RefCell::default(),
+            overflows_before: RefCell::default(),
         }
     }
 
@@ -312,6 +315,7 @@ impl Room {
         let srtp_profile = world.totals.srtp_profile;
         world.totals = crate::peer::Totals { srtp_profile, ..Default::default() };
         world.unsent = 0;
+        *self.overflows_before.borrow_mut() = world.overflows();
         for peer in world.peers() {
             if let Media::Subscriber(tally) = &mut peer.media {
                 tally.start_window();
@@ -343,6 +347,7 @@ impl Room {
             reordered: counts.reordered,
             damaged: counts.damaged,
             unsent_datagrams,
+            receive_overflows: world.overflows().saturating_sub(*self.overflows_before.borrow()),
             late_frames: totals.late_frames,
             key_frame_requests: totals.key_frame_requests,
             retransmission_requests: totals.retransmission_requests,

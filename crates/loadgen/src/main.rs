@@ -4,6 +4,7 @@
 //! what the machine charges for the same packets without any server. Both print JSON lines.
 
 mod description;
+mod data;
 mod floor;
 mod forward;
 mod media;
@@ -31,6 +32,8 @@ enum Command {
     Forward(forward::Options),
     /// Encrypt and send the same packets in a bare loop: the least that forwarding can cost here.
     Floor(floor::Options),
+    /// One end of a bench of data channels: commands on standard input, reports on standard output.
+    Data,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,5 +41,6 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Forward(options) => forward::run(options).await,
         Command::Floor(options) => floor::run(&options),
+        Command::Data => data::run().await,
     }
 }

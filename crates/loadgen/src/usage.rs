@@ -34,3 +34,33 @@ fn process_cpu_seconds() -> anyhow::Result<f64> {
     let nanoseconds: u64 = threads.flatten().filter_map(|thread| of_thread(thread.path())).sum();
     Ok(nanoseconds as f64 / 1e9)
 }
+
+/// Datagrams that the kernel threw away because one of these IPv4 sockets was full: loss that is the generator's own.
+pub(crate) fn overflows(ports: &[u16]) -> u64 {
+    let table = std::fs::read_to_string("/proc/self/net/udp").unwrap_or_default();
+    table.lines().skip(1).filter_map(|line| drops(line, ports)).sum()
+}
+
+/// One line of the table: the local address is its second field, the drops are its thirteenth.
+fn drops(line: &str, ports: &[u16]) -> Option<u64> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (_, port) = fields.get(1)?.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    if !ports.contains(&port) {
+        return None;
+    }
+    fields.get(12)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_those_of_the_own_ports() {
+        let line = "  123: 00000000:1F90 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 \
+                    987654 2 0000000000000000 17";
+        assert_eq!(drops(line, &[0x1f90]), Some(17));
+        assert_eq!(drops(line, &[1]), None);
+    }
+}

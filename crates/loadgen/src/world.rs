@@ -19,7 +19,10 @@ use anyhow::Context as _;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::{io::Interest, net::UdpSocket};
 
-use crate::peer::{Context, Media, Peer, Scratch, Totals, Wire};
+use crate::{
+    peer::{Context, Media, Peer, Scratch, Totals, Wire},
+    usage::overflows,
+};
 
 /// Asked for; the kernel gives as much as `net.core.rmem_max` allows.
 const SOCKET_BUFFER: usize = 8 << 20;
@@ -165,6 +168,12 @@ impl World {
         if let Some(slot) = self.peers.get_mut(index) {
             *slot = None;
         }
+    }
+
+    /// Datagrams lost since the start because a socket's receive buffer here was full.
+    pub(crate) fn overflows(&self) -> u64 {
+        let port = |socket: &Rc<Socket>| Some(socket.io.local_addr().ok()?.port());
+        overflows(&self.sockets.iter().filter_map(port).collect::<Vec<_>>())
     }
 
     /// All peers that are there.
