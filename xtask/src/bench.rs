@@ -13,7 +13,9 @@ use crate::{progress, shown};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
-    /// One publisher at 1,000-byte packets to 50 subscribers, SRTP both ways, through real sockets
+    /// CPU, system calls, delay and memory of forwarding, beside Janus, str0m, webrtc-rs and the floor
+    ///
+    /// Builds the other stacks on demand into target/peers; as root it runs in a network namespace of its own.
     Forward,
 }
 
@@ -25,12 +27,18 @@ pub(crate) struct Arguments {
     /// Also write the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How often the server and the floor are measured in turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// How often all subjects are measured in turn
+    #[arg(long, visible_alias = "repetitions", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Shortened, with the dev profile: shows that it runs, measures nothing
     #[arg(long)]
     quick: bool,
+    /// What to measure, separated by commas; all without it
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECTS")]
+    subjects: Vec<String>,
+    /// Which cases, separated by commas; the usual ones without it
+    #[arg(long, value_delimiter = ',', value_name = "CASES")]
+    cases: Vec<String>,
 }
 
 /// What a bench found: the shape of its JSON.
@@ -55,14 +63,27 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
-    let Name::Forward = arguments.name;
-    let plan = if arguments.quick {
-        forward::Plan::smoke(Profile::Dev)
-    } else {
-        forward::Plan::full(arguments.rounds)
+    match arguments.name {
+        Name::Forward => run_forward(workspace, arguments),
+    }
+}
+
+fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
+    let (cases, subjects) = (&arguments.cases, &arguments.subjects);
+    let plan = match arguments.quick {
+        true => forward::Plan::quick(Profile::Dev, cases, subjects)?,
+        false => forward::Plan::full(arguments.rounds, cases, subjects)?,
     };
-    build(workspace, plan.profile)?;
-    let results = forward::run(workspace, &plan)?;
+    let inside = forward::Inside::detect();
+    if inside.is_none() {
+        build(workspace, plan.profile)?;
+        forward::build_peers(workspace, &plan)?;
+        if let Some(passed) = forward::run_inside(workspace)? {
+            return Ok(passed);
+        }
+    }
+    let inside = inside.unwrap_or(forward::Inside::Loopback("none could be made"));
+    let results = forward::run(workspace, plan, &inside)?;
     results.print();
     if let Some(path) = &arguments.json {
         results.write(path)?;
@@ -73,7 +94,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> 
 
 /// Runs every bench once, briefly, with programs that are built already.
 pub(crate) fn smoke(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
-    let results = forward::run(workspace, &forward::Plan::smoke(profile))?;
+    let inside = forward::Inside::Loopback("this is a smoke test");
+    let results = forward::run(workspace, forward::Plan::smoke(profile)?, &inside)?;
     results.print();
     results.write(json)
 }
@@ -100,14 +122,16 @@ impl Results {
     fn print(&self) {
         println!("\nbench {} on {}", self.bench, self.machine);
         let width = self.cases.iter().map(|case| case.metric.len()).max().unwrap_or(0);
+        let names = self.cases.iter().map(|case| case.case.len()).max().unwrap_or(0);
         println!(
-            "{:<10}  {:<width$}  {:>12}  {:>12}  {:>12}  unit",
-            "subject", "metric", "min", "median", "max"
+            "| {:<names$} | {:<11} | {:<width$} | {:>10} | {:>10} | {:>10} | unit |",
+            "case", "subject", "metric", "min", "median", "max"
         );
+        println!("|{}|", ["---"; 7].join("|"));
         for case in &self.cases {
             println!(
-                "{:<10}  {:<width$}  {:>12.3}  {:>12.3}  {:>12.3}  {}",
-                case.subject, case.metric, case.min, case.median, case.max, case.unit
+                "| {:<names$} | {:<11} | {:<width$} | {:>10.3} | {:>10.3} | {:>10.3} | {} |",
+                case.case, case.subject, case.metric, case.min, case.median, case.max, case.unit
             );
         }
     }

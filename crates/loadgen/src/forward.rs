@@ -69,6 +69,9 @@ pub(crate) struct Options {
     /// Seconds that are counted
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Seconds that the load goes on after the result, for whoever still wants to look at the server
+    #[arg(long, default_value_t = 0.0)]
+    linger: f64,
     /// IPv4 address of the first peer; the others follow. All must be local to this machine
     #[arg(long, default_value = "127.1.0.1")]
     first_address: Ipv4Addr,
@@ -135,10 +138,11 @@ async fn load(options: &Options) -> anyhow::Result<()> {
     }
     wait(options.seconds).await;
     let end = room.window_end(start, &usage)?;
+    report(options, &end)?;
+    tokio::time::sleep(Duration::from_secs_f64(options.linger)).await;
     if let Some(churn) = churn {
         churn.abort();
     }
-    report(options, &end)?;
     room.end_all().await;
     Ok(())
 }
