@@ -74,6 +74,7 @@ impl Server {
         workspace: &Workspace,
         prefix: &[&str],
         program: &Path,
+        arguments: &[&str],
         name: &str,
     ) -> Result<Self> {
         if !program.is_file() {
@@ -81,7 +82,7 @@ impl Server {
         }
         let mut words: Vec<&OsStr> = prefix.iter().map(OsStr::new).collect();
         words.push(program.as_os_str());
-        Self::launch(workspace, &words, &[], name)
+        Self::launch(workspace, &words, arguments, name)
     }
 
     fn launch(workspace: &Workspace, words: &[&OsStr], arguments: &[&str], name: &str) -> Result<Self> {

@@ -78,7 +78,7 @@ pub(super) fn measure(
     }
     let prefix = pinned(SERVER_CORE);
     let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
-    let server = subject.start(workspace, plan.profile, &prefix, load)?;
+    let server = subject.start(workspace, plan.profile, &prefix, load, inside.media_address())?;
     let idle_kib = resident_kib(server.id())?;
     let (publishers, subscribers) = peers(plan, load);
     let arguments = [

@@ -41,6 +41,14 @@ impl Inside {
         }
     }
 
+    /// Where servers that are told so receive media.
+    pub(super) fn media_address(self) -> &'static str {
+        match self {
+            Self::Namespace => "192.0.2.2",
+            Self::Loopback(_) => "127.0.0.1",
+        }
+    }
+
     pub(super) fn lacks_interface(self) -> Option<String> {
         match self {
             Self::Namespace => None,

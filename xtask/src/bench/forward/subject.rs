@@ -90,6 +90,7 @@ impl Subject {
         profile: Profile,
         prefix: &[&str],
         case: &Case,
+        media_address: &str,
     ) -> Result<Started> {
         match self {
             Self::Own => {
@@ -102,7 +103,9 @@ impl Subject {
             Self::Str0m | Self::WebrtcRs => {
                 let package = self.peer_package().unwrap_or_default();
                 let program = peer_binary(workspace, package);
-                Ok(Started::Program(Server::start_program_behind(workspace, prefix, &program, package)?))
+                let arguments = ["--media", media_address];
+                let server = Server::start_program_behind(workspace, prefix, &program, &arguments, package);
+                Ok(Started::Program(server?))
             }
             Self::Floor | Self::PacedFloor => bail!("the floor is no server"),
         }
