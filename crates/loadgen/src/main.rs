@@ -5,12 +5,18 @@
 
 mod data;
 mod data_floor;
+mod description;
 mod floor;
 mod forward;
 mod ice;
 mod media;
+mod peer;
+mod progress;
+mod rtcp;
 mod signalling;
 mod tally;
+mod usage;
+mod world;
 
 use clap::{Parser, Subcommand};
 
