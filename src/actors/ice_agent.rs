@@ -234,7 +234,7 @@ impl Supervised for IceAgent {
         config.pacer = Some(gathering::pacer());
         self.agent = Agent::new(now, config, random);
         self.inbox.clear();
-        self.names = Names::default();
+        self.forget_names();
         self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
         self.report(IceEvent::RestartNeeded(credentials));

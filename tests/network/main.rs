@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod hostile_tcp;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod pair;
 #[cfg(test)]
 mod settings;

@@ -7,6 +7,7 @@
 mod egress;
 mod interfaces;
 mod mdns;
+mod mdns_responder;
 mod relay;
 mod router;
 mod socket;
@@ -20,6 +21,7 @@ pub use interfaces::{
 };
 pub(crate) use interfaces::{local_address, local_preference};
 pub use mdns::resolve;
+pub use mdns_responder::HiddenName;
 pub use relay::{Relay, Wire};
 pub use router::{Inbound, PeerKey, PeerLanes, Router, RouterSize};
 pub use socket::Socket;
