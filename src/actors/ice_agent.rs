@@ -26,12 +26,15 @@ use crate::{
             self, ActorKind, Driven, DropReason, Gauge, IceLabel, LaneReceiver, Metered, MeteredContext,
             Policy, TrackedGauge,
         },
-        network::{Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet},
+        network::{
+            AddressWatch, Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet,
+        },
     },
     messages::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+            IceTransportPolicy, LocalAddressLost, RestartIce, RouteChanged, SelectedRoute, SetIceServers,
+            SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },
@@ -59,6 +62,8 @@ pub struct IceEnvironment {
     pub egress: Rc<RefCell<Egress>>,
     /// The peer's lanes, to be registered with the router.
     pub lanes: PeerLanes,
+    /// Tells when an address of this host is lost.
+    pub watch: Rc<AddressWatch>,
     /// Which addresses are offered.
     pub network: NetworkConfig,
     /// Who is asked for candidates.
@@ -82,6 +87,8 @@ pub struct IceAgent {
     gatherer: Gatherer,
     names: Names,
     connections: Connections,
+    /// Our own address, once started.
+    own: Option<actix::WeakAddr<Self>>,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -103,6 +110,7 @@ impl IceAgent {
             gatherer: Gatherer::new(),
             names: Names::default(),
             connections: Connections::default(),
+            own: None,
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
@@ -164,7 +172,28 @@ impl IceAgent {
     fn select(&mut self, selected: Option<SelectedRoute>) {
         self.selected = selected;
         self.inherited_until = None;
+        self.watch_selected();
         self.environment.route.do_send(RouteChanged(selected));
+    }
+
+    /// Hears of the loss of the address that is sent from. That of a relayed pair is the TURN client's.
+    fn watch_selected(&self) {
+        let IceEnvironment { watch, key, sockets, .. } = &self.environment;
+        let own = self
+            .selected
+            .filter(|selected| sockets.find_relayed(selected.protocol, selected.local).is_none());
+        match (own, &self.own) {
+            (Some(SelectedRoute { local, remote, .. }), Some(agent)) => {
+                let agent = agent.clone();
+                let tell = move |ip| {
+                    if let Some(agent) = agent.upgrade() {
+                        agent.do_send(LocalAddressLost(ip));
+                    }
+                };
+                watch.watch(*key, local.ip(), remote, Rc::new(tell));
+            }
+            _ => watch.forget(*key),
+        }
     }
 
     /// The selected pair as it is shown to people.
@@ -210,6 +239,7 @@ impl Actor for IceAgent {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.register();
+        self.own = Some(ctx.address().downgrade());
         kit::drive::<Self>(ctx);
     }
 
@@ -221,6 +251,7 @@ impl Actor for IceAgent {
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
         self.close_relays();
         self.close_connections();
+        self.environment.watch.forget(self.environment.key);
     }
 }
 
@@ -363,6 +394,15 @@ impl Handler<RestartIce> for IceAgent {
             self.forget_names();
         }
         self.gather(now, ctx);
+    }
+}
+
+impl Handler<LocalAddressLost> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: LocalAddressLost, _: &mut Self::Context) {
+        tracing::debug!("the address of the selected pair is lost");
+        self.agent.local_address_lost(message.0);
     }
 }
 

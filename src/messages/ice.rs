@@ -1,6 +1,9 @@
 //! The conversation around `IceAgent`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use actix::Message;
 
@@ -87,6 +90,11 @@ pub struct EndOfRemoteCandidates;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct RestartIce(pub Credentials);
+
+/// `Shard` → `IceAgent`, control: nothing can be sent from this address of the host any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct LocalAddressLost(pub IpAddr);
 
 /// `TransportActors` → `IceAgent`, control: stop for good.
 #[derive(Debug, Message)]

@@ -7,6 +7,8 @@ mod names;
 #[cfg(test)]
 mod pair;
 #[cfg(test)]
+mod reflexive;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod tcp;

@@ -1,7 +1,9 @@
 //! `cargo xtask interop NAME`, and the area `interop` of the tests: calls with real peers.
 
 mod calls;
+mod coturn;
 mod examples;
+mod paths;
 
 use std::process::Command;
 use std::time::Duration;
@@ -87,6 +89,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
     })?;
     examples::run(stage)?;
     calls::run(stage)?;
+    paths::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

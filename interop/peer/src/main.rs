@@ -14,7 +14,7 @@ mod outbox;
 mod session;
 mod view;
 
-use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, UdpMode};
+use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, TcpMode, UdpMode};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::header::ContentType, web};
 use clap::Parser;
 
@@ -30,20 +30,40 @@ struct Arguments {
     listen: String,
 }
 
+/// Where connections live: they share sockets, and what is told of those.
+#[derive(Clone)]
+pub(crate) struct Engines {
+    /// Tells its addresses.
+    pub(crate) open: RtcEngine,
+    /// Tells names instead.
+    pub(crate) hidden: RtcEngine,
+}
+
+impl Engines {
+    async fn start() -> std::io::Result<Self> {
+        let mut network = NetworkConfig::default();
+        network.include_loopback = true;
+        network.tcp = TcpMode::ActiveAndPassive { port: 0 };
+        // The TURN servers of tests have certificates of their own making.
+        network.tls.dangerous_accept_any_certificate = true;
+        let mut config = RtcEngineConfig::default();
+        config.udp = UdpMode::Shared { port: 0 };
+        config.network = network;
+        let open = RtcEngine::start(config.clone()).await?;
+        config.network.hide_host_addresses = true;
+        Ok(Self { open, hidden: RtcEngine::start(config).await? })
+    }
+}
+
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let mut config = RtcEngineConfig::default();
-    config.udp = UdpMode::Shared { port: 0 };
-    let mut network = NetworkConfig::default();
-    network.include_loopback = true;
-    config.network = network;
-    let engine = web::Data::new(RtcEngine::start(config).await?);
+    let engines = web::Data::new(Engines::start().await?);
     let routes = move || {
-        let engine = engine.clone();
-        App::new().app_data(engine).route("/", web::get().to(page)).route("/peer", web::get().to(open))
+        let engines = engines.clone();
+        App::new().app_data(engines).route("/", web::get().to(page)).route("/peer", web::get().to(open))
     };
     // Sessions are few and each waits most of the time.
     let server = HttpServer::new(routes).workers(1).bind(&arguments.listen)?;
@@ -59,7 +79,7 @@ async fn page() -> HttpResponse {
 }
 
 async fn open(
-    engine: web::Data<RtcEngine>,
+    engines: web::Data<Engines>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -68,6 +88,6 @@ async fn open(
         .max_frame_size(FRAME_BYTES_MAX)
         .aggregate_continuations()
         .max_continuation_size(FRAME_BYTES_MAX);
-    actix_web::rt::spawn(session::run(engine.get_ref().clone(), socket, frames));
+    actix_web::rt::spawn(session::run(engines.get_ref().clone(), socket, frames));
     Ok(response)
 }

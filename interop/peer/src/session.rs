@@ -1,6 +1,6 @@
 //! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
 
-use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use actix_rtc::{RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::{
+    Engines,
     command::{Command, Incoming, Options},
     data::{self, Channels},
     negotiation::Negotiation,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 struct Session {
-    engine: RtcEngine,
+    engines: Engines,
     outbox: Outbox,
     negotiation: Option<Negotiation>,
     channels: Channels,
@@ -36,9 +37,9 @@ enum Wake {
 }
 
 /// Serves one script until it goes, then hangs up.
-pub(crate) async fn run(engine: RtcEngine, socket: actix_ws::Session, mut frames: AggregatedMessageStream) {
+pub(crate) async fn run(engines: Engines, socket: actix_ws::Session, mut frames: AggregatedMessageStream) {
     let mut session = Session {
-        engine,
+        engines,
         outbox: Outbox::new(socket),
         negotiation: None,
         channels: Channels::default(),
@@ -147,7 +148,8 @@ impl Session {
         if self.negotiation.is_some() {
             bail!("this session has its connection");
         }
-        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
+        let engine = if options.hide_host_addresses { &self.engines.hidden } else { &self.engines.open };
+        let connection = RtcPeerConnection::on(engine, options.configuration.clone()).await?;
         self.events = connection.events();
         self.negotiation = Some(Negotiation::new(connection, options));
         Ok(json!(null))

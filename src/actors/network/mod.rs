@@ -14,8 +14,9 @@ mod socket;
 mod socket_set;
 mod tcp;
 mod trust;
+mod watch;
 
-pub use egress::{Egress, FlushOutcome, Route};
+pub use egress::{Egress, FlushOutcome, Refusal, Route};
 pub use interfaces::{
     AddressMapping, HostAddress, InterfaceFilter, MappedCandidate, NetworkConfig, TcpMode, host_addresses,
 };
@@ -28,3 +29,4 @@ pub use socket::Socket;
 pub use socket_set::{Listener, PortChoice, SocketSet};
 pub use tcp::{TcpLink, TcpLinks};
 pub use trust::TlsTrust;
+pub use watch::{AddressWatch, ListAddresses, TellAddressLost};

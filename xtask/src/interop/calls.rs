@@ -133,10 +133,10 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
     })
 }
 
-type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
 
 /// Starts our peer and the script, and passes on what the script says of each case.
-fn calls(
+pub(super) fn calls(
     workspace: &Workspace,
     name: &str,
     known: &[&str],
