@@ -84,6 +84,8 @@ pub(crate) struct Options {
     pub(crate) negotiate: bool,
     /// The names of the video codecs to allow; none means all.
     pub(crate) video_codecs: Vec<String>,
+    /// Offers `.local` names instead of addresses.
+    pub(crate) hide_host_addresses: bool,
     /// What the connection is made with: `{"bundlePolicy": "max-compat"}`.
     pub(crate) configuration: RtcConfiguration,
 }
@@ -96,6 +98,7 @@ impl Default for Options {
             echo: true,
             negotiate: true,
             video_codecs: Vec::new(),
+            hide_host_addresses: false,
             configuration: RtcConfiguration::default(),
         }
     }

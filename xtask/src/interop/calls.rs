@@ -136,7 +136,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
 
 /// Starts our peer and the script, and passes on what the script says of each case.
-fn calls(
+pub(super) fn calls(
     workspace: &Workspace,
     name: &str,
     known: &[&str],
