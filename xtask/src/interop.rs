@@ -31,7 +31,8 @@ enum Peer {
     Aiortc,
     /// Chromium, headless: call by call
     Chromium,
-    /// Two of our own, behind every combination of NATs, in network namespaces: needs root
+    /// Two of our own, behind every combination of NATs and with an interface that goes away, in network
+    /// namespaces: needs root. Leaves its table in target/test-artifacts/nat, as Markdown and JSON
     Nat,
 }
 
