@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measures, next to a floor measured on the same machine in the same minutes.
 
 mod forward;
+mod ice;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ use crate::{progress, shown};
 enum Name {
     /// One publisher at 1,000-byte packets to 50 subscribers, SRTP both ways, through real sockets
     Forward,
+    /// Pairs of connections by ICE alone, beside aioice
+    Ice,
 }
 
 #[derive(Args)]
@@ -55,14 +58,13 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
-    let Name::Forward = arguments.name;
-    let plan = if arguments.quick {
-        forward::Plan::smoke(Profile::Dev)
-    } else {
-        forward::Plan::full(arguments.rounds)
+    build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
+    let results = match (arguments.name, arguments.quick) {
+        (Name::Forward, true) => forward::run(workspace, &forward::Plan::smoke(Profile::Dev))?,
+        (Name::Forward, false) => forward::run(workspace, &forward::Plan::full(arguments.rounds))?,
+        (Name::Ice, true) => ice::run(workspace, &ice::Plan::smoke(Profile::Dev))?,
+        (Name::Ice, false) => ice::run(workspace, &ice::Plan::full(arguments.rounds))?,
     };
-    build(workspace, plan.profile)?;
-    let results = forward::run(workspace, &plan)?;
     results.print();
     if let Some(path) = &arguments.json {
         results.write(path)?;

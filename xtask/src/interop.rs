@@ -1,5 +1,6 @@
 //! `cargo xtask interop NAME`, and the area `interop` of the tests: calls with real peers.
 
+mod aioice;
 mod calls;
 mod examples;
 mod nat;
@@ -31,6 +32,8 @@ enum Peer {
     Aiortc,
     /// Chromium, headless: call by call
     Chromium,
+    /// aioice from PyPI: ICE alone
+    Aioice,
     /// Two of our own, behind every combination of NATs and with an interface that goes away, in network
     /// namespaces: needs root. Leaves its table in target/test-artifacts/nat, as Markdown and JSON
     Nat,
@@ -60,6 +63,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> 
     let only = match arguments.name {
         Peer::Aiortc => "aiortc",
         Peer::Chromium => "Chromium",
+        Peer::Aioice => "aioice",
         Peer::Nat => return nat::run(workspace, &tools, arguments.only.as_deref()),
     };
     let request = Request { areas: vec![Area::Interop], only: Some(only.to_owned()), tools };
@@ -101,6 +105,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
     nat::run_short(stage)?;
     examples::run(stage)?;
     calls::run(stage)?;
+    aioice::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

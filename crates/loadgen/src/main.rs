@@ -5,6 +5,7 @@
 
 mod floor;
 mod forward;
+mod ice;
 mod media;
 mod signalling;
 mod tally;
@@ -25,6 +26,8 @@ enum Command {
     Forward(forward::Options),
     /// Encrypt and send the same packets in a bare loop: the least that forwarding can cost here.
     Floor(floor::Options),
+    /// Connect pairs by ICE alone, and keep some: what one costs and holds.
+    Ice(ice::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -32,5 +35,6 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Forward(options) => forward::run(options).await,
         Command::Floor(options) => floor::run(&options),
+        Command::Ice(options) => ice::run(options).await,
     }
 }

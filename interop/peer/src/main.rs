@@ -11,6 +11,7 @@
 
 mod command;
 mod data;
+mod ice;
 mod negotiation;
 mod outbox;
 mod session;
@@ -34,6 +35,9 @@ struct Arguments {
     /// Where to serve the page and the WebSocket
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
+    /// ICE alone, driven by lines of JSON on the standard input, instead of the WebSocket
+    #[arg(long)]
+    ice: bool,
     /// Serve one script, over standard input and output, and offer no loopback addresses
     #[arg(long, conflicts_with = "listen")]
     stdio: bool,
@@ -47,6 +51,9 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if arguments.ice {
+        return ice::run().await;
+    }
     let mut config = RtcEngineConfig::default();
     config.udp =
         if arguments.socket_per_connection { UdpMode::PerConnection } else { UdpMode::Shared { port: 0 } };
