@@ -311,6 +311,9 @@ impl Driven for IceAgent {
                     if matches!(state, State::Connected | State::Completed | State::Failed) {
                         self.gatherer.probes.release_mappings();
                     }
+                    if state == State::Disconnected {
+                        self.verify_relays(now);
+                    }
                     self.report(IceEvent::StateChanged(state));
                 }
                 Event::SelectedPairChanged(pair) => {

@@ -36,7 +36,8 @@ enum Peer {
     Chromium,
     /// aioice from PyPI: ICE alone
     Aioice,
-    /// Two of our own, behind every combination of NATs, in network namespaces: needs root
+    /// Two of our own, behind every combination of NATs and with an interface that goes away, in network
+    /// namespaces: needs root. Leaves its table in target/test-artifacts/nat, as Markdown and JSON
     Nat,
 }
 
