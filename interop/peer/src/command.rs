@@ -58,6 +58,13 @@ pub(crate) enum Command {
     Channel(ChannelOptions),
     /// Closes the newest data channel of this label.
     CloseChannel { label: String },
+    /// Makes the network between us as bad as this; the connection was made `relayed`.
+    Impair {
+        /// How many of all datagrams are lost, 0 to 1.
+        loss: f64,
+        /// One way, in milliseconds.
+        delay: u64,
+    },
     /// Hangs up.
     Close,
     /// What the connection looks like now.
@@ -82,6 +89,9 @@ pub(crate) struct Options {
     pub(crate) negotiate: bool,
     /// The names of the video codecs to allow; none means all.
     pub(crate) video_codecs: Vec<String>,
+    /// Everything goes over a relay that can be made a bad network: no candidates are sent or taken but those in
+    /// descriptions.
+    pub(crate) relayed: bool,
     /// What the connection is made with: `{"bundlePolicy": "max-compat"}`.
     pub(crate) configuration: RtcConfiguration,
 }
@@ -93,6 +103,7 @@ impl Default for Options {
             trickle: true,
             echo: true,
             negotiate: true,
+            relayed: false,
             video_codecs: Vec::new(),
             configuration: RtcConfiguration::default(),
         }

@@ -1,7 +1,10 @@
 //! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
 
+use std::time::Duration;
+
 use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
+use actix_rtc_impair::Impairment;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
@@ -133,10 +136,16 @@ impl Session {
             }
             Command::Channel(options) => channels.open(&connection, options, outbox).await?,
             Command::CloseChannel { label } => channels.close(&label)?,
+            Command::Impair { loss, delay } => negotiation.impair(Impairment {
+                loss,
+                delay: Duration::from_millis(delay),
+                ..Impairment::default()
+            })?,
             Command::Close => connection.close().await,
             Command::State => {
                 let mut state = view::state(&connection);
                 state["channels"] = json!(channels.view());
+                state["lost"] = negotiation.lost();
                 return Ok(state);
             }
         }
@@ -149,7 +158,7 @@ impl Session {
         }
         let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
         self.events = connection.events();
-        self.negotiation = Some(Negotiation::new(connection, options));
+        self.negotiation = Some(Negotiation::new(connection, options)?);
         Ok(json!(null))
     }
 

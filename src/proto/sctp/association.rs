@@ -43,6 +43,9 @@ const WINDOW_UPDATE: u64 = 256 << 10;
 /// Packets made ahead of being polled: one full segmented send, so that a turn of the owner stays short.
 const BATCH: usize = 64;
 
+/// Events that wait for being polled when more messages are read: those of one turn of the owner.
+const EVENTS_AHEAD: usize = 1_024;
+
 /// Why a channel can't be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -308,6 +311,10 @@ impl Association {
             self.flight.acknowledged(tsn);
         }
         self.take_crate_events(now);
+        // At once, as long as somebody takes the events: the crate walks over what waits in it.
+        while self.events.len() < EVENTS_AHEAD && self.read_next() {
+            self.take_crate_events(now);
+        }
     }
 
     /// Acts on what is due.
@@ -584,6 +591,8 @@ impl Association {
     fn window_told(&mut self, window: u32, sack: &[u8]) {
         self.inbound.note_used_window(self.config.receive_window.saturating_sub(window));
         let window = window.saturating_sub(u32::try_from(self.held).unwrap_or(u32::MAX));
+        // The crate still has room: it would take what comes into the closed window.
+        self.inbound.is_full = window == 0 && self.held > 0;
         self.window.told = window;
         self.window.read = 0;
         // Only a closed window will need to be told again.
@@ -601,6 +610,7 @@ impl Association {
     /// Messages were read: so much of the receive window is free again.
     pub(super) fn note_read(&mut self, bytes: usize) {
         self.window.read += bytes;
+        self.inbound.is_full = false;
     }
 
     /// RFC 9260 §6.2: tells a sender that has stopped for want of a window that there is one again. The
