@@ -65,6 +65,8 @@ pub(crate) enum Command {
         /// One way, in milliseconds.
         delay: u64,
     },
+    /// Sends a text on the newest data channel of this label.
+    Say { label: String, text: String },
     /// Hangs up.
     Close,
     /// What the connection looks like now.

@@ -11,7 +11,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
     super::{
-        Association, AssociationConfig, ChannelKey, ChannelParameters, Event, Message, Reliability, SctpError,
+        Association, AssociationConfig, ChannelKey, ChannelParameters, Event, Message, Reliability,
+        SctpError,
         packet::{self, Builder, Chunks, CommonHeader, FORWARD_TSN, INIT, INIT_ACK},
     },
     pair::{CLIENT, Network, Pair, SERVER, labelled},
@@ -246,7 +247,9 @@ fn a_peer_without_forward_tsn_gets_everything_that_was_sent_once() {
         for ordered in [true, false] {
             let mut pair = Pair::new(12, Network::PERFECT);
             pair.rewrite = |from, packet| match from {
-                SERVER => without_parameter(&packet, |kind| matches!(kind, packet::SUPPORTED_EXTENSIONS | packet::FORWARD_TSN_SUPPORTED)),
+                SERVER => without_parameter(&packet, |kind| {
+                    matches!(kind, packet::SUPPORTED_EXTENSIONS | packet::FORWARD_TSN_SUPPORTED)
+                }),
                 _ => packet,
             };
             pair.start();
