@@ -166,7 +166,10 @@ fn a_gibibyte_arrives_unchanged_in_bounded_memory() {
         assert_eq!(bytes, BYTES);
         assert_eq!(sender.join().unwrap(), sum.finish());
         let (seconds, grown) = (started.elapsed().as_secs_f64(), most.saturating_sub(before) >> 20);
-        println!("1 GiB in {seconds:.1} s: {:.0} MB/s; {grown} MiB more memory", BYTES as f64 / 1e6 / seconds);
+        println!(
+            "1 GiB in {seconds:.1} s: {:.0} MB/s; {grown} MiB more memory",
+            BYTES as f64 / 1e6 / seconds
+        );
         // Tests beside this one have some too; all of it would be a thousand.
         assert!(grown < 300, "{grown} MiB");
         pair.end().await;

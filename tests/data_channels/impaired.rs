@@ -20,7 +20,8 @@ const BAD: Impairment = Impairment {
 async fn negotiate(pair: &Connections, seed: u64) -> Relay {
     let relay = Relay::start(seed, Impairment::default()).unwrap();
     let routed = |side, description: RtcSessionDescription| {
-        let (sdp, real) = route_through(&description.sdp, relay.address_of(side)).expect("a candidate on loopback");
+        let (sdp, real) =
+            route_through(&description.sdp, relay.address_of(side)).expect("a candidate on loopback");
         relay.set_peer(side, real);
         RtcSessionDescription { sdp, ..description }
     };
@@ -81,7 +82,8 @@ fn reliable_channels_lose_nothing_at_five_percent_loss_and_fifty_milliseconds() 
         relay.set_impairment(BAD);
         let started = Instant::now();
         let mut receivers = [first.1.events(), first.0.events(), second.1.events(), second.0.events()];
-        let senders = [first.0, first.1, second.0, second.1].map(|channel| tokio::spawn(send_all(channel, COUNT)));
+        let senders =
+            [first.0, first.1, second.0, second.1].map(|channel| tokio::spawn(send_all(channel, COUNT)));
         for (way, events) in receivers.iter_mut().enumerate() {
             let mut numbers = receive(events, COUNT).await;
             if way >= 2 {
@@ -93,7 +95,8 @@ fn reliable_channels_lose_nothing_at_five_percent_loss_and_fifty_milliseconds() 
         for sender in senders {
             sender.await.unwrap();
         }
-        let kilobytes = 4.0 * f64::from(COUNT) / 1e3 * (0..COUNT).map(|n| numbered(n).len()).sum::<usize>() as f64
+        let kilobytes = 4.0 * f64::from(COUNT) / 1e3
+            * (0..COUNT).map(|n| numbered(n).len()).sum::<usize>() as f64
             / f64::from(COUNT);
         println!("{kilobytes:.0} kB in {seconds:.1} s: {:.0} kB/s", kilobytes / seconds);
         for side in [Side::A, Side::B] {
@@ -110,16 +113,17 @@ fn partially_reliable_channels_lose_what_the_network_loses() {
     const COUNT: u32 = 400;
     run(async {
         let mut pair = Connections::new().await;
-        let init = RtcDataChannelInit {
-            ordered: false,
-            max_retransmits: Some(0),
-            ..RtcDataChannelInit::default()
-        };
+        let init =
+            RtcDataChannelInit { ordered: false, max_retransmits: Some(0), ..RtcDataChannelInit::default() };
         let ours = pair.offerer.create_data_channel("lossy", init).await.unwrap();
         let relay = negotiate(&pair, 6).await;
         let theirs = pair.accept().await;
         let mut events = theirs.events();
-        relay.set_impairment(Impairment { loss: 0.15, delay: Duration::from_millis(20), ..Impairment::default() });
+        relay.set_impairment(Impairment {
+            loss: 0.15,
+            delay: Duration::from_millis(20),
+            ..Impairment::default()
+        });
         for number in 0..COUNT {
             ours.send(number.to_be_bytes().to_vec()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -65,7 +65,8 @@ mod tests {
     #[test]
     fn datagrams_are_delayed_doubled_and_overtake_each_other() {
         let jitter = Duration::from_millis(20);
-        let bad = Impairment { duplicate: 0.2, delay: Duration::from_millis(30), jitter, ..Impairment::default() };
+        let bad =
+            Impairment { duplicate: 0.2, delay: Duration::from_millis(30), jitter, ..Impairment::default() };
         let started = Instant::now();
         let (mut arrived, counts) = exchange(9, bad, 100);
         assert!(started.elapsed() >= Duration::from_millis(30));
