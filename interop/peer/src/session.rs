@@ -1,9 +1,10 @@
 //! One script: commands in, answers, signalling and events out, one after the other.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use actix_rtc::{RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
+use actix_rtc_impair::Impairment;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
 use futures_util::{Stream, StreamExt};
@@ -155,11 +156,17 @@ impl Session {
             }
             Command::Channel(options) => channels.open(&connection, options, outbox).await?,
             Command::CloseChannel { label } => channels.close(&label)?,
+            Command::Impair { loss, delay } => negotiation.impair(Impairment {
+                loss,
+                delay: Duration::from_millis(delay),
+                ..Impairment::default()
+            })?,
             Command::Say { label, text } => channels.say(&label, text).await?,
             Command::Close => connection.close().await,
             Command::State => {
                 let mut state = view::state(&connection);
                 state["channels"] = json!(channels.view());
+                state["lost"] = negotiation.lost();
                 return Ok(state);
             }
         }
@@ -173,7 +180,7 @@ impl Session {
         let engine = if options.hide_host_addresses { &self.engines.hidden } else { &self.engines.open };
         let connection = RtcPeerConnection::on(engine, options.configuration.clone()).await?;
         self.events = connection.events();
-        self.negotiation = Some(Negotiation::new(connection, options));
+        self.negotiation = Some(Negotiation::new(connection, options)?);
         Ok(json!(null))
     }
 

@@ -109,6 +109,8 @@ const AIORTC: &[&str] = &[
     "aiortc answers: a thousand data channels",
     "aiortc offers: 16 MiB each way",
     "aiortc answers: 16 MiB each way",
+    "aiortc offers: data through a bad network",
+    "aiortc answers: data through a bad network",
     "aiortc offers: data beside media",
     "aiortc offers: we restart ICE",
     "aiortc answers: we restart ICE",
