@@ -3,7 +3,10 @@
 //! Restarts once in 30 s after a panic, with new credentials, and asks for an ICE restart; media goes
 //! on over the pair that was selected before for as long as its consent could have lasted.
 
+mod connections;
+mod datagrams;
 mod gathering;
+mod hosts;
 mod names;
 mod relays;
 
@@ -17,7 +20,8 @@ use std::{
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
-use self::{gathering::Gatherer, names::Names};
+pub use self::datagrams::{DATAGRAMS_MAX, DatagramPort};
+use self::{connections::Connections, gathering::Gatherer, names::Names};
 use crate::{
     actors::{
         kit::{
@@ -29,12 +33,13 @@ use crate::{
     messages::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceRole, SetIceServers,
+            SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },
     proto::{
-        Transmit,
+        Protocol, Transmit,
         ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, SelectedPair, State},
     },
 };
@@ -63,13 +68,17 @@ pub struct IceEnvironment {
     pub servers: IceServers,
     /// Hears about candidates and states. Holds its owner weakly: a child does not keep its parent alive.
     pub report: Rc<dyn Fn(IceEvent)>,
-    /// Hears about the selected pair.
-    pub route: Recipient<RouteChanged>,
+    /// Hears about the selected pair, if somebody sends over it past the agent.
+    pub route: Option<Recipient<RouteChanged>>,
+    /// The application's own datagrams, where there is nothing between it and ICE.
+    pub datagrams: Option<DatagramPort>,
 }
 
 /// One peer's connectivity.
 pub struct IceAgent {
     agent: Agent,
+    /// What the agent was made with, for another one after a panic.
+    config: AgentConfig,
     lane: LaneReceiver<Inbound>,
     inbox: Vec<Inbound>,
     environment: IceEnvironment,
@@ -79,6 +88,7 @@ pub struct IceAgent {
     gathered: bool,
     gatherer: Gatherer,
     names: Names,
+    connections: Connections,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -88,9 +98,10 @@ impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
     pub fn new(mut config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
         config.pacer = Some(gathering::pacer());
-        let agent = Agent::new(kit::now(), config, StdRng::from_os_rng());
+        let agent = Agent::new(kit::now(), config.clone(), StdRng::from_os_rng());
         Self {
             agent,
+            config,
             lane,
             inbox: Vec::new(),
             environment,
@@ -99,6 +110,7 @@ impl IceAgent {
             gathered: false,
             gatherer: Gatherer::new(),
             names: Names::default(),
+            connections: Connections::default(),
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
@@ -106,8 +118,11 @@ impl IceAgent {
 
     /// Takes a STUN message: the answer of a server, or a check and its answer.
     fn receive(&mut self, now: Instant, inbound: &Inbound) {
-        let Inbound { local, remote, payload } = inbound;
-        let relayed = self.environment.sockets.find_relayed(*local);
+        let Inbound { protocol, local, remote, payload } = inbound;
+        if inbound.is_end() {
+            return self.connection_ended(now, *local, *remote);
+        }
+        let relayed = self.environment.sockets.find_relayed(*protocol, *local);
         if relayed.is_none() {
             if self.gatherer.probes.handle_packet(now, *local, *remote, payload) {
                 return;
@@ -117,11 +132,12 @@ impl IceAgent {
                 return kit::statistics().drop(DropReason::IceRejected, 1);
             }
         }
-        match self.agent.handle_packet(now, *local, *remote, payload) {
+        match self.agent.handle_packet_over(now, *protocol, *local, *remote, payload) {
             // An indication proves nothing: anyone can send one.
             Ok(()) if is_indication(payload) => {}
             Ok(()) => match relayed.as_ref().and_then(|socket| socket.relay()) {
                 Some(relay) => relay.trust(*remote),
+                None if *protocol == Protocol::Tcp => self.trust_connection(*local, *remote),
                 None => self.environment.router.borrow_mut().authenticate(self.environment.key, *remote),
             },
             Err(rejected) => {
@@ -156,24 +172,29 @@ impl IceAgent {
     fn select(&mut self, selected: Option<SelectedRoute>) {
         self.selected = selected;
         self.inherited_until = None;
-        self.environment.route.do_send(RouteChanged(selected));
+        if let Some(route) = &self.environment.route {
+            route.do_send(RouteChanged(selected));
+        }
     }
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
-        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
+        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.is_at(pair.protocol, pair.remote);
         let local = self.agent.local_candidates().iter().find(is_local)?.clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
         Some(CandidatePair { local, remote })
     }
 
-    fn send(&self, transmit: &Transmit) {
+    fn send(&mut self, transmit: &Transmit) {
+        if transmit.protocol == Protocol::Tcp {
+            self.connect(transmit.local, transmit.remote);
+        }
         let environment = &self.environment;
-        let Some(socket) = environment.sockets.find(transmit.local) else {
+        let Some(socket) = environment.sockets.find(transmit.protocol, transmit.local) else {
             return kit::statistics().drop(DropReason::NoRoute, 1);
         };
-        if socket.relay().is_none() {
+        if transmit.protocol == Protocol::Udp && socket.relay().is_none() {
             environment.router.borrow_mut().expect_response(environment.key, transmit.remote);
         }
         let route = Route { socket, source: Some(transmit.local.ip()), destination: transmit.remote };
@@ -203,12 +224,14 @@ impl Actor for IceAgent {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if self.selected.is_some() && self.environment.route.connected() {
+        let route = self.environment.route.as_ref().filter(|route| route.connected());
+        if let Some(route) = route.filter(|_| self.selected.is_some()) {
             // RFC 7675 §5.1: without an agent there is no consent, whatever ended it.
-            self.environment.route.do_send(RouteChanged(None));
+            route.do_send(RouteChanged(None));
         }
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
         self.close_relays();
+        self.close_connections();
     }
 }
 
@@ -217,10 +240,9 @@ impl Supervised for IceAgent {
         let now = kit::now();
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
-        let mut config = AgentConfig::new(self.agent.role(), credentials.clone());
-        config.lite = self.agent.is_lite();
-        config.pacer = Some(gathering::pacer());
-        self.agent = Agent::new(now, config, random);
+        self.config.role = self.agent.role();
+        self.config.credentials.clone_from(&credentials);
+        self.agent = Agent::new(now, self.config.clone(), random);
         self.inbox.clear();
         self.names = Names::default();
         self.gauge.set(Gauge::IceState(IceLabel::New));
@@ -242,7 +264,7 @@ impl Driven for IceAgent {
         if heard {
             self.report_round_trip();
         }
-        more
+        self.take_datagrams(cx) || more
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
@@ -250,6 +272,7 @@ impl Driven for IceAgent {
         while let Some(transmit) = self.agent.poll_transmit() {
             self.send(&transmit);
         }
+        self.tell_failed_connections(now);
         while let Some(event) = self.agent.poll_event() {
             match event {
                 Event::StateChanged(state) => {
@@ -262,7 +285,11 @@ impl Driven for IceAgent {
                 Event::SelectedPairChanged(pair) => {
                     let shown = pair.and_then(|pair| self.shown(pair));
                     self.report(IceEvent::SelectedPair(shown.map(Box::new)));
-                    self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
+                    self.select(pair.map(|pair| SelectedRoute {
+                        protocol: pair.protocol,
+                        local: pair.local,
+                        remote: pair.remote,
+                    }));
                 }
                 Event::RoleChanged(role) => self.report(IceEvent::RoleChanged(role)),
             }
@@ -313,6 +340,14 @@ impl Handler<SetRemoteIce> for IceAgent {
             // Checks can't succeed: the agent fails when its patience ends.
             tracing::warn!(%error, "the peer's ICE credentials can't be used");
         }
+    }
+}
+
+impl Handler<SetIceRole> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: SetIceRole, _: &mut Self::Context) {
+        self.agent.set_role(message.0);
     }
 }
 

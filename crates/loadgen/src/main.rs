@@ -5,11 +5,18 @@
 
 mod data;
 mod data_floor;
+mod description;
 mod floor;
 mod forward;
+mod ice;
 mod media;
+mod peer;
+mod progress;
+mod rtcp;
 mod signalling;
 mod tally;
+mod usage;
+mod world;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +34,8 @@ enum Command {
     Forward(forward::Options),
     /// Encrypt and send the same packets in a bare loop: the least that forwarding can cost here.
     Floor(floor::Options),
+    /// Connect pairs by ICE alone, and keep some: what one costs and holds.
+    Ice(ice::Options),
     /// One end of a bench of data channels: commands on standard input, reports on standard output.
     Data,
     /// One part of a data channel alone: the least that it can cost here.
@@ -38,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Forward(options) => forward::run(options).await,
         Command::Floor(options) => floor::run(&options),
+        Command::Ice(options) => ice::run(options).await,
         Command::Data => data::run().await,
         Command::DataFloor(options) => data_floor::run(&options),
     }

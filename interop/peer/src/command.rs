@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Channel(ChannelOptions),
     /// Closes the newest data channel of this label.
     CloseChannel { label: String },
+    /// Sends a text on the newest data channel of this label.
+    Say { label: String, text: String },
     /// Hangs up.
     Close,
     /// What the connection looks like now.

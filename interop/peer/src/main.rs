@@ -1,7 +1,9 @@
-//! Our side of the interoperability tests: one connection per WebSocket, driven by the script at its other end.
+//! Our side of the interoperability tests: one connection per WebSocket, driven by the script at its other end, or
+//! one connection driven over standard input and output, where no network is to be touched but the one under test.
 //!
 //! ```sh
 //! cargo run --package actix-rtc-interop-peer -- --listen 127.0.0.1:0
+//! cargo run --package actix-rtc-interop-peer -- --stdio
 //! ```
 //!
 //! It does what it is told and tells what it sees; whether that is right, the script decides. `README.md` beside
@@ -9,10 +11,13 @@
 
 mod command;
 mod data;
+mod ice;
 mod negotiation;
 mod outbox;
 mod session;
 mod view;
+
+use std::time::Duration;
 
 use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, UdpMode};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::header::ContentType, web};
@@ -20,6 +25,8 @@ use clap::Parser;
 
 /// A description with many candidates is far smaller; a message of a data channel, in base64, is not.
 const FRAME_BYTES_MAX: usize = 8 << 20;
+/// At the end of the input the connection is closed and its relays given back.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Our side of the interoperability tests.
 #[derive(Parser)]
@@ -28,6 +35,15 @@ struct Arguments {
     /// Where to serve the page and the WebSocket
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
+    /// ICE alone, driven by lines of JSON on the standard input, instead of the WebSocket
+    #[arg(long)]
+    ice: bool,
+    /// Serve one script, over standard input and output, and offer no loopback addresses
+    #[arg(long, conflicts_with = "listen")]
+    stdio: bool,
+    /// A socket per connection instead of one for all
+    #[arg(long)]
+    socket_per_connection: bool,
 }
 
 #[actix_web::main]
@@ -35,12 +51,21 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if arguments.ice {
+        return ice::run().await;
+    }
     let mut config = RtcEngineConfig::default();
-    config.udp = UdpMode::Shared { port: 0 };
+    config.udp =
+        if arguments.socket_per_connection { UdpMode::PerConnection } else { UdpMode::Shared { port: 0 } };
     let mut network = NetworkConfig::default();
-    network.include_loopback = true;
+    network.include_loopback = !arguments.stdio;
     config.network = network;
-    let engine = web::Data::new(RtcEngine::start(config).await?);
+    let engine = RtcEngine::start(config).await?;
+    if arguments.stdio {
+        session::run_lines(engine.clone()).await;
+        return Ok(engine.shutdown(SHUTDOWN_PATIENCE).await?);
+    }
+    let engine = web::Data::new(engine);
     let routes = move || {
         let engine = engine.clone();
         App::new().app_data(engine).route("/", web::get().to(page)).route("/peer", web::get().to(open))

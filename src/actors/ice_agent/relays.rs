@@ -25,6 +25,7 @@ use crate::{
         turn::{CloseRelay, RelayEvent, RelayReport},
     },
     proto::{
+        Protocol,
         ice::{Candidate, ServerHost, ServerTransport, UNREACHABLE},
         turn::{Client, ClientConfig, Failure, Families},
     },
@@ -128,7 +129,7 @@ impl IceAgent {
         attempt.close();
         for relayed in attempt.live.iter().flat_map(|live| &live.relayed) {
             self.environment.sockets.remove_relayed(*relayed);
-            self.agent.remove_local_base(now, *relayed);
+            self.agent.remove_local_base(now, Protocol::Udp, *relayed);
         }
     }
 
@@ -265,7 +266,7 @@ impl IceAgent {
         let is_bound = self.environment.sockets.iter().any(|socket| {
             socket.local().port() == address.port() && socket.local().is_ipv4() == address.is_ipv4()
         });
-        is_bound && host_addresses(&all).is_ok_and(|own| own.contains(&address.ip()))
+        is_bound && host_addresses(&all).is_ok_and(|own| own.iter().any(|own| own.internal == address.ip()))
     }
 
     fn offer_relay(&mut self, now: Instant, attempt: &Attempt) {

@@ -58,6 +58,7 @@ impl FromStr for Candidate {
             kind,
             related: None,
             tcp_type: None,
+            generation: None,
             ufrag: None,
             base: None,
             server: None,
@@ -76,6 +77,7 @@ impl Candidate {
                 "raddr" => related = value.parse::<IpAddr>().ok(),
                 "rport" => related_port = Some(number::<u16>(value)?),
                 "tcptype" => self.tcp_type = parse_tcp_type(value),
+                "generation" => self.generation = number(value).ok(),
                 "ufrag" => self.ufrag = Some(value.to_owned()),
                 _ => {}
             }
@@ -109,6 +111,9 @@ impl fmt::Display for Candidate {
                 TcpType::Passive => " tcptype passive",
                 TcpType::SimultaneousOpen => " tcptype so",
             })?;
+        }
+        if let Some(generation) = self.generation {
+            write!(f, " generation {generation}")?;
         }
         if let Some(ufrag) = &self.ufrag {
             write!(f, " ufrag {ufrag}")?;

@@ -133,7 +133,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
     })
 }
 
-type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
 
 /// Starts our peer and the script, and passes on what the script says of each case.
 fn calls(
@@ -167,7 +167,7 @@ fn calls(
 }
 
 /// Waits for what the script says of one case.
-fn pass_on(script: &mut Running, case: &str, tell: Tell<'_>) -> Result<()> {
+pub(super) fn pass_on(script: &mut Running, case: &str, tell: Tell<'_>) -> Result<()> {
     let of_case = |line: &str| {
         let said: Value = serde_json::from_str(line).ok()?;
         if said["script"].is_string() && said["ok"] == false {

@@ -9,3 +9,4 @@ mod peer;
 mod restart;
 mod servers;
 mod simulation;
+mod tcp;

@@ -12,8 +12,8 @@ use rand::rngs::StdRng;
 
 use super::super::*;
 use super::simulation::{A, World, config};
-use crate::proto::Transmit;
 use crate::proto::stun::{AttributeType, Class, ErrorCode, Message, MessageBuilder, Method, TransactionId};
+use crate::proto::{Protocol, Transmit};
 
 const BASE: &str = "192.0.2.1:5000";
 const SERVER: &str = "198.51.100.1:3478";
@@ -275,7 +275,7 @@ fn a_lost_relay_takes_its_candidates_and_pairs_away() {
     world.host(super::simulation::B, "192.0.2.2:6000", 65_535);
     world.signal_all();
     assert_eq!(world.agent(A).pairs().count(), 1);
-    world.agent(A).remove_local_base(now, relayed);
+    world.agent(A).remove_local_base(now, Protocol::Udp, relayed);
     assert_eq!((world.agent(A).pairs().count(), world.agent(A).local_candidates().len()), (0, 0));
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.agent(A).state(), State::Failed);
