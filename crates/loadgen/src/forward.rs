@@ -19,7 +19,7 @@ use crate::{
     media::{Encoder, Kind, OPUS, Profile, Synthetic, Track, VP8},
     peer::Media,
     progress::Bar,
-    signalling::{Protocol, Session, whip},
+    signalling::{Protocol, Session, janus, whip},
     tally::Tally,
     usage::{SATURATED_PERCENT, Usage},
     world::{Layout, Shared, World},
@@ -193,6 +193,8 @@ struct Room {
     tracks: Vec<Track>,
     members: RefCell<Vec<Member>>,
     next_publisher: RefCell<u32>,
+    /// What publishers are called at Janus.
+    feeds: RefCell<Vec<u64>>,
     joined: RefCell<u64>,
     left: RefCell<u64>,
     /// What subscribers that left had lost.
@@ -212,6 +214,7 @@ impl Room {
             tracks: options.profile.tracks(synthetic),
             members: RefCell::default(),
             next_publisher: RefCell::default(),
+            feeds: RefCell::default(),
             joined: RefCell::default(),
             left: RefCell::default(),
             lost_before: RefCell::default(),
@@ -248,6 +251,8 @@ impl Room {
     async fn connect(&self, role: Role) -> anyhow::Result<()> {
         let (index, session) = match self.options.protocol {
             Protocol::Whip => self.connect_by_http(role).await?,
+            Protocol::Janus if role == Role::Publisher => self.publish_to_janus().await?,
+            Protocol::Janus => self.subscribe_at_janus().await?,
         };
         self.members.borrow_mut().push(Member { index, role, session });
         Ok(())
@@ -255,15 +260,37 @@ impl Room {
 
     async fn connect_by_http(&self, role: Role) -> anyhow::Result<(usize, Session)> {
         let (index, sections) = self.add_offering(role)?;
-        let mut world = self.world.borrow_mut();
-        let offer = world.with(index, |peer, _| peer.describe(&sections, Setup::Actpass));
-        drop(world);
-        let offer = offer.context("the peer is gone")??;
+        let offer = self.describe(index, &sections, Setup::Actpass)?;
         let way = if role == Role::Publisher { "whip" } else { "whep" };
         let url = format!("{}/{way}/{}", self.options.url.trim_end_matches('/'), self.options.room);
         let (answer, session) = whip::post(url, offer).await?;
         self.accept_and_wait(index, &answer).await?;
         Ok((index, session))
+    }
+
+    async fn publish_to_janus(&self) -> anyhow::Result<(usize, Session)> {
+        let (index, sections) = self.add_offering(Role::Publisher)?;
+        let offer = self.describe(index, &sections, Setup::Actpass)?;
+        let published = janus::publish(self.options.url.clone(), offer).await?;
+        self.accept_and_wait(index, &published.answer).await?;
+        self.feeds.borrow_mut().push(published.feed);
+        Ok((index, Session::Janus(Box::new(published.handle))))
+    }
+
+    async fn subscribe_at_janus(&self) -> anyhow::Result<(usize, Session)> {
+        let feeds = self.feeds.borrow().clone();
+        let offered = janus::subscribe(self.options.url.clone(), feeds).await?;
+        let index = self.world.borrow_mut().add(false, Media::Subscriber(Box::<Tally>::default()))?;
+        let sections = description::answering_sections(&offered.offer)?;
+        let answer = self.describe(index, &sections, Setup::Active)?;
+        let session = janus::start(offered.handle, answer).await?;
+        self.accept_and_wait(index, &offered.offer).await?;
+        Ok((index, session))
+    }
+
+    fn describe(&self, index: usize, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
+        let described = self.world.borrow_mut().with(index, |peer, _| peer.describe(sections, setup));
+        described.context("the peer is gone")?
     }
 
     /// A new peer that will offer, and the sections of its offer.

@@ -1,5 +1,6 @@
 //! How a peer comes to a server: the protocols that this program speaks, behind one interface.
 
+pub(crate) mod janus;
 pub(crate) mod whip;
 
 use std::{net::SocketAddr, time::Duration};
@@ -15,12 +16,15 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Protocol {
     /// WHIP for publishers, WHEP for subscribers
     Whip,
+    /// Janus' VideoRoom plugin over HTTP; the room is made if need be
+    Janus,
 }
 
 /// Where a session can be ended.
 pub(crate) enum Session {
     /// The address to DELETE.
     Http(String),
+    Janus(Box<janus::Handle>),
 }
 
 impl Session {
@@ -28,6 +32,7 @@ impl Session {
     pub(crate) async fn end(self) -> anyhow::Result<()> {
         match self {
             Self::Http(url) => whip::delete(url).await,
+            Self::Janus(handle) => janus::destroy(*handle).await,
         }
     }
 }
