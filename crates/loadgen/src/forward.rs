@@ -20,7 +20,7 @@ use crate::{
     peer::Media,
     progress::Bar,
     signalling::{Protocol, Session, janus, whip},
-    tally::Tally,
+    tally::{Delays, Tally},
     usage::{SATURATED_PERCENT, Usage},
     world::{Layout, Shared, World},
 };
@@ -60,6 +60,12 @@ pub(crate) struct Options {
     /// Peers that begin to connect per second
     #[arg(long, default_value_t = 100.0, value_parser = positive)]
     ramp: f64,
+    /// Peers that may be connecting at once
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    in_flight: u32,
+    /// Count a subscriber as connected only when media has come
+    #[arg(long)]
+    first_media: bool,
     /// Subscribers that leave per minute, each replaced by a new one
     #[arg(long, default_value_t = 0.0)]
     churn: f64,
@@ -128,14 +134,15 @@ async fn load(options: &Options) -> anyhow::Result<()> {
     let world = World::start(&Layout { first_address: options.first_address, sockets })?;
     let room = Rc::new(Room::new(options, world));
     room.connect_all(options.publishers, "publishers", Role::Publisher).await?;
+    room.announce(&serde_json::json!({"event": "connecting"}));
+    let (start, usage) = (Instant::now(), Usage::start()?);
     room.connect_all(options.subscribers, "subscribers", Role::Subscriber).await?;
+    room.announce(&room.connected(start, &usage)?);
     tokio::time::sleep(Duration::from_secs_f64(options.warmup)).await;
     let churn = (options.churn > 0.0).then(|| tokio::task::spawn_local(churn(Rc::clone(&room))));
     room.start_window();
     let (start, usage) = (Instant::now(), Usage::start()?);
-    if options.json.as_os_str() == "-" {
-        println!("{}", serde_json::json!({"event": "window_start"}));
-    }
+    room.announce(&serde_json::json!({"event": "window_start"}));
     wait(options.seconds).await;
     let end = room.window_end(start, &usage)?;
     report(options, &end)?;
@@ -193,6 +200,8 @@ struct Room {
     tracks: Vec<Track>,
     members: RefCell<Vec<Member>>,
     next_publisher: RefCell<u32>,
+    /// From the offer of a subscriber to its connection, or to its first media.
+    connect_times: RefCell<Delays>,
     /// What publishers are called at Janus.
     feeds: RefCell<Vec<u64>>,
     joined: RefCell<u64>,
@@ -214,6 +223,7 @@ impl Room {
             tracks: options.profile.tracks(synthetic),
             members: RefCell::default(),
             next_publisher: RefCell::default(),
+            connect_times: RefCell::default(),
             feeds: RefCell::default(),
             joined: RefCell::default(),
             left: RefCell::default(),
@@ -229,8 +239,9 @@ impl Room {
         let (done, mut results) = tokio::sync::mpsc::unbounded_channel();
         let (mut started, mut connected) = (0, 0);
         while connected < count {
+            let room_for_more = started < count && started - connected < self.options.in_flight as usize;
             tokio::select! {
-                _ = pace.tick(), if started < count => {
+                _ = pace.tick(), if room_for_more => {
                     started += 1;
                     let (room, done) = (Rc::clone(self), done.clone());
                     tokio::task::spawn_local(async move {
@@ -249,11 +260,18 @@ impl Room {
     }
 
     async fn connect(&self, role: Role) -> anyhow::Result<()> {
+        let start = Instant::now();
         let (index, session) = match self.options.protocol {
             Protocol::Whip => self.connect_by_http(role).await?,
             Protocol::Janus if role == Role::Publisher => self.publish_to_janus().await?,
             Protocol::Janus => self.subscribe_at_janus().await?,
         };
+        if role == Role::Subscriber {
+            if self.options.first_media {
+                self.wait_for_media(index).await?;
+            }
+            self.connect_times.borrow_mut().record(start.elapsed().as_micros() as u64);
+        }
         self.members.borrow_mut().push(Member { index, role, session });
         Ok(())
     }
@@ -266,6 +284,22 @@ impl Room {
         let (answer, session) = whip::post(url, offer).await?;
         self.accept_and_wait(index, &answer).await?;
         Ok((index, session))
+    }
+
+    async fn wait_for_media(&self, index: usize) -> anyhow::Result<()> {
+        let (first, has_come) = oneshot::channel();
+        let waiting = self.world.borrow_mut().with(index, |peer, _| {
+            let waits = !peer.has_media();
+            if waits {
+                peer.milestones.first_media = Some(first);
+            }
+            waits
+        });
+        if waiting.context("the peer is gone")? {
+            let result = tokio::time::timeout(CONNECT_DEADLINE, has_come).await;
+            result.with_context(|| format!("no media after {CONNECT_DEADLINE:?}"))??;
+        }
+        Ok(())
     }
 
     async fn publish_to_janus(&self) -> anyhow::Result<(usize, Session)> {
@@ -339,6 +373,27 @@ impl Room {
         let result = tokio::time::timeout(CONNECT_DEADLINE, is_connected).await;
         let result = result.with_context(|| format!("not connected after {CONNECT_DEADLINE:?}"))??;
         result.map_err(|reason| anyhow!(reason))
+    }
+
+    /// A line for whoever started this program, unless the result goes to a file.
+    fn announce(&self, line: &serde_json::Value) {
+        if self.options.json.as_os_str() == "-" {
+            println!("{line}");
+        }
+    }
+
+    fn connected(&self, start: Instant, usage: &Usage) -> anyhow::Result<serde_json::Value> {
+        let seconds = start.elapsed().as_secs_f64();
+        let times = self.connect_times.borrow();
+        Ok(serde_json::json!({
+            "event": "connected",
+            "subscribers": self.options.subscribers,
+            "seconds": seconds,
+            "connections_per_second": self.options.subscribers as f64 / seconds,
+            "connect_ms_p50": times.percentile_ms(0.5),
+            "connect_ms_p99": times.percentile_ms(0.99),
+            "generator_cpu_percent": usage.percent()?,
+        }))
     }
 
     fn start_window(&self) {
