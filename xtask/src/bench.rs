@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measures, next to a floor measured on the same machine in the same minutes.
 
+mod connect;
 mod forward;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ enum Name {
     ///
     /// Builds the other stacks on demand into target/peers; as root it runs in a network namespace of its own.
     Forward,
+    /// Connections per second, memory per peer, and many peers in one process, beside bare DTLS handshakes
+    Connect,
 }
 
 #[derive(Args)]
@@ -39,6 +42,9 @@ pub(crate) struct Arguments {
     /// Which cases, separated by commas; the usual ones without it
     #[arg(long, value_delimiter = ',', value_name = "CASES")]
     cases: Vec<String>,
+    /// `connect` only: peers in one process at the end; 0 leaves that out
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    peers: u32,
 }
 
 /// What a bench found: the shape of its JSON.
@@ -65,7 +71,23 @@ pub(crate) struct Case {
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
     match arguments.name {
         Name::Forward => run_forward(workspace, arguments),
+        Name::Connect => run_connect(workspace, arguments),
     }
+}
+
+fn run_connect(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
+    let plan = match arguments.quick {
+        true => connect::Plan::quick(Profile::Dev),
+        false => connect::Plan::full(arguments.rounds, arguments.peers),
+    };
+    build(workspace, plan.profile)?;
+    let results = connect::run(workspace, &plan)?;
+    results.print();
+    if let Some(path) = &arguments.json {
+        results.write(path)?;
+        progress(format!("results written to {}", shown(workspace, path)));
+    }
+    Ok(true)
 }
 
 fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {

@@ -19,7 +19,7 @@ use crate::{
     media::{Encoder, Kind, OPUS, Profile, Synthetic, Track, VP8},
     peer::Media,
     progress::Bar,
-    signalling::{Protocol, Session, janus, whip},
+    signalling::{Protocol, Session, janus, websocket, whip},
     tally::{Delays, Tally},
     usage::{SATURATED_PERCENT, Usage},
     world::{Layout, Shared, World},
@@ -263,6 +263,7 @@ impl Room {
         let start = Instant::now();
         let (index, session) = match self.options.protocol {
             Protocol::Whip => self.connect_by_http(role).await?,
+            Protocol::Websocket => self.connect_by_websocket(role).await?,
             Protocol::Janus if role == Role::Publisher => self.publish_to_janus().await?,
             Protocol::Janus => self.subscribe_at_janus().await?,
         };
@@ -284,6 +285,16 @@ impl Room {
         let (answer, session) = whip::post(url, offer).await?;
         self.accept_and_wait(index, &answer).await?;
         Ok((index, session))
+    }
+
+    async fn connect_by_websocket(&self, role: Role) -> anyhow::Result<(usize, Session)> {
+        let joined = websocket::join(&self.options.url, &self.options.room).await?;
+        let (index, sections) = self.add_offering(role)?;
+        let offer = self.describe(index, &sections, Setup::Actpass)?;
+        let subscriptions = subscriptions(&sections, &joined.tracks);
+        let (answer, candidates, presence) = joined.offer(offer, subscriptions).await?;
+        self.accept_with(index, &answer, &candidates).await?;
+        Ok((index, Session::Websocket(presence)))
     }
 
     async fn wait_for_media(&self, index: usize) -> anyhow::Result<()> {
@@ -363,7 +374,13 @@ impl Room {
     }
 
     async fn accept_and_wait(&self, index: usize, description: &str) -> anyhow::Result<()> {
-        let remote = description::read_transport(description)?;
+        self.accept_with(index, description, &[]).await
+    }
+
+    /// Applies a description, and candidates that came beside it, and waits until the peer is connected.
+    async fn accept_with(&self, index: usize, sdp: &str, candidates: &[String]) -> anyhow::Result<()> {
+        let mut remote = description::read_transport(sdp)?;
+        remote.candidates.extend(candidates.iter().filter_map(|line| description::candidate(line)));
         let (connected, is_connected) = oneshot::channel();
         let accepted = self.world.borrow_mut().with(index, |peer, context| {
             peer.milestones.connected = Some(connected);
@@ -476,6 +493,19 @@ impl Room {
             world.remove(member.index);
         }
     }
+}
+
+/// Which section carries which track: the first of a kind the first of that kind, and so on.
+fn subscriptions(sections: &[Section], tracks: &[(String, String)]) -> serde_json::Value {
+    let mut map = serde_json::Map::new();
+    for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
+        let receives = |section: &&Section| matches!(section.purpose, Use::Receive { kind: own, .. } if own == kind);
+        let of_kind = tracks.iter().filter(|(_, kind)| kind == name);
+        for (section, (id, _)) in sections.iter().filter(receives).zip(of_kind) {
+            map.insert(section.mid.clone(), id.clone().into());
+        }
+    }
+    map.into()
 }
 
 fn lost_of(media: &Media) -> u64 {

@@ -39,7 +39,8 @@ struct Source {
     ssrc: u32,
     codec: RTCRtpCodec,
     video: bool,
-    viewers: Mutex<Arc<Vec<Arc<TrackLocalStaticRTP>>>>,
+    /// Each with its own SSRC.
+    viewers: Mutex<Arc<Vec<(u32, Arc<TrackLocalStaticRTP>)>>>,
 }
 
 #[derive(Default)]
@@ -88,8 +89,11 @@ impl PeerConnectionEventHandler for Handler {
             while let Some(event) = track.poll().await {
                 if let TrackRemoteEvent::OnRtpPacket(packet) = event {
                     let viewers = Arc::clone(&lock(&source.viewers));
-                    for viewer in viewers.iter() {
-                        let _ = viewer.write_rtp(packet.clone()).await;
+                    for (ssrc, viewer) in viewers.iter() {
+                        let mut packet = packet.clone();
+                        packet.header.ssrc = *ssrc;
+                        // A viewer that is not connected yet, or has gone.
+                        let _ = viewer.write_rtp(packet).await;
                     }
                 }
             }
@@ -169,7 +173,7 @@ async fn add_tracks(room: &Arc<Room>, connection: &Arc<dyn PeerConnection>, offe
         let track = MediaStreamTrack::new(stream, track.clone(), track, kind, vec![encoding]);
         let track = Arc::new(TrackLocalStaticRTP::new(track));
         connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await?;
-        Arc::make_mut(&mut lock(&source.viewers)).push(track);
+        Arc::make_mut(&mut lock(&source.viewers)).push((ssrc, track));
     }
     Ok(())
 }
