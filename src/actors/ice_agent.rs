@@ -36,8 +36,7 @@ use crate::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
             IceTransportPolicy, LocalAddressLost, RestartIce, RouteChanged, SelectedRoute, SetIceRole,
-            SetIceServers,
-            SetRemoteIce,
+            SetIceServers, SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measures, next to a floor measured on the same machine in the same minutes.
 
+mod connect;
 mod data;
 mod forward;
 mod ice;
@@ -25,6 +26,8 @@ enum Name {
     ///
     /// Builds the other stacks on demand into target/peers; writes data.json and data.md to target/bench.
     Data,
+    /// Connections per second, memory per peer, and many peers in one process, beside bare DTLS handshakes
+    Connect,
 }
 
 #[derive(Args)]
@@ -47,6 +50,9 @@ pub(crate) struct Arguments {
     /// Which cases, separated by commas; the usual ones without it
     #[arg(long, value_delimiter = ',', value_name = "CASES")]
     cases: Vec<String>,
+    /// `connect` only: peers in one process at the end; 0 leaves that out
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    peers: u32,
 }
 
 /// What a bench found: the shape of its JSON.
@@ -77,6 +83,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> 
             Forwarded::Inside { passed } => return Ok(passed),
         },
         Name::Ice => (run_ice(workspace, arguments)?, true),
+        Name::Connect => (run_connect(workspace, arguments)?, true),
         Name::Data => run_data(workspace, arguments)?,
     };
     if let Some(path) = &arguments.json {
@@ -84,6 +91,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> 
         progress(format!("results written to {}", shown(workspace, path)));
     }
     Ok(passed)
+}
+
+fn run_connect(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
+    let plan = match arguments.quick {
+        true => connect::Plan::quick(Profile::Dev),
+        false => connect::Plan::full(arguments.rounds, arguments.peers),
+    };
+    build(workspace, plan.profile)?;
+    let results = connect::run(workspace, &plan)?;
+    results.print();
+    Ok(results)
 }
 
 fn run_ice(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {

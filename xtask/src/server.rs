@@ -138,11 +138,6 @@ impl Server {
         Ok(udp_sockets(self.id())?.iter().map(|socket| socket.drops).sum())
     }
 
-    /// CPU time of all threads so far, in nanoseconds.
-    pub(crate) fn cpu_ns(&self) -> Result<u64> {
-        cpu_ns(self.id())
-    }
-
     pub(crate) fn is_running(&mut self) -> Result<bool> {
         Ok(self.process.poll()?.is_none())
     }

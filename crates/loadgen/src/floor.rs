@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Moves the calling thread to a core; without taskset it stays where it is.
-fn pin(core: Option<u32>) {
+pub(crate) fn pin(core: Option<u32>) {
     let Some(core) = core else { return };
     let Ok(thread) = std::fs::read_link("/proc/thread-self") else { return };
     let Some(id) = thread.file_name().and_then(|name| name.to_str().map(str::to_owned)) else { return };
@@ -266,7 +266,7 @@ fn send(
 }
 
 /// CPU time of this thread, user and system.
-fn thread_cpu_seconds() -> anyhow::Result<f64> {
+pub(crate) fn thread_cpu_seconds() -> anyhow::Result<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")
         .context("/proc/thread-self/schedstat: the floor is measured on Linux only")?;
     let nanoseconds: u64 = text.split_whitespace().next().context("schedstat is empty")?.parse()?;

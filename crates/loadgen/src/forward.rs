@@ -19,8 +19,8 @@ use crate::{
     media::{Encoder, Kind, OPUS, Profile, Synthetic, Track, VP8},
     peer::Media,
     progress::Bar,
-    signalling::{Protocol, Session, whip},
-    tally::Tally,
+    signalling::{Protocol, Session, janus, websocket, whip},
+    tally::{Delays, Tally},
     usage::{SATURATED_PERCENT, Usage},
     world::{Layout, Shared, World},
 };
@@ -60,6 +60,12 @@ pub(crate) struct Options {
     /// Peers that begin to connect per second
     #[arg(long, default_value_t = 100.0, value_parser = positive)]
     ramp: f64,
+    /// Peers that may be connecting at once
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    in_flight: u32,
+    /// Count a subscriber as connected only when media has come
+    #[arg(long)]
+    first_media: bool,
     /// Subscribers that leave per minute, each replaced by a new one
     #[arg(long, default_value_t = 0.0)]
     churn: f64,
@@ -128,14 +134,15 @@ async fn load(options: &Options) -> anyhow::Result<()> {
     let world = World::start(&Layout { first_address: options.first_address, sockets })?;
     let room = Rc::new(Room::new(options, world));
     room.connect_all(options.publishers, "publishers", Role::Publisher).await?;
+    room.announce(&serde_json::json!({"event": "connecting"}));
+    let (start, usage) = (Instant::now(), Usage::start()?);
     room.connect_all(options.subscribers, "subscribers", Role::Subscriber).await?;
+    room.announce(&room.connected(start, &usage)?);
     tokio::time::sleep(Duration::from_secs_f64(options.warmup)).await;
     let churn = (options.churn > 0.0).then(|| tokio::task::spawn_local(churn(Rc::clone(&room))));
     room.start_window();
     let (start, usage) = (Instant::now(), Usage::start()?);
-    if options.json.as_os_str() == "-" {
-        println!("{}", serde_json::json!({"event": "window_start"}));
-    }
+    room.announce(&serde_json::json!({"event": "window_start"}));
     wait(options.seconds).await;
     let end = room.window_end(start, &usage)?;
     report(options, &end)?;
@@ -193,6 +200,10 @@ struct Room {
     tracks: Vec<Track>,
     members: RefCell<Vec<Member>>,
     next_publisher: RefCell<u32>,
+    /// From the offer of a subscriber to its connection, or to its first media.
+    connect_times: RefCell<Delays>,
+    /// What publishers are called at Janus.
+    feeds: RefCell<Vec<u64>>,
     joined: RefCell<u64>,
     left: RefCell<u64>,
     /// What subscribers that left had lost.
@@ -212,6 +223,8 @@ impl Room {
             tracks: options.profile.tracks(synthetic),
             members: RefCell::default(),
             next_publisher: RefCell::default(),
+            connect_times: RefCell::default(),
+            feeds: RefCell::default(),
             joined: RefCell::default(),
             left: RefCell::default(),
             lost_before: RefCell::default(),
@@ -231,8 +244,9 @@ impl Room {
         let (done, mut results) = tokio::sync::mpsc::unbounded_channel();
         let (mut started, mut connected) = (0, 0);
         while connected < count {
+            let room_for_more = started < count && started - connected < self.options.in_flight as usize;
             tokio::select! {
-                _ = pace.tick(), if started < count => {
+                _ = pace.tick(), if room_for_more => {
                     started += 1;
                     let (room, done) = (Rc::clone(self), done.clone());
                     tokio::task::spawn_local(async move {
@@ -251,24 +265,82 @@ impl Room {
     }
 
     async fn connect(&self, role: Role) -> anyhow::Result<()> {
+        let start = Instant::now();
         let (index, session) = match self.options.protocol {
             Protocol::Whip => self.connect_by_http(role).await?,
+            Protocol::Websocket => self.connect_by_websocket(role).await?,
+            Protocol::Janus if role == Role::Publisher => self.publish_to_janus().await?,
+            Protocol::Janus => self.subscribe_at_janus().await?,
         };
+        if role == Role::Subscriber {
+            if self.options.first_media {
+                self.wait_for_media(index).await?;
+            }
+            self.connect_times.borrow_mut().record(start.elapsed().as_micros() as u64);
+        }
         self.members.borrow_mut().push(Member { index, role, session });
         Ok(())
     }
 
     async fn connect_by_http(&self, role: Role) -> anyhow::Result<(usize, Session)> {
         let (index, sections) = self.add_offering(role)?;
-        let mut world = self.world.borrow_mut();
-        let offer = world.with(index, |peer, _| peer.describe(&sections, Setup::Actpass));
-        drop(world);
-        let offer = offer.context("the peer is gone")??;
+        let offer = self.describe(index, &sections, Setup::Actpass)?;
         let way = if role == Role::Publisher { "whip" } else { "whep" };
         let url = format!("{}/{way}/{}", self.options.url.trim_end_matches('/'), self.options.room);
         let (answer, session) = whip::post(url, offer).await?;
         self.accept_and_wait(index, &answer).await?;
         Ok((index, session))
+    }
+
+    async fn connect_by_websocket(&self, role: Role) -> anyhow::Result<(usize, Session)> {
+        let joined = websocket::join(&self.options.url, &self.options.room).await?;
+        let (index, sections) = self.add_offering(role)?;
+        let offer = self.describe(index, &sections, Setup::Actpass)?;
+        let subscriptions = subscriptions(&sections, &joined.tracks);
+        let (answer, candidates, presence) = joined.offer(offer, subscriptions).await?;
+        self.accept_with(index, &answer, &candidates).await?;
+        Ok((index, Session::Websocket(presence)))
+    }
+
+    async fn wait_for_media(&self, index: usize) -> anyhow::Result<()> {
+        let (first, has_come) = oneshot::channel();
+        let waiting = self.world.borrow_mut().with(index, |peer, _| {
+            let waits = !peer.has_media();
+            if waits {
+                peer.milestones.first_media = Some(first);
+            }
+            waits
+        });
+        if waiting.context("the peer is gone")? {
+            let result = tokio::time::timeout(CONNECT_DEADLINE, has_come).await;
+            result.with_context(|| format!("no media after {CONNECT_DEADLINE:?}"))??;
+        }
+        Ok(())
+    }
+
+    async fn publish_to_janus(&self) -> anyhow::Result<(usize, Session)> {
+        let (index, sections) = self.add_offering(Role::Publisher)?;
+        let offer = self.describe(index, &sections, Setup::Actpass)?;
+        let published = janus::publish(self.options.url.clone(), offer).await?;
+        self.accept_and_wait(index, &published.answer).await?;
+        self.feeds.borrow_mut().push(published.feed);
+        Ok((index, Session::Janus(Box::new(published.handle))))
+    }
+
+    async fn subscribe_at_janus(&self) -> anyhow::Result<(usize, Session)> {
+        let feeds = self.feeds.borrow().clone();
+        let offered = janus::subscribe(self.options.url.clone(), feeds).await?;
+        let index = self.world.borrow_mut().add(false, Media::Subscriber(Box::<Tally>::default()))?;
+        let sections = description::answering_sections(&offered.offer)?;
+        let answer = self.describe(index, &sections, Setup::Active)?;
+        let session = janus::start(offered.handle, answer).await?;
+        self.accept_and_wait(index, &offered.offer).await?;
+        Ok((index, session))
+    }
+
+    fn describe(&self, index: usize, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
+        let described = self.world.borrow_mut().with(index, |peer, _| peer.describe(sections, setup));
+        described.context("the peer is gone")?
     }
 
     /// A new peer that will offer, and the sections of its offer.
@@ -306,7 +378,13 @@ impl Room {
     }
 
     async fn accept_and_wait(&self, index: usize, description: &str) -> anyhow::Result<()> {
-        let remote = description::read_transport(description)?;
+        self.accept_with(index, description, &[]).await
+    }
+
+    /// Applies a description, and candidates that came beside it, and waits until the peer is connected.
+    async fn accept_with(&self, index: usize, sdp: &str, candidates: &[String]) -> anyhow::Result<()> {
+        let mut remote = description::read_transport(sdp)?;
+        remote.candidates.extend(candidates.iter().filter_map(|line| description::candidate(line)));
         let (connected, is_connected) = oneshot::channel();
         let accepted = self.world.borrow_mut().with(index, |peer, context| {
             peer.milestones.connected = Some(connected);
@@ -316,6 +394,27 @@ impl Room {
         let result = tokio::time::timeout(CONNECT_DEADLINE, is_connected).await;
         let result = result.with_context(|| format!("not connected after {CONNECT_DEADLINE:?}"))??;
         result.map_err(|reason| anyhow!(reason))
+    }
+
+    /// A line for whoever started this program, unless the result goes to a file.
+    fn announce(&self, line: &serde_json::Value) {
+        if self.options.json.as_os_str() == "-" {
+            println!("{line}");
+        }
+    }
+
+    fn connected(&self, start: Instant, usage: &Usage) -> anyhow::Result<serde_json::Value> {
+        let seconds = start.elapsed().as_secs_f64();
+        let times = self.connect_times.borrow();
+        Ok(serde_json::json!({
+            "event": "connected",
+            "subscribers": self.options.subscribers,
+            "seconds": seconds,
+            "connections_per_second": self.options.subscribers as f64 / seconds,
+            "connect_ms_p50": times.percentile_ms(0.5),
+            "connect_ms_p99": times.percentile_ms(0.99),
+            "generator_cpu_percent": usage.percent()?,
+        }))
     }
 
     fn start_window(&self) {
@@ -398,6 +497,20 @@ impl Room {
             world.remove(member.index);
         }
     }
+}
+
+/// Which section carries which track: the first of a kind the first of that kind, and so on.
+fn subscriptions(sections: &[Section], tracks: &[(String, String)]) -> serde_json::Value {
+    let mut map = serde_json::Map::new();
+    for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
+        let receives =
+            |section: &&Section| matches!(section.purpose, Use::Receive { kind: own, .. } if own == kind);
+        let of_kind = tracks.iter().filter(|(_, kind)| kind == name);
+        for (section, (id, _)) in sections.iter().filter(receives).zip(of_kind) {
+            map.insert(section.mid.clone(), id.clone().into());
+        }
+    }
+    map.into()
 }
 
 fn lost_of(media: &Media) -> u64 {

@@ -20,6 +20,10 @@ const AUDIO_CLOCK_RATE: u32 = 48_000;
 const FRAMES_PER_SECOND: u32 = 30;
 /// An Opus packet of 20 ms.
 const AUDIO_PACKETS_PER_SECOND: u32 = 50;
+/// RTP payload of an Opus packet at about 40 kbit/s.
+const AUDIO_PACKET_BYTES: usize = 100;
+/// Packets per second of each track of profile `trickle`.
+const TRICKLE_PER_SECOND: u32 = 2;
 /// libwebrtc keeps RTP packets, without IP and UDP, to so many bytes.
 const PACKET_BYTES_MAX: usize = 1_200;
 /// How much larger than others a key frame is.
@@ -52,6 +56,8 @@ pub(crate) enum Profile {
     Simulcast,
     /// Video frames of equal packets: --packet-bytes and --packets-per-second
     Synthetic,
+    /// Two audio packets and two video frames of one packet a second: enough to see that media flows
+    Trickle,
 }
 
 /// How large and how many packets of profile `synthetic` are.
@@ -81,6 +87,7 @@ pub(crate) struct Layer {
     /// Empty without simulcast.
     pub(crate) rid: &'static str,
     size: FrameSize,
+    frames_per_second: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,12 +103,13 @@ impl Profile {
     pub(crate) fn tracks(self, synthetic: Synthetic) -> Vec<Track> {
         let layer = |rid, kilobits: usize| {
             let mean = kilobits * 1_000 / 8 / FRAMES_PER_SECOND as usize;
-            Layer { rid, size: FrameSize::Mean(mean) }
+            Layer { rid, size: FrameSize::Mean(mean), frames_per_second: FRAMES_PER_SECOND }
         };
-        let audio = || {
-            let size = FrameSize::Fixed { packets: 1, bytes: 100 };
-            Track { kind: Kind::Audio, layers: vec![Layer { rid: "", size }] }
+        let fixed = |kind, packets, bytes, frames_per_second| {
+            let size = FrameSize::Fixed { packets, bytes };
+            Track { kind, layers: vec![Layer { rid: "", size, frames_per_second }] }
         };
+        let audio = || fixed(Kind::Audio, 1, AUDIO_PACKET_BYTES, AUDIO_PACKETS_PER_SECOND);
         let video = |layers| Track { kind: Kind::Video, layers };
         match self {
             Self::Audio => vec![audio()],
@@ -112,9 +120,12 @@ impl Profile {
             }
             Self::Synthetic => {
                 let packets = (synthetic.packets_per_second / FRAMES_PER_SECOND).max(1) as usize;
-                let size = FrameSize::Fixed { packets, bytes: synthetic.packet_bytes };
-                vec![video(vec![Layer { rid: "", size }])]
+                vec![fixed(Kind::Video, packets, synthetic.packet_bytes, FRAMES_PER_SECOND)]
             }
+            Self::Trickle => vec![
+                fixed(Kind::Audio, 1, AUDIO_PACKET_BYTES, TRICKLE_PER_SECOND),
+                fixed(Kind::Video, 1, AUDIO_PACKET_BYTES, TRICKLE_PER_SECOND),
+            ],
         }
     }
 }
@@ -223,6 +234,7 @@ pub(crate) struct Encoder {
     stream: StreamId,
     kind: Kind,
     size: FrameSize,
+    frames_per_second: u32,
     pub(crate) ssrc: u32,
     payload_type: u8,
     mid: String,
@@ -250,6 +262,7 @@ impl Encoder {
                 stream,
                 kind: track.kind,
                 size: layer.size,
+                frames_per_second: layer.frames_per_second,
                 ssrc,
                 payload_type: if track.kind == Kind::Audio { OPUS } else { VP8 },
                 mid: mid.to_owned(),
@@ -270,10 +283,7 @@ impl Encoder {
 
     /// Time between two frames.
     pub(crate) fn interval(&self) -> Duration {
-        match self.kind {
-            Kind::Audio => Duration::from_secs(1) / AUDIO_PACKETS_PER_SECOND,
-            Kind::Video => Duration::from_secs(1) / FRAMES_PER_SECOND,
-        }
+        Duration::from_secs(1) / self.frames_per_second
     }
 
     pub(crate) fn want_key_frame(&mut self) {
@@ -288,11 +298,11 @@ impl Encoder {
     /// Writes the packets of the next frame, one after the other, with `overhead` free bytes behind each;
     /// `lengths` are without those.
     pub(crate) fn frame(&mut self, now: u64, overhead: usize, slab: &mut Vec<u8>, lengths: &mut Vec<usize>) {
-        let (step, key_frame) = match self.kind {
-            Kind::Audio => (AUDIO_CLOCK_RATE / AUDIO_PACKETS_PER_SECOND, false),
-            Kind::Video => (VIDEO_CLOCK_RATE / FRAMES_PER_SECOND, self.takes_key_frame(now)),
+        let (clock_rate, key_frame) = match self.kind {
+            Kind::Audio => (AUDIO_CLOCK_RATE, false),
+            Kind::Video => (VIDEO_CLOCK_RATE, self.takes_key_frame(now)),
         };
-        self.timestamp = self.timestamp.wrapping_add(step);
+        self.timestamp = self.timestamp.wrapping_add(clock_rate / self.frames_per_second);
         self.picture = self.picture.wrapping_add(1) & 0x7fff;
         let sizes = self.payload_sizes(key_frame);
         let last = sizes.len() - 1;

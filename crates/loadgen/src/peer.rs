@@ -179,6 +179,11 @@ impl Peer {
         })
     }
 
+    /// Whether a subscriber has received anything yet.
+    pub(crate) fn has_media(&self) -> bool {
+        matches!(&self.media, Media::Subscriber(tally) if !tally.sources.is_empty())
+    }
+
     /// The own description, with these sections.
     pub(crate) fn describe(&mut self, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
         self.kinds = sections.iter().filter_map(received_kind).collect();

@@ -65,8 +65,11 @@ impl Engines {
         // The TURN servers of tests have certificates of their own making.
         network.tls.dangerous_accept_any_certificate = true;
         let mut config = RtcEngineConfig::default();
-        config.udp =
-            if arguments.socket_per_connection { UdpMode::PerConnection } else { UdpMode::Shared { port: 0 } };
+        config.udp = if arguments.socket_per_connection {
+            UdpMode::PerConnection
+        } else {
+            UdpMode::Shared { port: 0 }
+        };
         config.network = network;
         let open = RtcEngine::start(config.clone()).await?;
         config.network.hide_host_addresses = true;

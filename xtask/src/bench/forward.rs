@@ -4,13 +4,13 @@
 //! memory are the kernel's own accounts of the server process. The floor is a bare loop that encrypts and sends
 //! the same packets with segmentation offload, on the servers' core.
 
-mod accounts;
+pub(super) mod accounts;
 mod cases;
 mod goals;
 mod janus;
-mod measure;
+pub(super) mod measure;
 mod network;
-mod subject;
+pub(super) mod subject;
 
 use anyhow::{Context, Result, bail};
 

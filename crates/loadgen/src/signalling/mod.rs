@@ -1,5 +1,7 @@
 //! How a peer comes to a server: the protocols that this program speaks, behind one interface.
 
+pub(crate) mod janus;
+pub(crate) mod websocket;
 pub(crate) mod whip;
 
 use std::{net::SocketAddr, time::Duration};
@@ -15,12 +17,18 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Protocol {
     /// WHIP for publishers, WHEP for subscribers
     Whip,
+    /// This project's signalling over a WebSocket (SIGNALLING.md)
+    Websocket,
+    /// Janus' VideoRoom plugin over HTTP; the room is made if need be
+    Janus,
 }
 
 /// Where a session can be ended.
 pub(crate) enum Session {
     /// The address to DELETE.
     Http(String),
+    Janus(Box<janus::Handle>),
+    Websocket(websocket::Presence),
 }
 
 impl Session {
@@ -28,6 +36,11 @@ impl Session {
     pub(crate) async fn end(self) -> anyhow::Result<()> {
         match self {
             Self::Http(url) => whip::delete(url).await,
+            Self::Janus(handle) => janus::destroy(*handle).await,
+            Self::Websocket(presence) => {
+                drop(presence);
+                Ok(())
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::setup::on_path;
 
 /// CPU time so far.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cpu {
+pub(in crate::bench) struct Cpu {
     /// Of all threads, from the scheduler's own account.
     nanoseconds: u64,
     /// In user space and in the kernel, in ticks: only their relation counts.
@@ -21,21 +21,21 @@ pub(super) struct Cpu {
 
 /// CPU time between two moments, in microseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CpuUsed {
-    pub(super) total_us: f64,
-    pub(super) user_us: f64,
-    pub(super) system_us: f64,
+pub(in crate::bench) struct CpuUsed {
+    pub(in crate::bench) total_us: f64,
+    pub(in crate::bench) user_us: f64,
+    pub(in crate::bench) system_us: f64,
 }
 
 impl Cpu {
-    pub(super) fn read(id: u32) -> Result<Self> {
+    pub(in crate::bench) fn read(id: u32) -> Result<Self> {
         let path = format!("/proc/{id}/stat");
         let stat = std::fs::read_to_string(&path).with_context(|| path.clone())?;
         let (user, system) = ticks(&stat).with_context(|| format!("{path} has another form"))?;
         Ok(Self { nanoseconds: cpu_ns(id)?, user, system })
     }
 
-    pub(super) fn since(self, before: Self) -> CpuUsed {
+    pub(in crate::bench) fn since(self, before: Self) -> CpuUsed {
         let total_us = self.nanoseconds.saturating_sub(before.nanoseconds) as f64 / 1_000.0;
         let (user, system) = ((self.user - before.user) as f64, (self.system - before.system) as f64);
         let share = if user + system > 0.0 { user / (user + system) } else { f64::NAN };
@@ -50,7 +50,7 @@ fn ticks(stat: &str) -> Option<(u64, u64)> {
 }
 
 /// Resident memory in KiB.
-pub(super) fn resident_kib(id: u32) -> Result<f64> {
+pub(in crate::bench) fn resident_kib(id: u32) -> Result<f64> {
     let path = format!("/proc/{id}/status");
     let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -59,13 +59,13 @@ pub(super) fn resident_kib(id: u32) -> Result<f64> {
 }
 
 /// Open files of a process.
-pub(super) fn open_files(id: u32) -> Result<usize> {
+pub(in crate::bench) fn open_files(id: u32) -> Result<usize> {
     let path = format!("/proc/{id}/fd");
     Ok(std::fs::read_dir(&path).with_context(|| path.clone())?.count())
 }
 
 /// Counts a process's system calls for a while with perf; the reason if that can't be done.
-pub(super) fn system_calls_per_second(id: u32, period: Duration) -> Result<f64> {
+pub(in crate::bench) fn system_calls_per_second(id: u32, period: Duration) -> Result<f64> {
     let perf = on_path("perf").context("perf is not installed (Debian package linux-perf)")?;
     // Inside a network namespace /sys is mounted anew, without the tracepoints.
     if !Path::new("/sys/kernel/tracing/events").exists() {

@@ -32,10 +32,6 @@ const fn video(name: &'static str, publishers: u32, subscribers: u32, by_default
 }
 
 impl Case {
-    pub(super) fn peers(&self) -> u32 {
-        self.publishers + self.subscribers
-    }
-
     /// Those named, in their order; without names, those that make up the whole run.
     pub(super) fn select(names: &[String]) -> Result<Vec<Self>> {
         if names.is_empty() {
@@ -61,7 +57,7 @@ mod tests {
     fn cases_are_selected_by_name_and_the_whole_run_without() {
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(Case::select(&[]).unwrap().len(), 4);
-        assert_eq!(Case::select(&names(&["10x10"])).unwrap()[0].peers(), 20);
+        assert_eq!(Case::select(&names(&["10x10"])).unwrap()[0].publishers, 10);
         assert!(Case::select(&names(&["nonsense"])).unwrap_err().to_string().contains("audio-50x50"));
     }
 }

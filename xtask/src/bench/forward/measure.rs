@@ -14,7 +14,7 @@ use crate::metrics_text::Scrape;
 use crate::process::{Job, Running};
 use crate::progress;
 use crate::setup::on_path;
-use crate::workspace::Workspace;
+use crate::workspace::{Profile, Workspace};
 
 const LOAD_GENERATOR: &str = "actix-rtc-loadgen";
 const SERVER_CORE: &str = "0";
@@ -149,7 +149,7 @@ fn deadline(plan: &Plan) -> Duration {
 }
 
 /// Waits for one of the load generator's announcements.
-fn event(load: &mut Running, patience: Duration, name: &str) -> Result<Value> {
+pub(in crate::bench) fn event(load: &mut Running, patience: Duration, name: &str) -> Result<Value> {
     load.wait_for_line(patience, name, |line| {
         let value: Value = serde_json::from_str(line).ok()?;
         (value["event"] == name).then_some(value)
@@ -207,12 +207,8 @@ fn load_generator(
     subcommand: &str,
     arguments: &[(&str, String)],
 ) -> Result<Job> {
-    let binary = workspace.binary(LOAD_GENERATOR, plan.profile);
-    if !binary.is_file() {
-        bail!("{} is not built", binary.display());
-    }
     let mut words = prefix.to_vec();
-    words.push(binary.display().to_string());
+    words.push(load_generator_path(workspace, plan.profile)?);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).arg(subcommand);
     for (name, value) in arguments {
@@ -222,8 +218,16 @@ fn load_generator(
     Ok(Job::new(format!("{LOAD_GENERATOR} {subcommand}"), command, deadline(plan)).log(log))
 }
 
+pub(in crate::bench) fn load_generator_path(workspace: &Workspace, profile: Profile) -> Result<String> {
+    let binary = workspace.binary(LOAD_GENERATOR, profile);
+    if !binary.is_file() {
+        bail!("{} is not built", binary.display());
+    }
+    Ok(binary.display().to_string())
+}
+
 /// The words that pin a command to one core, where that is possible and makes sense.
-fn pinned(core: &str) -> Vec<String> {
+pub(in crate::bench) fn pinned(core: &str) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match on_path("taskset") {
         Some(taskset) if cores >= 2 => vec![taskset.display().to_string(), "-c".to_owned(), core.to_owned()],

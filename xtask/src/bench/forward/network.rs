@@ -81,7 +81,8 @@ pub(in crate::bench) fn run_inside(workspace: &Workspace) -> Result<Option<bool>
     }
 }
 
-/// A pair of interfaces whose other end leads nowhere, and the peers' range as local addresses.
+/// A pair of interfaces whose other end leads nowhere, and the peers' range as local addresses of the first: Janus
+/// ties its sockets to that interface. Packets travel over loopback nevertheless.
 fn add_interface(namespace: &Namespace) -> Result<(), String> {
     let steps: [&[&str]; 6] = [
         &["link", "add", "bench0", "type", "veth", "peer", "name", "bench1"],
@@ -89,7 +90,7 @@ fn add_interface(namespace: &Namespace) -> Result<(), String> {
         &["link", "set", "bench1", "up"],
         &["address", "add", "192.0.2.2/24", "dev", "bench0"],
         &["route", "add", "default", "via", "192.0.2.1"],
-        &["route", "add", "local", PEER_RANGE, "dev", "lo"],
+        &["route", "add", "local", PEER_RANGE, "dev", "bench0"],
     ];
     for arguments in steps {
         let mut command: Command = namespace.command(Path::new("ip"));

@@ -10,7 +10,7 @@ use crate::server::{Options, Server};
 use crate::workspace::{Profile, Workspace};
 
 /// Limits of this project's server that the loads exceed; they bound what strangers may do, not what it can do.
-const OWN_LIMITS: [&str; 14] = [
+pub(in crate::bench) const OWN_LIMITS: [&str; 14] = [
     "--max-participants",
     "1000",
     "--max-viewers",
