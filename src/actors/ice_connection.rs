@@ -411,6 +411,7 @@ fn start_agent(
         sockets: place.sockets.clone(),
         router: Rc::clone(&place.attachment.router),
         egress: Rc::clone(&place.egress),
+        watch: Rc::clone(&place.watch),
         lanes: PeerLanes { stun, dtls: data.clone(), media: data, is_raw: true },
         network: place.network.clone(),
         servers: settings.servers.clone(),

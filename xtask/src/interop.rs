@@ -2,8 +2,10 @@
 
 mod aioice;
 mod calls;
+mod coturn;
 mod examples;
 mod nat;
+mod paths;
 
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +36,8 @@ enum Peer {
     Chromium,
     /// aioice from PyPI: ICE alone
     Aioice,
-    /// Two of our own, behind every combination of NATs, in network namespaces: needs root
+    /// Two of our own, behind every combination of NATs and with an interface that goes away, in network
+    /// namespaces: needs root. Leaves its table in target/test-artifacts/nat, as Markdown and JSON
     Nat,
 }
 
@@ -105,6 +108,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
     examples::run(stage)?;
     calls::run(stage)?;
     aioice::run(stage)?;
+    paths::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

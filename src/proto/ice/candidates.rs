@@ -52,7 +52,7 @@ impl Agent {
     }
 
     /// A local socket, or a relay, is gone: its candidates and pairs go. A selected pair stays until its
-    /// consent ends, for the peer may still nominate another.
+    /// consent ends, for the peer may still nominate another; but the agent is disconnected at once.
     pub fn remove_local_base(&mut self, now: Instant, protocol: Protocol, base: SocketAddr) {
         let base = address::canonical(base);
         self.local_candidates.retain(|candidate| !candidate.has_base(protocol, base));
@@ -60,6 +60,12 @@ impl Agent {
         self.list.retain(|pair| {
             pair.protocol != protocol || !address::same(pair.base, base) || Some(pair.id) == selected
         });
+        let is_selected = self
+            .selected_list_pair()
+            .is_some_and(|pair| pair.protocol == protocol && address::same(pair.base, base));
+        if let Some(selected) = self.selected.as_mut().filter(|_| is_selected) {
+            selected.consent.doubt();
+        }
         self.drop_orphans();
         self.fail_if_hopeless(now);
         self.update_state();

@@ -6,6 +6,7 @@
 mod behaviour;
 mod call;
 mod world;
+mod yank;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use self::behaviour::{Nat, Path, expected};
 use self::call::Call;
 use self::world::{Family, Side, World};
+use self::yank::Yank;
 use crate::namespace::is_root;
 use crate::report::{Outcome, Report};
 use crate::setup::{Found, Tools};
@@ -69,8 +71,7 @@ const fn cell(left: Nat, right: Nat, family: Family) -> Cell {
 /// NAT × NAT over IPv4, and where IPv6 leads past the NATs.
 fn all() -> Vec<Cell> {
     let squares = Nat::ALL.into_iter().flat_map(|left| Nat::ALL.map(|right| cell(left, right, Family::Ipv4)));
-    let dual = [Nat::None, Nat::Symmetric];
-    let dual = dual.into_iter().flat_map(|left| dual.map(|right| cell(left, right, Family::Dual)));
+    let dual = [Nat::None, Nat::Symmetric].map(|nat| cell(nat, nat, Family::Dual));
     squares.chain(dual).collect()
 }
 
@@ -129,8 +130,7 @@ impl Cell {
             if path == self.expected() || Instant::now() > until {
                 break (path, detail);
             }
-            // The peers go on by themselves; this passes their signalling on.
-            let _ = call.until(Duration::from_millis(100), "nothing", |_| false);
+            call.settle(Duration::from_millis(100))?;
         };
         *actual = Some(path);
         if path != self.expected() {
@@ -172,6 +172,14 @@ pub(super) fn run(workspace: &Workspace, tools: &Tools, only: Option<&str>) -> R
         );
         seen.push(result);
     }
+    for yank in Yank::ALL.into_iter().filter(|yank| only.is_none_or(|only| yank.name().contains(only))) {
+        progress(format!("{AREA}: {}", yank.name()));
+        let started = Instant::now();
+        let result = yank.run(workspace, &peer(workspace)?, &mut world);
+        let outcome = if result.is_ok() { Outcome::Passed } else { Outcome::Failed };
+        let detail = result.unwrap_or_else(|error| format!("{error:#}"));
+        report.add(AREA, yank.name(), outcome, &detail, started.elapsed());
+    }
     let folder = workspace.artifacts().join("nat");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("table.json"), serde_json::to_vec_pretty(&seen)?)?;
@@ -193,7 +201,8 @@ pub(super) fn run_short(stage: &mut Stage<'_>) -> Result<()> {
         .iter()
         .map(|cell| (format!("NAT: {} by {}", cell.name(), cell.expected().name()), *cell))
         .collect();
-    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    names.extend(Yank::ALL.map(Yank::name));
     stage.group(&names, &needs, |wanted, tell| {
         let mut world = World::create(workspace, &tools)?;
         for (name, cell) in named.iter().filter(|(name, _)| wanted.contains(&name.as_str())) {
@@ -201,6 +210,11 @@ pub(super) fn run_short(stage: &mut Stage<'_>) -> Result<()> {
             let seen = cell.run(workspace, &mut world);
             let result = if seen.passed { Ok(seen.detail) } else { Err(anyhow!(seen.detail)) };
             tell(name, result, started.elapsed());
+        }
+        for yank in Yank::ALL.into_iter().filter(|yank| wanted.contains(&yank.name())) {
+            let started = Instant::now();
+            let result = yank.run(workspace, &peer(workspace)?, &mut world);
+            tell(yank.name(), result, started.elapsed());
         }
         Ok(())
     })

@@ -24,8 +24,6 @@ const CHANNEL: &str = "across";
 pub(super) struct Event {
     pub(super) name: String,
     pub(super) detail: Value,
-    /// By the peer's clock, since its start.
-    pub(super) at: Duration,
 }
 
 /// One of the two.
@@ -82,8 +80,7 @@ impl Remote {
                 if name == "error" || (name == "failure" && !self.is_ending) {
                     bail!("{said}");
                 }
-                let at = Duration::from_millis(said["at"].as_u64().unwrap_or(0));
-                self.events.push(Event { name: name.to_owned(), detail: said["detail"].clone(), at });
+                self.events.push(Event { name: name.to_owned(), detail: said["detail"].clone() });
             } else if said.is_object() {
                 signalling.push(said);
             }
@@ -173,6 +170,17 @@ impl Call {
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// Lets the peers go on for a while.
+    pub(super) fn settle(&mut self, time: Duration) -> Result<()> {
+        let until = Instant::now() + time;
+        self.until(time * 2, "the end of a pause", |_| Instant::now() >= until)
+    }
+
+    /// ICE restart, by an offer that follows from it.
+    pub(super) fn restart(&mut self, side: Side) -> Result<()> {
+        self.ask(side, json!({ "do": "restart_ice" })).map(drop)
     }
 
     /// Has one peer do something.

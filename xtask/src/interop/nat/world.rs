@@ -203,7 +203,13 @@ impl World {
 }
 
 fn named(suffix: &str) -> Result<Namespace> {
-    Namespace::create_named(suffix).map_err(|reason| anyhow!("no network namespace: {reason}"))
+    let place =
+        Namespace::create_named(suffix).map_err(|reason| anyhow!("no network namespace: {reason}"))?;
+    // Else an address, and a router with it, is of no use for the second in which it looks for its double.
+    for which in ["all", "default"] {
+        place.set(&format!("net/ipv6/conf/{which}/accept_dad"), "0").map_err(|reason| anyhow!(reason))?;
+    }
+    Ok(place)
 }
 
 fn ip(place: &Namespace, arguments: &str) -> Result<()> {
