@@ -155,6 +155,13 @@ fn run_data(workspace: &Workspace, arguments: &Arguments) -> Result<(Results, bo
     data::run(workspace, &plan)
 }
 
+/// Runs the bench of ICE alone once, briefly, with programs that are built already.
+pub(crate) fn smoke_ice(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
+    let results = ice::run(workspace, &ice::Plan::smoke(profile))?;
+    results.print();
+    results.write(json)
+}
+
 /// Runs the bench of data channels once, briefly, without other stacks and with programs that are built already.
 pub(crate) fn smoke_data(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
     let (results, passed) = data::run(workspace, &data::Plan::smoke(profile))?;

@@ -233,6 +233,13 @@ fn run_e2e(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 fn run_bench_smoke(stage: &mut Stage<'_>) -> Result<()> {
+    let (workspace, tools) = (stage.workspace().clone(), stage.tools());
+    stage.case("bench ice, shortened", &[&tools.aiortc], || {
+        let started = Instant::now();
+        let json = workspace.logs().join("bench-ice-smoke.json");
+        bench::smoke_ice(&workspace, Profile::Dev, &json)?;
+        Ok(format!("JSON in {} after {:.1} s", shown(&workspace, &json), started.elapsed().as_secs_f64()))
+    })?;
     let workspace = stage.workspace().clone();
     stage.case("bench forward, shortened", &[], || {
         let started = Instant::now();
