@@ -48,15 +48,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     network.advertise = vec![Ipv4Addr::LOCALHOST.into()];
     config.network = network;
     let engine = RtcEngine::start(config).await?;
-    // On the engine's own thread, as a program does that has nothing else to do: so that no call has to wake
-    // another thread.
-    let shards = engine.shards().clone();
-    let line = shards.run_on(0, move || measure(engine, options)).await??;
-    println!("{line}");
-    Ok(())
-}
 
-async fn measure(engine: RtcEngine, options: Options) -> Result<serde_json::Value> {
     // What the first connections of a process load and allocate is not theirs alone.
     drop(pairs(&engine, options.concurrency, options.concurrency).await?);
     let (cpu, started) = (process_cpu_seconds()?, Instant::now());
@@ -77,13 +69,15 @@ async fn measure(engine: RtcEngine, options: Options) -> Result<serde_json::Valu
     tokio::time::sleep(Duration::from_secs_f64(options.settle_seconds)).await;
     let grown = resident_bytes()?.saturating_sub(before);
     let connects = 2 * options.pairs;
-    Ok(serde_json::json!({
+    let line = serde_json::json!({
         "connects": connects,
         "cpu_ms_per_connect": cpu * 1e3 / connects as f64,
         "connects_per_second": connects as f64 / wall.as_secs_f64(),
         "idle_connections": 2 * kept.len(),
         "bytes_per_idle_connection": grown as f64 / (2 * kept.len()).max(1) as f64,
-    }))
+    });
+    println!("{line}");
+    Ok(())
 }
 
 async fn pairs(
