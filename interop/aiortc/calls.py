@@ -471,6 +471,31 @@ async def bulk(url, opener):
     return f"{size >> 20} MiB each way, {up:.1f} MiB/s to us, {down:.1f} MiB/s from us"
 
 
+@both("data through a bad network")
+async def bad_network(url, opener):
+    """5 % loss and 50 ms each way: reliable channels lose nothing, in both directions."""
+    caller = await data_call(url, opener, relayed=True)
+    ordered = await open_channel(caller, opener, "ordered")
+    unordered = await open_channel(caller, opener, "unordered", ordered=False)
+    await caller.do("impair", loss=0.05, delay=50)
+    messages = [number.to_bytes(4, "big") + os.urandom(37 * number % 1_500) for number in range(60)]
+    started = time.monotonic()
+    for message in messages:
+        ordered.channel.send(message)
+        unordered.channel.send(message)
+    back = [await ordered.next(60) for _ in messages]
+    check(back == messages, "the ordered channel has lost something, or its order")
+    back = [await unordered.next(60) for _ in messages]
+    check(sorted(back) == messages, "the unordered channel has lost something")
+    seconds = time.monotonic() - started
+    lost = (await caller.state())["lost"]
+    check(all(lost), f"the network has lost nothing: {lost}")
+    await caller.do("impair", loss=0, delay=0)
+    caller.healthy()
+    rate = 4 * sum(map(len, messages)) / seconds / 1_000
+    return f"{lost[0]} and {lost[1]} datagrams were lost, no message; {rate:.0f} kB/s"
+
+
 @case("aiortc offers: data beside media", "aiortc")
 async def beside_media(url, offerer):
     caller = await call(url, offerer)

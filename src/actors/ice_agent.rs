@@ -28,13 +28,15 @@ use crate::{
             self, ActorKind, Driven, DropReason, Gauge, IceLabel, LaneReceiver, Metered, MeteredContext,
             Policy, TrackedGauge,
         },
-        network::{Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet},
+        network::{
+            AddressWatch, Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet,
+        },
     },
     messages::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceRole, SetIceServers,
-            SetRemoteIce,
+            IceTransportPolicy, LocalAddressLost, RestartIce, RouteChanged, SelectedRoute, SetIceRole,
+            SetIceServers, SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },
@@ -62,6 +64,8 @@ pub struct IceEnvironment {
     pub egress: Rc<RefCell<Egress>>,
     /// The peer's lanes, to be registered with the router.
     pub lanes: PeerLanes,
+    /// Tells when an address of this host is lost.
+    pub watch: Rc<AddressWatch>,
     /// Which addresses are offered.
     pub network: NetworkConfig,
     /// Who is asked for candidates.
@@ -89,6 +93,8 @@ pub struct IceAgent {
     gatherer: Gatherer,
     names: Names,
     connections: Connections,
+    /// Our own address, once started.
+    own: Option<actix::WeakAddr<Self>>,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -111,6 +117,7 @@ impl IceAgent {
             gatherer: Gatherer::new(),
             names: Names::default(),
             connections: Connections::default(),
+            own: None,
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
@@ -172,8 +179,29 @@ impl IceAgent {
     fn select(&mut self, selected: Option<SelectedRoute>) {
         self.selected = selected;
         self.inherited_until = None;
+        self.watch_selected();
         if let Some(route) = &self.environment.route {
             route.do_send(RouteChanged(selected));
+        }
+    }
+
+    /// Hears of the loss of the address that is sent from. That of a relayed pair is the TURN client's.
+    fn watch_selected(&self) {
+        let IceEnvironment { watch, key, sockets, .. } = &self.environment;
+        let own = self
+            .selected
+            .filter(|selected| sockets.find_relayed(selected.protocol, selected.local).is_none());
+        match (own, &self.own) {
+            (Some(SelectedRoute { local, remote, .. }), Some(agent)) => {
+                let agent = agent.clone();
+                let tell = move |ip| {
+                    if let Some(agent) = agent.upgrade() {
+                        agent.do_send(LocalAddressLost(ip));
+                    }
+                };
+                watch.watch(*key, local.ip(), remote, Rc::new(tell));
+            }
+            _ => watch.forget(*key),
         }
     }
 
@@ -220,6 +248,7 @@ impl Actor for IceAgent {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.register();
+        self.own = Some(ctx.address().downgrade());
         kit::drive::<Self>(ctx);
     }
 
@@ -232,6 +261,7 @@ impl Actor for IceAgent {
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
         self.close_relays();
         self.close_connections();
+        self.environment.watch.forget(self.environment.key);
     }
 }
 
@@ -244,7 +274,7 @@ impl Supervised for IceAgent {
         self.config.credentials.clone_from(&credentials);
         self.agent = Agent::new(now, self.config.clone(), random);
         self.inbox.clear();
-        self.names = Names::default();
+        self.forget_names();
         self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
         self.report(IceEvent::RestartNeeded(credentials));
@@ -384,6 +414,15 @@ impl Handler<RestartIce> for IceAgent {
             self.forget_names();
         }
         self.gather(now, ctx);
+    }
+}
+
+impl Handler<LocalAddressLost> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: LocalAddressLost, _: &mut Self::Context) {
+        tracing::debug!("the address of the selected pair is lost");
+        self.agent.local_address_lost(message.0);
     }
 }
 

@@ -125,9 +125,10 @@ pub struct IceConnectionActor {
     has_gathered: bool,
     /// The application has asked to connect: what is known of the peer reaches the agents.
     is_started: bool,
-    /// Written after every change.
-    snapshot: IceConnectionSnapshot,
-    published: watch::Sender<IceConnectionSnapshot>,
+    /// What getters see. Whoever waits for something is woken by [`Self::settle`], and only when there is
+    /// something that can be waited for.
+    shown: watch::Sender<IceConnectionSnapshot>,
+    is_news: bool,
     events: LaneSender<IceConnectionEvent>,
 }
 
@@ -150,10 +151,10 @@ impl IceConnectionActor {
             remote_candidates: Vec::new(),
             local_credentials: credentials.clone(),
             remote_credentials: None,
-            selected_pairs: Default::default(),
+            selected_pairs: Vec::new(),
             was_connected: false,
         };
-        let (published, shown) = watch::channel(snapshot.clone());
+        let (shown, snapshot) = watch::channel(snapshot);
         let (events, event_receiver) = lane(LaneKind::Events, MAX_EVENTS, None);
         let mut handles = Vec::new();
         let down = |reason| tracing::debug!(?reason, "a connection of ICE alone has ended");
@@ -181,42 +182,53 @@ impl IceConnectionActor {
                 remote_lite: false,
                 has_gathered: false,
                 is_started: false,
-                snapshot,
-                published,
+                shown,
+                is_news: false,
                 events,
             }
         });
-        IceConnectionHandle { address, snapshot: shown, events: event_receiver, agents: handles }
+        IceConnectionHandle { address, snapshot, events: event_receiver, agents: handles }
     }
 
     fn emit(&self, event: IceConnectionEvent) {
         self.events.push(kit::now(), event);
     }
 
-    /// Shows what has changed, and does what the components ask for.
+    /// Changes what getters see, without waking anybody.
+    fn show(&self, change: impl FnOnce(&mut IceConnectionSnapshot)) {
+        self.shown.send_if_modified(|shown| {
+            change(shown);
+            false
+        });
+    }
+
+    /// Does what the components ask for, and wakes those who wait for it.
     fn settle(&mut self) {
         while let Some(event) = self.components.poll_event() {
             match event {
                 ComponentEvent::StateChanged(state) => {
-                    self.snapshot.state = state;
+                    self.show(|shown| shown.state = state);
+                    self.is_news = true;
                     self.emit(IceConnectionEvent::StateChanged(state));
                 }
                 ComponentEvent::GatheringComplete => {
-                    self.snapshot.gathering_state = RtcIceGatheringState::Complete;
+                    self.show(|shown| shown.gathering_state = RtcIceGatheringState::Complete);
+                    self.is_news = true;
                     self.emit(IceConnectionEvent::GatheringComplete);
                 }
                 ComponentEvent::SetRole(component, role) => {
                     self.tell(component, |agent| agent.do_send(SetIceRole(role)));
                 }
                 ComponentEvent::RoleChanged(role) => {
-                    self.snapshot.role = role;
+                    self.show(|shown| shown.role = role);
                     self.emit(IceConnectionEvent::RoleChanged(role));
                 }
                 ComponentEvent::Removed(component) => self.remove(component),
             }
         }
-        self.snapshot.components = self.components.numbers().collect();
-        self.published.send_replace(self.snapshot.clone());
+        if std::mem::take(&mut self.is_news) {
+            self.shown.send_modify(|_| {});
+        }
     }
 
     fn tell(&self, component: u8, tell: impl FnOnce(&Addr<IceAgent>)) {
@@ -228,35 +240,38 @@ impl IceConnectionActor {
     fn remove(&mut self, component: u8) {
         self.tell(component, |agent| agent.do_send(CloseIce));
         self.agents.retain(|agent| agent.component != component);
-        self.snapshot.local_candidates.retain(|candidate| candidate.component != component);
-        self.snapshot.selected_pairs.remove(&component);
+        let left = self.components.numbers().collect();
+        self.show(|shown| {
+            shown.components = left;
+            shown.local_candidates.retain(|candidate| candidate.component != component);
+            shown.selected_pairs.retain(|(of, _)| *of != component);
+        });
+        self.is_news = true;
         self.emit(IceConnectionEvent::ComponentRemoved(component));
     }
 
     fn observe(&mut self, component: u8, event: IceEvent) {
         match event {
             IceEvent::LocalCandidate(candidate) => {
-                let ufrag = &self.snapshot.local_credentials.ufrag;
-                if candidate.ufrag.as_ref().is_none_or(|of| of == ufrag) {
-                    self.snapshot.local_candidates.push(candidate.clone());
+                if candidate.ufrag.as_ref().is_none_or(|of| self.is_current(of)) {
+                    self.show(|shown| shown.local_candidates.push(candidate.clone()));
                     self.emit(IceConnectionEvent::LocalCandidate(candidate));
                 }
             }
             IceEvent::GatheringComplete { ufrag } => {
-                if ufrag == self.snapshot.local_credentials.ufrag {
+                if self.is_current(&ufrag) {
                     self.components.handle_gathered(component);
                 }
             }
             IceEvent::CandidateError(error) => self.emit(IceConnectionEvent::CandidateError(error)),
             IceEvent::RoleChanged(role) => self.components.handle_role(component, role),
             IceEvent::SelectedPair(pair) => {
-                match &pair {
-                    Some(pair) => {
-                        self.snapshot.was_connected = true;
-                        self.snapshot.selected_pairs.insert(component, (**pair).clone())
-                    }
-                    None => self.snapshot.selected_pairs.remove(&component),
-                };
+                self.show(|shown| {
+                    shown.selected_pairs.retain(|(of, _)| *of != component);
+                    shown.selected_pairs.extend(pair.clone().map(|pair| (component, pair)));
+                    shown.was_connected |= pair.is_some();
+                });
+                self.is_news = true;
                 self.emit(IceConnectionEvent::SelectedPairChanged { component, pair });
             }
             IceEvent::StateChanged(state) => self.components.handle_state(component, state),
@@ -275,19 +290,26 @@ impl IceConnectionActor {
         self.emit(IceConnectionEvent::RestartNeeded(credentials));
     }
 
+    fn is_current(&self, ufrag: &str) -> bool {
+        self.shown.borrow().local_credentials.ufrag == ufrag
+    }
+
     /// New credentials: everything of the old ones is to be signalled anew.
     fn begin_generation(&mut self, credentials: Credentials) {
         self.components.restart();
-        self.snapshot.local_credentials = credentials;
-        self.snapshot.local_candidates.clear();
-        self.snapshot.remote_candidates.clear();
-        self.snapshot.remote_credentials = None;
-        self.snapshot.gathering_state = RtcIceGatheringState::Gathering;
+        self.show(|shown| {
+            shown.local_credentials = credentials;
+            shown.local_candidates.clear();
+            shown.remote_candidates.clear();
+            shown.remote_credentials = None;
+            shown.gathering_state = RtcIceGatheringState::Gathering;
+        });
     }
 
     fn lose(&mut self, component: u8, reason: String) {
         self.components.handle_state(component, State::Failed);
-        self.snapshot.selected_pairs.remove(&component);
+        self.show(|shown| shown.selected_pairs.retain(|(of, _)| *of != component));
+        self.is_news = true;
         // Nobody waits for candidates that will not come.
         self.components.handle_gathered(component);
         self.emit(IceConnectionEvent::Failure(reason));
@@ -300,12 +322,16 @@ impl Metered for IceConnectionActor {
 
 impl Actor for IceConnectionActor {
     type Context = MeteredContext<Self>;
+}
 
-    fn stopped(&mut self, _: &mut Self::Context) {
+impl Drop for IceConnectionActor {
+    /// Whatever has ended it: handles may hold the agents, and would never be told.
+    fn drop(&mut self) {
         for agent in self.agents.drain(..) {
             agent.address.do_send(CloseIce);
         }
         self.components.close();
+        self.show(|shown| shown.selected_pairs.clear());
         self.settle();
     }
 }
@@ -385,6 +411,7 @@ fn start_agent(
         sockets: place.sockets.clone(),
         router: Rc::clone(&place.attachment.router),
         egress: Rc::clone(&place.egress),
+        watch: Rc::clone(&place.watch),
         lanes: PeerLanes { stun, dtls: data.clone(), media: data, is_raw: true },
         network: place.network.clone(),
         servers: settings.servers.clone(),

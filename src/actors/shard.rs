@@ -22,7 +22,8 @@ use crate::{
             self, ActorKind, DownReason, Driven, DropReason, LaneReceiver, Metered, MeteredContext, Policy,
         },
         network::{
-            Egress, Listener, NetworkConfig, PeerKey, PortChoice, Router, RouterSize, Socket, SocketSet,
+            AddressWatch, Egress, Listener, NetworkConfig, PeerKey, PortChoice, Router, RouterSize, Socket,
+            SocketSet,
         },
         ortc::{OrtcConfig, OrtcHandle, OrtcTransport},
         peer_connection::{PeerConfig, PeerConnection, PeerHandle},
@@ -181,6 +182,7 @@ pub struct TransportPlaces {
     egress: Rc<RefCell<Egress>>,
     buffers: Rc<RefCell<ReceiveBuffers>>,
     shared: Option<Rc<Attachment>>,
+    watch: Rc<AddressWatch>,
     next_key: Cell<u64>,
 }
 
@@ -193,7 +195,14 @@ impl TransportPlaces {
             }
             UdpMode::PerConnection => None,
         };
-        Ok(Self { config, egress: Rc::default(), buffers, shared, next_key: Cell::new(1) })
+        Ok(Self {
+            config,
+            egress: Rc::default(),
+            buffers,
+            shared,
+            watch: Rc::default(),
+            next_key: Cell::new(1),
+        })
     }
 
     /// The place of one more transport.
@@ -227,6 +236,7 @@ impl TransportPlaces {
             sockets: attachment.sockets.for_transport(),
             attachment,
             egress: Rc::clone(&self.egress),
+            watch: Rc::clone(&self.watch),
             network,
             places: Rc::clone(self),
         }
@@ -249,6 +259,8 @@ pub struct TransportPlace {
     pub sockets: SocketSet,
     /// The thread's send queue.
     pub egress: Rc<RefCell<Egress>>,
+    /// Tells when an address of this host is lost.
+    pub watch: Rc<AddressWatch>,
     /// Addresses that are offered.
     pub network: NetworkConfig,
     places: Rc<TransportPlaces>,
@@ -298,6 +310,11 @@ impl Shard {
             statistics.send_calls(outcome.calls, outcome.datagrams);
             statistics.drop(DropReason::SendError, outcome.errors);
         }
+        if outcome.errors > 0 {
+            for refusal in self.places.egress.borrow_mut().take_refusals() {
+                self.places.watch.refused(refusal.source, refusal.destination, refusal.is_unreachable);
+            }
+        }
     }
 }
 
@@ -321,13 +338,18 @@ impl Driven for Shard {
         false
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Self::Context) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        None
+    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
+        // Starts to keep the time with the first peer that is connected: then there is something to send.
+        self.places.watch.handle_timeout(now);
     }
 
-    fn handle_deadline(&mut self, _: Instant, _: &mut Self::Context) {}
+    fn deadline(&self) -> Option<Instant> {
+        self.places.watch.poll_timeout()
+    }
+
+    fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
+        self.places.watch.handle_timeout(now);
+    }
 }
 
 /// Engine → `Shard`, control: make a peer connection on this thread.

@@ -1,6 +1,9 @@
 //! The conversation around `IceAgent`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use actix::Message;
 use bytes::Bytes;
@@ -112,6 +115,11 @@ pub struct SelectPair {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), RtcError>")]
 pub struct SendDatagram(pub Bytes);
+
+/// `Shard` → `IceAgent`, control: nothing can be sent from this address of the host any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct LocalAddressLost(pub IpAddr);
 
 /// `TransportActors` → `IceAgent`, control: stop for good.
 #[derive(Debug, Message)]

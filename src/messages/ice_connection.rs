@@ -1,7 +1,7 @@
 //! The conversation between the handle of a stand-alone ICE connection and the actor behind it, the parent of
 //! one `IceAgent` for each component.
 
-use std::{collections::BTreeMap, sync::Arc, sync::atomic::AtomicU64};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use actix::Message;
 
@@ -36,9 +36,16 @@ pub struct IceConnectionSnapshot {
     /// The peer's credentials.
     pub remote_credentials: Option<Credentials>,
     /// The pair in use of each component that has one.
-    pub selected_pairs: BTreeMap<u8, CandidatePair>,
+    pub selected_pairs: Vec<(u8, Box<CandidatePair>)>,
     /// A pair was selected at some time: before, there is nothing to be received.
     pub was_connected: bool,
+}
+
+impl IceConnectionSnapshot {
+    /// The pair that a component uses.
+    pub fn selected_pair(&self, component: u8) -> Option<&CandidatePair> {
+        self.selected_pairs.iter().find(|(of, _)| *of == component).map(|(_, pair)| &**pair)
+    }
 }
 
 /// What went through one component; written by the agent and by the handle.

@@ -163,6 +163,21 @@ fn what_can_not_be_had_is_refused() {
 }
 
 #[test]
+fn without_an_address_there_are_no_candidates_and_no_error() {
+    run(async {
+        let engine = engine().await;
+        let mut config = controlling();
+        let mut none = network([127, 0, 0, 1]);
+        (none.ipv4, none.ipv6) = (false, false);
+        config.network = Some(none);
+        let connection = IceConnection::new(&engine, config).await.unwrap();
+        connection.gather().await.unwrap();
+        assert!(connection.local_candidates().is_empty());
+        assert_eq!(connection.default_candidate(1), None);
+    });
+}
+
+#[test]
 fn checks_that_come_before_connect_are_used_later() {
     run(async {
         let engine = engine().await;
@@ -324,6 +339,8 @@ fn a_candidate_that_comes_after_all_pairs_have_failed_saves_the_connection() {
         let engine = engine().await;
         let mut patient = impatient(controlled());
         patient.timings.failure_patience = std::time::Duration::from_secs(20);
+        // Seven times, until a check has failed: that takes four seconds.
+        patient.timings.retransmission = std::time::Duration::from_millis(50);
         let (a, b) = pair(&engine, patient, controlling()).await;
         a.gather().await.unwrap();
         b.gather().await.unwrap();

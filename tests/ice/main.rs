@@ -10,9 +10,13 @@ mod datagrams;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod pair;
 #[cfg(test)]

@@ -36,13 +36,14 @@ pub(crate) fn controlled() -> IceConnectionConfig {
 
 /// Timers so short that failing takes no patience.
 pub(crate) fn impatient(mut config: IceConnectionConfig) -> IceConnectionConfig {
-    let mut timings = IceTimings::default();
-    timings.retransmission = Duration::from_millis(100);
-    timings.failure_patience = Duration::from_millis(700);
-    timings.consent_interval = Duration::from_millis(100);
-    timings.consent_response_wait = Duration::from_millis(50);
-    timings.consent_lifetime = Duration::from_millis(600);
-    config.timings = timings;
+    config.timings = IceTimings {
+        retransmission: Duration::from_millis(100),
+        failure_patience: Duration::from_millis(700),
+        consent_interval: Duration::from_millis(100),
+        consent_response_wait: Duration::from_millis(50),
+        consent_lifetime: Duration::from_millis(600),
+        ..IceTimings::default()
+    };
     config
 }
 

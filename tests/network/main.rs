@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod hostile_tcp;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod pair;
+#[cfg(test)]
+mod reflexive;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -129,3 +129,14 @@ pub(crate) async fn negotiate(offerer: &RtcPeerConnection, answerer: &RtcPeerCon
     let answer = filtered(&answerer.local_description().unwrap(), passes);
     offerer.set_remote_description(answer).await.unwrap();
 }
+
+/// The candidate lines of a connection that offers a data channel.
+pub(crate) async fn candidates(engine: &RtcEngine) -> Vec<String> {
+    let connection = RtcPeerConnection::on(engine, RtcConfiguration::default()).await.unwrap();
+    connection.create_data_channel("data", RtcDataChannelInit::default()).await.unwrap();
+    connection.set_local_description(None).await.unwrap();
+    connection.gathering_complete().await.unwrap();
+    let sdp = connection.local_description().unwrap().sdp;
+    connection.close().await;
+    sdp.lines().filter(|line| line.starts_with("a=candidate:")).map(str::to_owned).collect()
+}

@@ -1,11 +1,13 @@
 //! `cargo xtask bench NAME`: measures, next to a floor measured on the same machine in the same minutes.
 
+mod connect;
+mod data;
 mod forward;
 mod ice;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -14,10 +16,18 @@ use crate::{progress, shown};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
-    /// One publisher at 1,000-byte packets to 50 subscribers, SRTP both ways, through real sockets
+    /// CPU, system calls, delay and memory of forwarding, beside Janus, str0m, webrtc-rs and the floor
+    ///
+    /// Builds the other stacks on demand into target/peers; as root it runs in a network namespace of its own.
     Forward,
     /// Pairs of connections by ICE alone, beside aioice
     Ice,
+    /// Messages of 100 B to 64 KiB on one and ten data channels, beside aiortc, str0m, webrtc-rs and the floors
+    ///
+    /// Builds the other stacks on demand into target/peers; writes data.json and data.md to target/bench.
+    Data,
+    /// Connections per second, memory per peer, and many peers in one process, beside bare DTLS handshakes
+    Connect,
 }
 
 #[derive(Args)]
@@ -28,12 +38,21 @@ pub(crate) struct Arguments {
     /// Also write the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How often the server and the floor are measured in turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// How often all subjects are measured in turn
+    #[arg(long, visible_alias = "repetitions", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Shortened, with the dev profile: shows that it runs, measures nothing
+    /// Shortened: shows that it runs, measures nothing (`forward` with the dev profile)
     #[arg(long)]
     quick: bool,
+    /// What to measure, separated by commas; all without it
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECTS")]
+    subjects: Vec<String>,
+    /// Which cases, separated by commas; the usual ones without it
+    #[arg(long, value_delimiter = ',', value_name = "CASES")]
+    cases: Vec<String>,
+    /// `connect` only: peers in one process at the end; 0 leaves that out
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    peers: u32,
 }
 
 /// What a bench found: the shape of its JSON.
@@ -58,24 +77,97 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
-    build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
-    let results = match (arguments.name, arguments.quick) {
-        (Name::Forward, true) => forward::run(workspace, &forward::Plan::smoke(Profile::Dev))?,
-        (Name::Forward, false) => forward::run(workspace, &forward::Plan::full(arguments.rounds))?,
-        (Name::Ice, true) => ice::run(workspace, &ice::Plan::smoke(Profile::Dev))?,
-        (Name::Ice, false) => ice::run(workspace, &ice::Plan::full(arguments.rounds))?,
+    let (results, passed) = match arguments.name {
+        Name::Forward => match run_forward(workspace, arguments)? {
+            Forwarded::Here(results) => (results, true),
+            Forwarded::Inside { passed } => return Ok(passed),
+        },
+        Name::Ice => (run_ice(workspace, arguments)?, true),
+        Name::Connect => (run_connect(workspace, arguments)?, true),
+        Name::Data => run_data(workspace, arguments)?,
     };
-    results.print();
     if let Some(path) = &arguments.json {
         results.write(path)?;
         progress(format!("results written to {}", shown(workspace, path)));
     }
-    Ok(true)
+    Ok(passed)
 }
 
-/// Runs every bench once, briefly, with programs that are built already.
+fn run_connect(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
+    let plan = match arguments.quick {
+        true => connect::Plan::quick(Profile::Dev),
+        false => connect::Plan::full(arguments.rounds, arguments.peers),
+    };
+    build(workspace, plan.profile)?;
+    let results = connect::run(workspace, &plan)?;
+    results.print();
+    Ok(results)
+}
+
+fn run_ice(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
+    let plan =
+        if arguments.quick { ice::Plan::smoke(Profile::Dev) } else { ice::Plan::full(arguments.rounds) };
+    build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
+    let results = ice::run(workspace, &plan)?;
+    results.print();
+    Ok(results)
+}
+
+/// Where a bench of forwarding ran.
+enum Forwarded {
+    Here(Results),
+    /// In a process of its own within a network namespace, which has printed and written the results.
+    Inside {
+        passed: bool,
+    },
+}
+
+fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<Forwarded> {
+    let (cases, subjects) = (&arguments.cases, &arguments.subjects);
+    let plan = match arguments.quick {
+        true => forward::Plan::quick(Profile::Dev, cases, subjects)?,
+        false => forward::Plan::full(arguments.rounds, cases, subjects)?,
+    };
+    let inside = forward::Inside::detect();
+    if inside.is_none() {
+        build(workspace, plan.profile)?;
+        forward::build_peers(workspace, &plan)?;
+        if let Some(passed) = forward::run_inside(workspace)? {
+            return Ok(Forwarded::Inside { passed });
+        }
+    }
+    let inside = inside.unwrap_or(forward::Inside::Loopback("none could be made"));
+    let results = forward::run(workspace, plan, &inside)?;
+    results.print();
+    Ok(Forwarded::Here(results))
+}
+
+fn run_data(workspace: &Workspace, arguments: &Arguments) -> Result<(Results, bool)> {
+    let subjects = arguments.subjects.iter().map(|name| data::Subject::from_str(name, true));
+    let subjects = &subjects.collect::<Result<Vec<_>, _>>().map_err(Error::msg)?;
+    let cases = arguments.cases.iter().map(|name| name.parse::<data::Shape>());
+    let cases = &cases.collect::<Result<Vec<_>, _>>().map_err(Error::msg)?;
+    let plan = match arguments.quick {
+        true => data::Plan::quick(subjects, cases),
+        false => data::Plan::full(arguments.rounds, subjects, cases),
+    };
+    data::build(workspace, &plan)?;
+    data::run(workspace, &plan)
+}
+
+/// Runs the bench of data channels once, briefly, without other stacks and with programs that are built already.
+pub(crate) fn smoke_data(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
+    let (results, passed) = data::run(workspace, &data::Plan::smoke(profile))?;
+    if !passed {
+        bail!("a round of data channels failed");
+    }
+    results.write(json)
+}
+
+/// Runs the bench of forwarding once, briefly, with programs that are built already.
 pub(crate) fn smoke(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
-    let results = forward::run(workspace, &forward::Plan::smoke(profile))?;
+    let inside = forward::Inside::Loopback("this is a smoke test");
+    let results = forward::run(workspace, forward::Plan::smoke(profile)?, &inside)?;
     results.print();
     results.write(json)
 }
@@ -102,14 +194,16 @@ impl Results {
     fn print(&self) {
         println!("\nbench {} on {}", self.bench, self.machine);
         let width = self.cases.iter().map(|case| case.metric.len()).max().unwrap_or(0);
+        let names = self.cases.iter().map(|case| case.case.len()).max().unwrap_or(0);
         println!(
-            "{:<10}  {:<width$}  {:>12}  {:>12}  {:>12}  unit",
-            "subject", "metric", "min", "median", "max"
+            "| {:<names$} | {:<11} | {:<width$} | {:>10} | {:>10} | {:>10} | unit |",
+            "case", "subject", "metric", "min", "median", "max"
         );
+        println!("|{}|", ["---"; 7].join("|"));
         for case in &self.cases {
             println!(
-                "{:<10}  {:<width$}  {:>12.3}  {:>12.3}  {:>12.3}  {}",
-                case.subject, case.metric, case.min, case.median, case.max, case.unit
+                "| {:<names$} | {:<11} | {:<width$} | {:>10.3} | {:>10.3} | {:>10.3} | {} |",
+                case.case, case.subject, case.metric, case.min, case.median, case.max, case.unit
             );
         }
     }

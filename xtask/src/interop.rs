@@ -2,8 +2,10 @@
 
 mod aioice;
 mod calls;
+mod coturn;
 mod examples;
 mod nat;
+mod paths;
 
 use std::process::Command;
 use std::time::Duration;
@@ -106,6 +108,7 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
     examples::run(stage)?;
     calls::run(stage)?;
     aioice::run(stage)?;
+    paths::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

@@ -37,6 +37,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(workspace: &Workspace, options: &Options<'_>) -> Result<Self> {
+        Self::start_with(workspace, options, &[])
+    }
+
+    /// Starts it with further arguments.
+    pub(crate) fn start_with(
+        workspace: &Workspace,
+        options: &Options<'_>,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let binary = workspace.binary(BINARY, options.profile);
         let mut words: Vec<&OsStr> = options.prefix.iter().map(OsStr::new).collect();
         words.push(binary.as_os_str());
@@ -44,7 +53,7 @@ impl Server {
         if !binary.is_file() {
             bail!("{} is not built", binary.display());
         }
-        Self::launch(workspace, &words, faults, options.name)
+        Self::launch(workspace, &words, &[faults, arguments].concat(), options.name)
     }
 
     /// Starts another program that takes `--listen` and prints the address of its page.
@@ -58,6 +67,22 @@ impl Server {
             bail!("{} is not built", program.display());
         }
         Self::launch(workspace, &[program.as_os_str()], arguments, name)
+    }
+
+    /// The same behind a prefix: `taskset -c 0`, say.
+    pub(crate) fn start_program_behind(
+        workspace: &Workspace,
+        prefix: &[&str],
+        program: &Path,
+        arguments: &[&str],
+        name: &str,
+    ) -> Result<Self> {
+        if !program.is_file() {
+            bail!("{} is not built", program.display());
+        }
+        let mut words: Vec<&OsStr> = prefix.iter().map(OsStr::new).collect();
+        words.push(program.as_os_str());
+        Self::launch(workspace, &words, arguments, name)
     }
 
     fn launch(workspace: &Workspace, words: &[&OsStr], arguments: &[&str], name: &str) -> Result<Self> {
@@ -111,11 +136,6 @@ impl Server {
     /// Datagrams the kernel threw away because the server's UDP sockets were full.
     pub(crate) fn kernel_drops(&self) -> Result<u64> {
         Ok(udp_sockets(self.id())?.iter().map(|socket| socket.drops).sum())
-    }
-
-    /// CPU time of all threads so far, in nanoseconds.
-    pub(crate) fn cpu_ns(&self) -> Result<u64> {
-        cpu_ns(self.id())
     }
 
     pub(crate) fn is_running(&mut self) -> Result<bool> {

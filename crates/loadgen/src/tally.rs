@@ -1,8 +1,14 @@
-//! What a subscriber counts.
+//! What a subscriber counts: every packet by its RTP sequence number and by the number in its payload.
+
+use std::collections::HashMap;
+
+use crate::media::{Stamp, StreamId};
 
 /// Delays up to this many microseconds have a bucket of their own width of 1/16 of their power of two.
 const OCTAVES: usize = 32;
 const STEPS: usize = 16;
+/// Packets that are remembered to tell late ones from repeated ones.
+const REMEMBERED: u64 = 1_024;
 
 /// Delays, in a table that keeps them to about 6 %.
 #[derive(Clone)]
@@ -18,7 +24,7 @@ impl Default for Delays {
 }
 
 impl Delays {
-    fn record(&mut self, microseconds: u64) {
+    pub(crate) fn record(&mut self, microseconds: u64) {
         self.max = self.max.max(microseconds);
         let index = if microseconds < STEPS as u64 {
             microseconds as usize
@@ -29,13 +35,6 @@ impl Delays {
         };
         let last = self.buckets.len() - 1;
         self.buckets[index.min(last)] += 1;
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
-            *mine += theirs;
-        }
-        self.max = self.max.max(other.max);
     }
 
     /// The delay in milliseconds that `share` (0–1) of the packets did not exceed.
@@ -64,51 +63,179 @@ impl Delays {
     }
 }
 
-/// What arrived.
+/// Counts over all subscribers.
 #[derive(Clone, Default)]
-pub(crate) struct Tally {
-    /// Packets with the right content.
+pub(crate) struct Counts {
+    /// Packets with the right content, each once.
     pub(crate) received: u64,
-    /// Packets whose number was lower than one before.
-    pub(crate) out_of_order: u64,
-    /// Packets whose content was not what was sent.
+    /// RTP payload bytes of these.
+    pub(crate) bytes: u64,
+    /// Packets that came again.
+    pub(crate) duplicates: u64,
+    /// Packets that came behind a later one.
+    pub(crate) reordered: u64,
+    /// Packets whose content was not what was sent, or that could not be decrypted.
     pub(crate) damaged: u64,
-    /// Numbers that were passed over.
-    pub(crate) missing: u64,
+    /// Packets passed over in content although RTP sequence numbers had no gap: loss that was hidden.
+    pub(crate) hidden: u64,
     /// From publisher to subscriber.
     pub(crate) delays: Delays,
-    last: Option<u64>,
+}
+
+/// Positions of one stream: which have come, and how many are missing.
+#[derive(Clone, Default)]
+struct Positions {
+    first: Option<u64>,
+    highest: u64,
+    /// One bit for each of the last [`REMEMBERED`] positions.
+    seen: Box<[u64]>,
+    /// Positions between the first of the window and the highest, and how many of them came.
+    expected: u64,
+    received: u64,
+}
+
+/// What a position is, compared to those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// The next one, after so many that did not come (yet).
+    New {
+        passed_over: u64,
+    },
+    Late,
+    Duplicate,
+}
+
+impl Positions {
+    fn take(&mut self, position: u64) -> Arrival {
+        if self.first.is_none() {
+            self.seen = vec![0; (REMEMBERED / 64) as usize].into();
+            self.first = Some(position);
+            self.highest = position;
+            (self.expected, self.received) = (1, 1);
+            self.mark(position);
+            return Arrival::New { passed_over: 0 };
+        }
+        if position > self.highest {
+            let passed_over = position - self.highest - 1;
+            for skipped in (self.highest + 1..position).rev().take(REMEMBERED as usize) {
+                self.clear(skipped);
+            }
+            self.expected += passed_over + 1;
+            self.received += 1;
+            self.highest = position;
+            self.mark(position);
+            return Arrival::New { passed_over };
+        }
+        let known = self.highest - position < REMEMBERED;
+        if known && self.is_marked(position) || self.first.is_some_and(|first| position < first) {
+            return Arrival::Duplicate;
+        }
+        self.mark(position);
+        self.received += 1;
+        Arrival::Late
+    }
+
+    fn lost(&self) -> u64 {
+        self.expected.saturating_sub(self.received)
+    }
+
+    fn start_window(&mut self) {
+        (self.expected, self.received) = (0, 0);
+    }
+
+    fn place(position: u64) -> (usize, u64) {
+        ((position % REMEMBERED / 64) as usize, 1 << (position % 64))
+    }
+
+    fn mark(&mut self, position: u64) {
+        let (word, bit) = Self::place(position);
+        self.seen[word] |= bit;
+    }
+
+    fn clear(&mut self, position: u64) {
+        let (word, bit) = Self::place(position);
+        self.seen[word] &= !bit;
+    }
+
+    fn is_marked(&self, position: u64) -> bool {
+        let (word, bit) = Self::place(position);
+        self.seen[word] & bit != 0
+    }
+}
+
+/// One SSRC as a subscriber sees it.
+#[derive(Clone, Default)]
+pub(crate) struct Source {
+    sequence: Positions,
+    /// Whether something that can be decoded has come.
+    pub(crate) decodable: bool,
+}
+
+impl Source {
+    /// RFC 3550 §A.1: the 16 bits extended by how often they wrapped around.
+    fn extended(&self, sequence: u16) -> u64 {
+        if self.sequence.first.is_none() {
+            // Room below, for packets that come late.
+            return 0x1_0000 + u64::from(sequence);
+        }
+        let highest = self.sequence.highest;
+        let difference = i64::from(sequence.wrapping_sub(highest as u16) as i16);
+        highest.wrapping_add_signed(difference)
+    }
+
+    /// Extended highest sequence number, for receiver reports.
+    pub(crate) fn highest(&self) -> u32 {
+        self.sequence.highest as u32
+    }
+}
+
+/// What one subscriber received.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) sources: HashMap<u32, Source>,
+    streams: HashMap<StreamId, Positions>,
 }
 
 impl Tally {
-    /// Counts packet `number`, which took so long.
-    pub(crate) fn arrived(&mut self, number: u64, microseconds: u64) {
-        self.received += 1;
-        self.delays.record(microseconds);
-        match self.last {
-            Some(last) if number <= last => {
-                self.out_of_order += 1;
-                self.missing = self.missing.saturating_sub(1);
+    /// Counts a packet with the right content.
+    pub(crate) fn arrived(
+        &mut self,
+        counts: &mut Counts,
+        (ssrc, sequence): (u32, u16),
+        stamp: &Stamp,
+        microseconds: u64,
+    ) {
+        let source = self.sources.entry(ssrc).or_default();
+        let by_sequence = source.sequence.take(source.extended(sequence));
+        let by_number = self.streams.entry(stamp.stream).or_default().take(stamp.number);
+        match by_sequence {
+            Arrival::Duplicate => {
+                counts.duplicates += 1;
                 return;
             }
-            Some(last) => self.missing += number - last - 1,
-            None => {}
+            Arrival::Late => counts.reordered += 1,
+            Arrival::New { passed_over } => {
+                // Another layer of a simulcast may come for a while: its numbers go on meanwhile.
+                if let Arrival::New { passed_over: in_content } = by_number
+                    && stamp.stream.layers == 1
+                {
+                    counts.hidden += in_content.saturating_sub(passed_over);
+                }
+            }
         }
-        self.last = Some(number);
+        counts.received += 1;
+        counts.delays.record(microseconds);
     }
 
-    /// Starts counting anew without forgetting which number came last.
-    pub(crate) fn reset(&mut self) {
-        *self = Self { last: self.last, ..Self::default() };
+    /// Starts counting anew without forgetting which packets came last.
+    pub(crate) fn start_window(&mut self) {
+        self.sources.values_mut().for_each(|source| source.sequence.start_window());
+        self.streams.values_mut().for_each(Positions::start_window);
     }
 
-    /// Adds another subscriber's counts.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.received += other.received;
-        self.out_of_order += other.out_of_order;
-        self.damaged += other.damaged;
-        self.missing += other.missing;
-        self.delays.add(&other.delays);
+    /// Packets that did not come, of all sources.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sources.values().map(|source| source.sequence.lost()).sum()
     }
 }
 
@@ -116,13 +243,51 @@ impl Tally {
 mod tests {
     use super::*;
 
-    #[test]
-    fn gaps_count_as_missing_until_they_are_filled() {
-        let mut tally = Tally::default();
-        for number in [5, 6, 9, 7, 10] {
-            tally.arrived(number, 100);
+    fn stamp(number: u64) -> Stamp {
+        let stream = StreamId { publisher: 0, track: 0, layer: 0, layers: 1 };
+        Stamp { stream, number, nanoseconds: 0 }
+    }
+
+    fn counted(arrivals: &[(u16, u64)]) -> (Counts, u64) {
+        let (mut tally, mut counts) = (Tally::default(), Counts::default());
+        for &(sequence, number) in arrivals {
+            tally.arrived(&mut counts, (1, sequence), &stamp(number), 100);
         }
-        assert_eq!((tally.received, tally.missing, tally.out_of_order), (5, 1, 1));
+        (counts, tally.lost())
+    }
+
+    #[test]
+    fn gaps_are_lost_until_they_are_filled() {
+        let (counts, lost) = counted(&[(65_534, 5), (65_535, 6), (2, 9), (0, 7), (3, 10)]);
+        assert_eq!((counts.received, counts.reordered, counts.duplicates, counts.hidden), (5, 1, 0, 0));
+        assert_eq!(lost, 1);
+    }
+
+    #[test]
+    fn repeated_packets_are_neither_received_nor_lost() {
+        let (counts, lost) = counted(&[(1, 1), (2, 2), (2, 2), (1, 1), (3, 3)]);
+        assert_eq!((counts.received, counts.duplicates, counts.reordered), (3, 2, 0));
+        assert_eq!(lost, 0);
+    }
+
+    #[test]
+    fn loss_behind_rewritten_sequence_numbers_is_seen() {
+        let (counts, lost) = counted(&[(1, 1), (2, 2), (3, 5)]);
+        assert_eq!((counts.hidden, lost), (2, 0));
+    }
+
+    #[test]
+    fn a_new_window_forgets_losses_but_not_positions() {
+        let (mut tally, mut counts) = (Tally::default(), Counts::default());
+        for position in [1, 5] {
+            tally.arrived(&mut counts, (1, position), &stamp(u64::from(position)), 100);
+        }
+        tally.start_window();
+        assert_eq!(tally.lost(), 0);
+        for position in [6, 8] {
+            tally.arrived(&mut counts, (1, position), &stamp(u64::from(position)), 100);
+        }
+        assert_eq!(tally.lost(), 1);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod view;
 
 use std::time::Duration;
 
-use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, UdpMode};
+use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, TcpMode, UdpMode};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::header::ContentType, web};
 use clap::Parser;
 
@@ -46,6 +46,37 @@ struct Arguments {
     socket_per_connection: bool,
 }
 
+/// Where connections live: they share sockets, and what is told of those.
+#[derive(Clone)]
+pub(crate) struct Engines {
+    /// Tells its addresses.
+    pub(crate) open: RtcEngine,
+    /// Tells names instead.
+    pub(crate) hidden: RtcEngine,
+}
+
+impl Engines {
+    async fn start(arguments: &Arguments) -> std::io::Result<Self> {
+        let mut network = NetworkConfig::default();
+        network.include_loopback = !arguments.stdio;
+        if !arguments.stdio {
+            network.tcp = TcpMode::ActiveAndPassive { port: 0 };
+        }
+        // The TURN servers of tests have certificates of their own making.
+        network.tls.dangerous_accept_any_certificate = true;
+        let mut config = RtcEngineConfig::default();
+        config.udp = if arguments.socket_per_connection {
+            UdpMode::PerConnection
+        } else {
+            UdpMode::Shared { port: 0 }
+        };
+        config.network = network;
+        let open = RtcEngine::start(config.clone()).await?;
+        config.network.hide_host_addresses = true;
+        Ok(Self { open, hidden: RtcEngine::start(config).await? })
+    }
+}
+
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -54,21 +85,15 @@ async fn main() -> anyhow::Result<()> {
     if arguments.ice {
         return ice::run().await;
     }
-    let mut config = RtcEngineConfig::default();
-    config.udp =
-        if arguments.socket_per_connection { UdpMode::PerConnection } else { UdpMode::Shared { port: 0 } };
-    let mut network = NetworkConfig::default();
-    network.include_loopback = !arguments.stdio;
-    config.network = network;
-    let engine = RtcEngine::start(config).await?;
+    let engines = Engines::start(&arguments).await?;
     if arguments.stdio {
-        session::run_lines(engine.clone()).await;
-        return Ok(engine.shutdown(SHUTDOWN_PATIENCE).await?);
+        session::run_lines(engines.clone()).await;
+        return Ok(engines.open.shutdown(SHUTDOWN_PATIENCE).await?);
     }
-    let engine = web::Data::new(engine);
+    let engines = web::Data::new(engines);
     let routes = move || {
-        let engine = engine.clone();
-        App::new().app_data(engine).route("/", web::get().to(page)).route("/peer", web::get().to(open))
+        let engines = engines.clone();
+        App::new().app_data(engines).route("/", web::get().to(page)).route("/peer", web::get().to(open))
     };
     // Sessions are few and each waits most of the time.
     let server = HttpServer::new(routes).workers(1).bind(&arguments.listen)?;
@@ -84,7 +109,7 @@ async fn page() -> HttpResponse {
 }
 
 async fn open(
-    engine: web::Data<RtcEngine>,
+    engines: web::Data<Engines>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -93,6 +118,6 @@ async fn open(
         .max_frame_size(FRAME_BYTES_MAX)
         .aggregate_continuations()
         .max_continuation_size(FRAME_BYTES_MAX);
-    actix_web::rt::spawn(session::run(engine.get_ref().clone(), socket, frames));
+    actix_web::rt::spawn(session::run(engines.get_ref().clone(), socket, frames));
     Ok(response)
 }

@@ -1,15 +1,17 @@
 //! One script: commands in, answers, signalling and events out, one after the other.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
-use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use actix_rtc::{RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
+use actix_rtc_impair::Impairment;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 
 use crate::{
+    Engines,
     command::{Command, Incoming, Options},
     data::{self, Channels},
     negotiation::Negotiation,
@@ -18,7 +20,7 @@ use crate::{
 };
 
 struct Session {
-    engine: RtcEngine,
+    engines: Engines,
     outbox: Outbox,
     negotiation: Option<Negotiation>,
     channels: Channels,
@@ -38,18 +40,18 @@ enum Wake {
 }
 
 /// Serves one script over its WebSocket until it goes, then hangs up.
-pub(crate) async fn run(engine: RtcEngine, socket: actix_ws::Session, frames: AggregatedMessageStream) {
+pub(crate) async fn run(engines: Engines, socket: actix_ws::Session, frames: AggregatedMessageStream) {
     let texts = frames.map(|frame| match frame {
         Ok(AggregatedMessage::Text(text)) => Wake::Text(text.to_string()),
         Ok(AggregatedMessage::Ping(bytes)) => Wake::Ping(bytes.to_vec()),
         Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_)) => Wake::Other,
         Ok(AggregatedMessage::Close(_)) | Err(_) => Wake::Gone,
     });
-    serve(engine, Outbox::new(socket), texts).await;
+    serve(engines, Outbox::new(socket), texts).await;
 }
 
 /// Serves the script that wrote to standard input, a text per line, until its end.
-pub(crate) async fn run_lines(engine: RtcEngine) {
+pub(crate) async fn run_lines(engines: Engines) {
     let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
     // Standard input can't be polled: a thread reads it, and ends with it.
     std::thread::spawn(move || {
@@ -63,13 +65,13 @@ pub(crate) async fn run_lines(engine: RtcEngine) {
         let line = lines.recv().await?;
         Some((Wake::Text(line), lines))
     });
-    serve(engine, Outbox::lines(), texts).await;
+    serve(engines, Outbox::lines(), texts).await;
 }
 
-async fn serve(engine: RtcEngine, outbox: Outbox, script: impl Stream<Item = Wake>) {
+async fn serve(engines: Engines, outbox: Outbox, script: impl Stream<Item = Wake>) {
     let mut script = pin!(script);
     let mut session =
-        Session { engine, outbox, negotiation: None, channels: Channels::default(), events: None };
+        Session { engines, outbox, negotiation: None, channels: Channels::default(), events: None };
     loop {
         match wake(&mut script, &mut session.events).await {
             Wake::Text(text) => session.text(&text).await,
@@ -154,11 +156,17 @@ impl Session {
             }
             Command::Channel(options) => channels.open(&connection, options, outbox).await?,
             Command::CloseChannel { label } => channels.close(&label)?,
+            Command::Impair { loss, delay } => negotiation.impair(Impairment {
+                loss,
+                delay: Duration::from_millis(delay),
+                ..Impairment::default()
+            })?,
             Command::Say { label, text } => channels.say(&label, text).await?,
             Command::Close => connection.close().await,
             Command::State => {
                 let mut state = view::state(&connection);
                 state["channels"] = json!(channels.view());
+                state["lost"] = negotiation.lost();
                 return Ok(state);
             }
         }
@@ -169,9 +177,10 @@ impl Session {
         if self.negotiation.is_some() {
             bail!("this session has its connection");
         }
-        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
+        let engine = if options.hide_host_addresses { &self.engines.hidden } else { &self.engines.open };
+        let connection = RtcPeerConnection::on(engine, options.configuration.clone()).await?;
         self.events = connection.events();
-        self.negotiation = Some(Negotiation::new(connection, options));
+        self.negotiation = Some(Negotiation::new(connection, options)?);
         Ok(json!(null))
     }
 

@@ -61,7 +61,9 @@ impl IceAgent {
 
     fn send_datagram(&self, datagram: &[u8]) -> Result<(), RtcError> {
         let environment = &self.environment;
-        let socket = self.selected.and_then(|route| Some((route, environment.sockets.find(route.protocol, route.local)?)));
+        let socket = self
+            .selected
+            .and_then(|route| Some((route, environment.sockets.find(route.protocol, route.local)?)));
         let Some((selected, socket)) = socket else {
             kit::statistics().drop(DropReason::NoRoute, 1);
             let sentence = "no pair of candidates is selected: nothing may be sent".to_owned();

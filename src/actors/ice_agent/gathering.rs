@@ -122,7 +122,9 @@ impl IceAgent {
         // A translated address may lead to several of ours, and is one to the peer.
         let base = base.filter(|_| kind != CandidateKind::Host);
         if stored.kind == kind && self.gatherer.told.insert((stored.protocol, address, base)) {
-            self.report(IceEvent::LocalCandidate(stored));
+            if let Some(told) = self.as_told(stored) {
+                self.report(IceEvent::LocalCandidate(told));
+            }
         }
     }
 
@@ -138,8 +140,12 @@ impl IceAgent {
     }
 
     pub(super) fn report_error(&self, address: Option<SocketAddr>, url: &str, code: u16, text: String) {
-        // The peer may be shown what the application is told: with relays only, no address of this host.
-        let address = address.filter(|_| self.environment.servers.policy == IceTransportPolicy::All);
+        // The peer may be shown what the application is told: with relays only, or where they are hidden, no address
+        // of this host.
+        let environment = &self.environment;
+        let is_shown =
+            environment.servers.policy == IceTransportPolicy::All && !environment.network.hide_host_addresses;
+        let address = address.filter(|_| is_shown);
         self.report(IceEvent::CandidateError(CandidateError { address, url: url.to_owned(), code, text }));
     }
 

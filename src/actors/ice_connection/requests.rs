@@ -40,9 +40,8 @@ impl IceConnectionActor {
 
     /// Tells the agents what is known of the peer, once the application has asked to connect.
     fn tell_remote(&mut self) {
-        let Some(credentials) = self.snapshot.remote_credentials.clone().filter(|_| self.is_started) else {
-            return;
-        };
+        let credentials = self.shown.borrow().remote_credentials.clone();
+        let Some(credentials) = credentials.filter(|_| self.is_started) else { return };
         for agent in &self.agents {
             agent.address.do_send(SetRemoteIce {
                 credentials: credentials.clone(),
@@ -57,15 +56,15 @@ impl IceConnectionActor {
             tracing::debug!("a peer-reflexive candidate can't be signalled: skipped");
             return Ok(());
         }
-        if self.snapshot.remote_candidates.len() >= CANDIDATES_MAX {
+        if self.shown.borrow().remote_candidates.len() >= CANDIDATES_MAX {
             return Err(RtcError::OperationError(format!("more than {CANDIDATES_MAX} candidates")));
         }
         if !self.components.handle_remote_candidate(candidate.component) {
             tracing::debug!(component = candidate.component, "candidate of another component skipped");
             return Ok(());
         }
-        if !self.snapshot.remote_candidates.contains(&candidate) {
-            self.snapshot.remote_candidates.push(candidate.clone());
+        if !self.shown.borrow().remote_candidates.contains(&candidate) {
+            self.show(|shown| shown.remote_candidates.push(candidate.clone()));
             self.tell(candidate.component, |agent| agent.do_send(AddRemoteCandidate(candidate.clone())));
         }
         Ok(())
@@ -78,7 +77,7 @@ impl Handler<GatherComponents> for IceConnectionActor {
     fn handle(&mut self, _: GatherComponents, _: &mut Self::Context) -> Self::Result {
         self.check_open()?;
         if !std::mem::replace(&mut self.has_gathered, true) {
-            self.snapshot.gathering_state = RtcIceGatheringState::Gathering;
+            self.show(|shown| shown.gathering_state = RtcIceGatheringState::Gathering);
             for agent in &self.agents {
                 agent.address.do_send(Gather);
             }
@@ -118,10 +117,15 @@ impl Handler<SetIceCredentials> for IceConnectionActor {
 
     fn handle(&mut self, message: SetIceCredentials, _: &mut Self::Context) -> Self::Result {
         self.check_open()?;
-        let before = self.snapshot.remote_credentials.replace(message.0);
-        if before.is_some() && before != self.snapshot.remote_credentials {
-            // The peer has restarted.
-            self.snapshot.remote_candidates.clear();
+        let mut has_restarted = false;
+        self.show(|shown| {
+            has_restarted = shown.remote_credentials.as_ref().is_some_and(|known| *known != message.0);
+            if has_restarted {
+                shown.remote_candidates.clear();
+            }
+            shown.remote_credentials = Some(message.0);
+        });
+        if has_restarted {
             self.components.forget_remote();
         }
         self.tell_remote();
@@ -168,7 +172,7 @@ impl Handler<ConnectComponents> for IceConnectionActor {
         if !self.has_gathered {
             return Err(invalid_state("local candidates were not gathered"));
         }
-        if self.snapshot.remote_credentials.is_none() {
+        if self.shown.borrow().remote_credentials.is_none() {
             return Err(invalid_state("the peer's user name or password is missing"));
         }
         if !std::mem::replace(&mut self.is_started, true) {
@@ -243,7 +247,7 @@ impl Handler<CloseComponents> for IceConnectionActor {
 
     fn handle(&mut self, _: CloseComponents, ctx: &mut Self::Context) -> Self::Result {
         self.components.close();
-        self.snapshot.selected_pairs.clear();
+        self.show(|shown| shown.selected_pairs.clear());
         self.settle();
         let agents: Vec<_> = self.agents.drain(..).collect();
         ctx.stop();

@@ -203,8 +203,15 @@ fn is_offered(config: &NetworkConfig, address: &IpAddr) -> bool {
     }
     match address {
         IpAddr::V4(address) => config.ipv4 && !address.is_link_local(),
-        // Link-local IPv6 needs a scope that a candidate line can't carry.
-        IpAddr::V6(address) => config.ipv6 && !address.is_unicast_link_local(),
+        // Link-local IPv6 needs a scope that a candidate line can't carry; RFC 8445 §5.1.1.1 forbids site-local
+        // and IPv4-mapped addresses.
+        IpAddr::V6(address) => {
+            let is_site_local = address.segments()[0] & 0xFFC0 == 0xFEC0;
+            config.ipv6
+                && !address.is_unicast_link_local()
+                && !is_site_local
+                && address.to_ipv4_mapped().is_none()
+        }
     }
 }
 
@@ -232,6 +239,18 @@ pub(crate) fn local_address(bound: SocketAddr, destination: Option<IpAddr>) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn item_13_addresses_that_no_peer_may_be_told_are_not_offered() {
+        for address in
+            ["127.0.0.1", "::1", "fec0::1", "fe80::1", "::ffff:192.0.2.1", "::", "0.0.0.0", "169.254.1.1"]
+        {
+            assert!(!is_offered(&NetworkConfig::default(), &address.parse().unwrap()), "{address}");
+        }
+        for address in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fd00::1"] {
+            assert!(is_offered(&NetworkConfig::default(), &address.parse().unwrap()), "{address}");
+        }
+    }
 
     #[test]
     fn loopback_is_offered_only_on_request() {

@@ -305,6 +305,7 @@ fn start_agent(
             sockets: place.sockets.clone(),
             router: Rc::clone(&place.attachment.router),
             egress: Rc::clone(&place.egress),
+            watch: Rc::clone(&place.watch),
             lanes: PeerLanes { stun, dtls: dtls.clone(), media: media.clone(), is_raw: false },
             network: place.network.clone(),
             servers: config.servers.clone(),

@@ -230,7 +230,7 @@ impl IceConnection {
         let request = SelectComponentPair { component, local_foundation, remote_foundation };
         self.shared.request(request).await?;
         // The agent has selected it; its report is behind the answer.
-        self.shared.until(|shown| shown.selected_pairs.contains_key(&component)).await;
+        self.shared.until(|shown| shown.selected_pair(component).is_some()).await;
         Ok(())
     }
 
@@ -266,7 +266,7 @@ impl IceConnection {
         let outbound = self.shared.outbound.iter().find(|outbound| outbound.component == component);
         let outbound = outbound
             .ok_or_else(|| RtcError::InvalidAccessError(format!("there is no component {component}")))?;
-        if !self.shared.read(|shown| shown.selected_pairs.contains_key(&component)) {
+        if !self.shared.read(|shown| shown.selected_pair(component).is_some()) {
             let sentence = format!("component {component} is not connected: nothing may be sent");
             return Err(RtcError::InvalidStateError(sentence));
         }
@@ -358,7 +358,7 @@ impl IceConnection {
 
     /// The pair that a component uses.
     pub fn selected_pair(&self, component: u8) -> Option<CandidatePair> {
-        self.shared.read(|shown| shown.selected_pairs.get(&component).cloned())
+        self.shared.read(|shown| shown.selected_pair(component).cloned())
     }
 
     /// Candidates and pairs of each component that is left, and what went through it.
@@ -377,6 +377,12 @@ impl IceConnection {
     pub fn events(&self) -> Option<IceConnectionEvents> {
         let mut events = self.shared.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.take().map(|lane| IceConnectionEvents(Events::new(lane)))
+    }
+
+    /// The actor behind the handle, for the messages of
+    /// [`messages::ice_connection`](crate::messages::ice_connection).
+    pub fn address(&self) -> &Addr<IceConnectionActor> {
+        &self.shared.address
     }
 
     /// The actor of a component.

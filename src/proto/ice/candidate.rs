@@ -364,6 +364,23 @@ mod tests {
     }
 
     #[test]
+    fn like_pairs_with_like() {
+        let read = |line: &str| line.parse::<Candidate>().unwrap();
+        let udp = read("1 1 udp 1 192.0.2.1 5000 typ host");
+        assert!(udp.can_pair_with(&read("2 1 UDP 1 192.0.2.2 5000 typ srflx raddr 10.0.0.1 rport 1")));
+        let ipv6 = read("1 1 udp 1 2001:db8::1 5000 typ host");
+        assert!(ipv6.can_pair_with(&read("1 1 udp 1 2001:db8::2 5000 typ host")));
+        for other in [
+            ipv6,
+            read("2 2 udp 1 192.0.2.2 5000 typ host"),
+            read("2 1 tcp 1 192.0.2.2 9 typ host tcptype active"),
+            read("2 1 udp 1 0b0a4c52-5bc0-4b0d-8e4b-0f6c1c5f0001.local 5000 typ host"),
+        ] {
+            assert!(!udp.can_pair_with(&other) && !other.can_pair_with(&udp), "{other}");
+        }
+    }
+
+    #[test]
     fn tcp_ranks_below_udp_and_active_above_passive() {
         let address = "192.0.2.1:5000".parse().unwrap();
         let active = Candidate::tcp_host(TcpType::Active, address, 65_535);
@@ -398,6 +415,15 @@ mod tests {
         ] {
             assert_eq!(from.may_open(to), may, "{:?} {:?}", from.tcp_type, to.tcp_type);
         }
+    }
+
+    #[test]
+    fn another_component_has_another_priority_and_the_same_foundation() {
+        let first = Candidate::host("192.0.2.1:5000".parse().unwrap(), 65_535);
+        let second = first.clone().for_component(2);
+        assert_eq!(second.priority, priority(CandidateKind::Host, 65_535, 2));
+        assert_eq!((second.component, &second.foundation), (2, &first.foundation));
+        assert_eq!(second.for_component(1), first);
     }
 
     #[test]

@@ -220,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_aioice_survive_word_for_word() {
+        for line in [
+            "6815297761 1 udp 659136 192.0.2.1 31102 typ host generation 0",
+            "6815297761 1 udp 659136 192.0.2.1 31102 typ host",
+            "1 2 udp 659136 192.0.2.1 31102 typ srflx raddr 10.0.0.1 rport 49152 generation 0",
+            "1 1 tcp 659136 192.0.2.1 9 typ host tcptype active generation 0",
+        ] {
+            let candidate: Candidate = line.parse().unwrap();
+            assert_eq!(candidate.generation.is_some(), line.contains("generation"));
+            assert_eq!(candidate.to_string(), format!("candidate:{line}"));
+        }
+    }
+
+    #[test]
     fn refuses_what_rfc_8839_does_not_allow() {
         use IceError::{MalformedCandidate, UnknownCandidateType, UnsupportedTransport, WrongComponent};
         for (line, error) in [

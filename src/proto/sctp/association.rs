@@ -31,17 +31,17 @@ use super::{
     packet::{self, Builder},
     scheduler::Scheduler,
     stream_ids::StreamIds,
+    window::Window,
 };
 use crate::proto::dtls::Role;
 
 /// The crate wants an address; packets travel through DTLS and have none. From RFC 5737.
 pub(super) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5000);
-/// A window that stops a sender: less than some full packets (RFC 9260 §6.1, silly windows).
-const MIN_TOLD_WINDOW: u32 = 4 * MAX_PAYLOAD;
-/// What must have been read for it to be told.
-const WINDOW_UPDATE: u64 = 256 << 10;
 /// Packets made ahead of being polled: one full segmented send, so that a turn of the owner stays short.
 const BATCH: usize = 64;
+
+/// Events that wait for being polled when more messages are read: those of one turn of the owner.
+const EVENTS_AHEAD: usize = 1_024;
 
 /// Why a channel can't be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -165,19 +165,11 @@ pub struct Association {
     is_touched: bool,
     /// When the peer acknowledged something last, or owed nothing.
     progressed: Option<Instant>,
-    is_stalled: bool,
+    pub(super) is_stalled: bool,
     /// The receive window as the peer knows it.
-    window: Window,
+    pub(super) window: Window,
     /// The latest time that was told.
     now: Option<Instant>,
-}
-
-/// What the last SACK said, and what was read since.
-#[derive(Default)]
-struct Window {
-    sack: Bytes,
-    told: u32,
-    read: usize,
 }
 
 impl Association {
@@ -308,6 +300,10 @@ impl Association {
             self.flight.acknowledged(tsn);
         }
         self.take_crate_events(now);
+        // At once, as long as somebody takes the events: the crate walks over what waits in it.
+        while self.events.len() < EVENTS_AHEAD && self.read_next() {
+            self.take_crate_events(now);
+        }
     }
 
     /// Acts on what is due.
@@ -557,15 +553,6 @@ impl Association {
         has_loaded
     }
 
-    /// What was read for channels that do not read is not free for the peer.
-    fn less_window(&self, packet: Bytes) -> Bytes {
-        if self.held == 0 {
-            return packet;
-        }
-        let held = u32::try_from(self.held).unwrap_or(u32::MAX);
-        outbound::with_window(&packet, |window| window.saturating_sub(held)).unwrap_or(packet)
-    }
-
     fn read_signs(&mut self, now: Instant, packet: &[u8]) {
         let mut signs = std::mem::take(&mut self.outbound);
         signs.read(packet, |sign| match sign {
@@ -579,45 +566,6 @@ impl Association {
             Sign::ShutdownComplete => self.end(None),
         });
         self.outbound = signs;
-    }
-
-    fn window_told(&mut self, window: u32, sack: &[u8]) {
-        self.inbound.note_used_window(self.config.receive_window.saturating_sub(window));
-        let window = window.saturating_sub(u32::try_from(self.held).unwrap_or(u32::MAX));
-        self.window.told = window;
-        self.window.read = 0;
-        // Only a closed window will need to be told again.
-        if window < MIN_TOLD_WINDOW {
-            self.window.sack = Bytes::copy_from_slice(sack);
-        }
-        let is_unread = self.held > 0 || self.streams.values().any(Stream::is_unread);
-        let is_stalled = window < MAX_PAYLOAD && is_unread;
-        if is_stalled && !self.is_stalled {
-            self.counters.reader_stalls += 1;
-        }
-        self.is_stalled = is_stalled;
-    }
-
-    /// Messages were read: so much of the receive window is free again.
-    pub(super) fn note_read(&mut self, bytes: usize) {
-        self.window.read += bytes;
-    }
-
-    /// RFC 9260 §6.2: tells a sender that has stopped for want of a window that there is one again. The
-    /// crate waits for the sender to ask, which it does ever more rarely.
-    fn update_window(&mut self) {
-        let window = &mut self.window;
-        let is_news = window.told < MIN_TOLD_WINDOW && window.read as u64 >= WINDOW_UPDATE;
-        if !is_news || !matches!(self.phase, Phase::Connected) {
-            return;
-        }
-        let free = window.told.saturating_add(u32::try_from(window.read).unwrap_or(u32::MAX));
-        let free = free.min(self.config.receive_window);
-        if let Some(sack) = outbound::with_window(&window.sack, |_| free) {
-            self.transmits.push_back(sack);
-            self.window = Window { sack: Bytes::new(), told: free, read: 0 };
-            self.is_stalled = false;
-        }
     }
 
     /// Asks the crate how much it still holds of each channel.

@@ -64,12 +64,7 @@ impl Flight {
             self.acknowledged = tsn.wrapping_sub(1);
         }
         self.highest = Some(tsn);
-        self.probe.get_or_insert(Probe {
-            tsn,
-            sent: now,
-            delivered: self.delivered,
-            chunks: self.chunks,
-        });
+        self.probe.get_or_insert(Probe { tsn, sent: now, delivered: self.delivered, chunks: self.chunks });
     }
 
     /// Everything up to this TSN was acknowledged.

@@ -162,7 +162,8 @@ impl Association {
     /// peer is told, and begins again.
     pub(super) fn refuses_cookie(&mut self, now: Instant) -> bool {
         let Phase::Setup(Setup::Answering { since, .. }) = self.phase else { return false };
-        let Some(staleness) = now.checked_duration_since(since + COOKIE_LIFE).filter(|age| !age.is_zero()) else {
+        let Some(staleness) = now.checked_duration_since(since + COOKIE_LIFE).filter(|age| !age.is_zero())
+        else {
             return false;
         };
         let microseconds = u32::try_from(staleness.as_micros()).unwrap_or(u32::MAX);

@@ -15,8 +15,8 @@ use super::{
     event::SctpError,
     packet::{
         self, ABORT, Builder, COOKIE_ACK, COOKIE_ECHO, Chunk, Chunks, CommonHeader, DATA, DATA_HEADER, ERROR,
-        FORWARD_TSN, FORWARD_TSN_SUPPORTED, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK, NO_USER_DATA, PROTOCOL_VIOLATION, RECONFIG,
-        SACK, SHUTDOWN, SHUTDOWN_ACK, SHUTDOWN_COMPLETE, STALE_COOKIE,
+        FORWARD_TSN, FORWARD_TSN_SUPPORTED, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK, NO_USER_DATA,
+        PROTOCOL_VIOLATION, RECONFIG, SACK, SHUTDOWN, SHUTDOWN_ACK, SHUTDOWN_COMPLETE, STALE_COOKIE,
         SUPPORTED_EXTENSIONS, UNRECOGNIZED_CHUNK,
     },
 };
@@ -89,6 +89,8 @@ pub(super) struct Inbound {
     /// acknowledged and forgotten.
     pub(super) discarding: HashSet<u16>,
     highest_tsn: Option<u32>,
+    /// As much waits for slow readers as may: nothing new is let in.
+    pub(super) is_full: bool,
     /// Estimate, never too low: chunks that the crate holds.
     held: usize,
     refused: u32,
@@ -235,6 +237,10 @@ impl Inbound {
             return Decision::Discard;
         }
         let is_new = self.highest_tsn.is_none_or(|highest| packet::is_after(data.tsn, highest));
+        if is_new && self.is_full {
+            // The peer is told when there is room again, and asks until then.
+            return Decision::Skip;
+        }
         if is_new && self.held >= MAX_HELD_CHUNKS {
             self.refused = self.refused.wrapping_add(1);
             // What is lost here is sent again when there is room. Never with a gap before it: what fills

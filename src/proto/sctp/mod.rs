@@ -12,6 +12,7 @@
 //! | `channels`, `closing` | opening, reading, DCEP; resets, and when an identifier is free again |
 //! | `sending` | from a channel's queue to the network, and what is known of it there |
 //! | `flight` | how much may be in flight, by what the path holds |
+//! | `window` | what slow readers have left is not free for the peer |
 //! | `scheduler` | fair shares of the association, by priority; bounded lead of large messages |
 //! | `packet` | chunks as bytes, CRC32c |
 //!
@@ -36,6 +37,7 @@ mod packet;
 mod scheduler;
 mod sending;
 mod stream_ids;
+mod window;
 
 pub use self::{
     association::{Association, Counters, OpenError, SendError},

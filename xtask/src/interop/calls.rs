@@ -109,6 +109,8 @@ const AIORTC: &[&str] = &[
     "aiortc answers: a thousand data channels",
     "aiortc offers: 16 MiB each way",
     "aiortc answers: 16 MiB each way",
+    "aiortc offers: data through a bad network",
+    "aiortc answers: data through a bad network",
     "aiortc offers: data beside media",
     "aiortc offers: we restart ICE",
     "aiortc answers: we restart ICE",
@@ -136,7 +138,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
 
 /// Starts our peer and the script, and passes on what the script says of each case.
-fn calls(
+pub(super) fn calls(
     workspace: &Workspace,
     name: &str,
     known: &[&str],

@@ -1,0 +1,574 @@
+//! One peer without threads, sockets or clock: ICE, DTLS and SRTP of the library, and media on top.
+//!
+//! Lighter than the library's connections on purpose: a generator that holds hundreds of peers must not cost
+//! more than the server it measures. Lost packets are not asked for again: loss is a result here.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use actix_rtc::proto::{
+    demux::{PacketKind, classify},
+    dtls::{self, Certificate, Fingerprint, HashAlgorithm, Session, SessionConfig},
+    ice::{self, Agent, AgentConfig, Candidate, Credentials},
+    sdp::Setup,
+    srtp::{Inbound, Outbound, Profile as SrtpProfile},
+};
+use bytes::BytesMut;
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::sync::oneshot;
+
+use crate::{
+    description::{self, Remote, Section, Transport, Use},
+    media::{self, Encoder, Kind},
+    rtcp,
+    tally::{Counts, Tally},
+};
+
+/// Between two checks of one agent: many peers connect at once, each with one pair or two.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// There is one pair that works; waiting for a better one would only delay.
+const NOMINATION_PATIENCE: Duration = Duration::from_millis(1);
+/// Reports are sent at every second one, requests for key frames at each.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(500);
+/// DTLS flights, without IP and UDP headers.
+const MTU: usize = 1_200;
+/// A publisher that is further behind than this leaves frames out.
+const BACKLOG_MAX: Duration = Duration::from_millis(500);
+/// Later than this, a frame counts as late: the generator is not keeping its rate.
+const LATE: Duration = Duration::from_millis(10);
+/// The profiles offered: every server measured has the first one, so all encrypt the same way.
+const SRTP_PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80];
+/// Seconds between the epochs of NTP and Unix.
+const NTP_EPOCH: u64 = 2_208_988_800;
+
+/// Where a peer's datagrams go.
+pub(crate) trait Wire {
+    /// Sends one datagram from the peer's address; what the kernel does not take is lost and counted.
+    fn send(&mut self, remote: SocketAddr, datagram: &[u8]);
+}
+
+/// What a peer is handed with every call.
+pub(crate) struct Context<'a> {
+    pub(crate) wire: &'a mut dyn Wire,
+    pub(crate) now: Instant,
+    /// When the program started: stamps count from there.
+    pub(crate) started: Instant,
+    pub(crate) totals: &'a mut Totals,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl Context<'_> {
+    fn nanoseconds(&self) -> u64 {
+        u64::try_from(self.now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Buffers that all peers use in turn.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    packet: BytesMut,
+    slab: Vec<u8>,
+    lengths: Vec<usize>,
+}
+
+/// Counts over all peers.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) counts: Counts,
+    /// RTP packets of publishers.
+    pub(crate) sent: u64,
+    /// Frames that left too late, for want of CPU time here.
+    pub(crate) late_frames: u64,
+    /// Key frames the server asked for.
+    pub(crate) key_frame_requests: u64,
+    /// Packets the server asked publishers to send again; they are not sent.
+    pub(crate) retransmission_requests: u64,
+    /// RTCP packets to subscribers and publishers.
+    pub(crate) rtcp_received: u64,
+    /// The SRTP profile that the last peer agreed on.
+    pub(crate) srtp_profile: Option<SrtpProfile>,
+}
+
+/// What a peer does once connected.
+pub(crate) enum Media {
+    Publisher(Vec<Stream>),
+    Subscriber(Box<Tally>),
+    /// Nothing: connects and stays.
+    Idle,
+}
+
+/// An encoder and when its next frame is due.
+pub(crate) struct Stream {
+    encoder: Encoder,
+    due: Instant,
+}
+
+impl Media {
+    /// `phase`, from 0 to 1, is where in a frame's interval this publisher begins.
+    pub(crate) fn publisher(encoders: Vec<Encoder>, now: Instant, phase: f64) -> Self {
+        let stream = |encoder: Encoder| {
+            let due = now + encoder.interval().mul_f64(phase);
+            Stream { encoder, due }
+        };
+        Self::Publisher(encoders.into_iter().map(stream).collect())
+    }
+}
+
+/// What the owner waits for.
+#[derive(Default)]
+pub(crate) struct Milestones {
+    pub(crate) connected: Option<oneshot::Sender<Result<(), String>>>,
+    pub(crate) first_media: Option<oneshot::Sender<()>>,
+}
+
+/// One peer.
+pub(crate) struct Peer {
+    address: SocketAddr,
+    ssrc: u32,
+    certificate: Certificate,
+    agent: Agent,
+    remote_fingerprints: Vec<Fingerprint>,
+    dtls_role: dtls::Role,
+    session: Option<Box<Session>>,
+    srtp: Option<Box<(Outbound, Inbound)>>,
+    remote: Option<SocketAddr>,
+    /// Payload types of the sections that receive.
+    kinds: Vec<(u8, Kind)>,
+    pub(crate) media: Media,
+    pub(crate) milestones: Milestones,
+    feedback_due: Instant,
+    feedback_rounds: u32,
+}
+
+impl Peer {
+    /// A peer at `address`, number `index` of this run; it offers if `offers`.
+    pub(crate) fn new(
+        now: Instant,
+        address: SocketAddr,
+        index: u32,
+        offers: bool,
+        certificate: Certificate,
+        media: Media,
+    ) -> anyhow::Result<Self> {
+        let mut random = StdRng::from_os_rng();
+        let credentials = Credentials::generate(&mut random);
+        let role = if offers { ice::Role::Controlling } else { ice::Role::Controlled };
+        let mut config = AgentConfig::new(role, credentials);
+        config.check_interval = CHECK_INTERVAL;
+        config.timings.nomination_patience = NOMINATION_PATIENCE;
+        let mut agent = Agent::new(now, config, random);
+        agent.add_local_candidate(now, Candidate::host(address, u16::MAX))?;
+        agent.end_of_local_candidates();
+        Ok(Self {
+            address,
+            ssrc: 0x2000_0000 + index,
+            certificate,
+            agent,
+            remote_fingerprints: Vec::new(),
+            dtls_role: dtls::Role::Client,
+            session: None,
+            srtp: None,
+            remote: None,
+            kinds: Vec::new(),
+            media,
+            milestones: Milestones::default(),
+            feedback_due: now + FEEDBACK_INTERVAL,
+            feedback_rounds: 0,
+        })
+    }
+
+    /// Whether a subscriber has received anything yet.
+    pub(crate) fn has_media(&self) -> bool {
+        matches!(&self.media, Media::Subscriber(tally) if !tally.sources.is_empty())
+    }
+
+    /// The own description, with these sections.
+    pub(crate) fn describe(&mut self, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
+        self.kinds = sections.iter().filter_map(received_kind).collect();
+        let fingerprint = self.certificate.fingerprint(HashAlgorithm::Sha256)?;
+        let transport = Transport {
+            credentials: self.agent.local_credentials(),
+            fingerprint: &fingerprint,
+            address: self.address,
+            setup,
+        };
+        Ok(description::write(sections, &transport))
+    }
+
+    /// Applies the other side's description.
+    pub(crate) fn accept(&mut self, context: &mut Context<'_>, remote: Remote) -> anyhow::Result<()> {
+        let now = context.now;
+        self.dtls_role = match remote.setup {
+            Setup::Active => dtls::Role::Server,
+            _ => dtls::Role::Client,
+        };
+        self.remote_fingerprints = remote.fingerprints;
+        if remote.lite {
+            self.agent.set_remote_lite(true);
+        }
+        self.agent.set_remote_credentials(now, remote.credentials)?;
+        for candidate in remote.candidates {
+            self.agent.add_remote_candidate(now, candidate)?;
+        }
+        self.agent.end_of_remote_candidates(now);
+        if self.dtls_role == dtls::Role::Server {
+            self.start_session(now);
+        }
+        self.drive(context);
+        Ok(())
+    }
+
+    /// Takes a datagram that came to this peer's address.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        context: &mut Context<'_>,
+        remote: SocketAddr,
+        datagram: &[u8],
+    ) -> bool {
+        match classify(datagram) {
+            PacketKind::Rtp => {
+                self.handle_rtp(context, datagram);
+                return false;
+            }
+            PacketKind::Rtcp => {
+                self.handle_rtcp(context, datagram);
+                return false;
+            }
+            PacketKind::Stun => {
+                // What is not for this agent is dropped, as by any peer.
+                let _ = self.agent.handle_packet(context.now, self.address, remote, datagram);
+            }
+            PacketKind::Dtls => {
+                self.remote.get_or_insert(remote);
+                if let Some(session) = &mut self.session {
+                    session.handle_packet(context.now, datagram);
+                }
+            }
+            _ => return false,
+        }
+        self.drive(context);
+        true
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        if self.agent.poll_timeout().is_some_and(|due| due <= now) {
+            self.agent.handle_timeout(now);
+        }
+        if let Some(session) = &mut self.session
+            && session.poll_timeout().is_some_and(|due| due <= now)
+        {
+            session.handle_timeout(now);
+        }
+        self.drive(context);
+        if self.srtp.is_some() {
+            self.send_frames(context);
+            if self.feedback_due <= now {
+                self.feedback_due = now + FEEDBACK_INTERVAL;
+                self.send_feedback(context);
+            }
+        }
+    }
+
+    /// When something is due next.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let session = self.session.as_ref().and_then(|session| session.poll_timeout());
+        let mut next = [self.agent.poll_timeout(), session].into_iter().flatten().min();
+        if self.srtp.is_some() {
+            next = Some(next.map_or(self.feedback_due, |next| next.min(self.feedback_due)));
+            if let Media::Publisher(streams) = &self.media {
+                next = streams.iter().map(|stream| stream.due).chain(next).min();
+            }
+        }
+        next
+    }
+
+    /// Says goodbye.
+    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
+        if let Some(session) = &mut self.session {
+            session.close();
+        }
+        self.drive(context);
+        self.agent.close();
+        self.srtp = None;
+    }
+
+    /// Hands on whatever the state machines have to say.
+    fn drive(&mut self, context: &mut Context<'_>) {
+        while let Some(transmit) = self.agent.poll_transmit() {
+            context.wire.send(transmit.remote, &transmit.payload);
+        }
+        while let Some(event) = self.agent.poll_event() {
+            match event {
+                ice::Event::SelectedPairChanged(Some(pair)) => {
+                    self.remote = Some(pair.remote);
+                    if self.session.is_none() {
+                        self.start_session(context.now);
+                    }
+                }
+                ice::Event::StateChanged(ice::State::Failed) => self.failed("ICE found no pair that works"),
+                _ => {}
+            }
+        }
+        let Some(session) = &mut self.session else { return };
+        while let Some(datagram) = session.poll_transmit() {
+            if let Some(remote) = self.remote {
+                context.wire.send(remote, &datagram);
+            }
+        }
+        while let Some(event) = self.session.as_mut().and_then(|session| session.poll_event()) {
+            match event {
+                dtls::Event::Connected { srtp } => self.connected(context, srtp),
+                dtls::Event::Failed(error) => self.failed(&format!("DTLS: {error}")),
+                dtls::Event::Closed => self.failed("closed by the server"),
+                _ => {}
+            }
+        }
+    }
+
+    fn start_session(&mut self, now: Instant) {
+        let config = SessionConfig {
+            certificate: self.certificate.clone(),
+            role: self.dtls_role,
+            remote_fingerprints: self.remote_fingerprints.clone(),
+            mtu: MTU,
+            srtp_profiles: SRTP_PROFILES.to_vec(),
+        };
+        match Session::new(now, config) {
+            Ok(session) => self.session = Some(Box::new(session)),
+            Err(error) => self.failed(&format!("DTLS: {error}")),
+        }
+    }
+
+    fn connected(
+        &mut self,
+        context: &mut Context<'_>,
+        srtp: Option<(SrtpProfile, actix_rtc::proto::srtp::KeyingMaterial)>,
+    ) {
+        if let Some((profile, keys)) = srtp {
+            context.totals.srtp_profile = Some(profile);
+            match keys.into_contexts(profile) {
+                Ok(contexts) => self.srtp = Some(Box::new(contexts)),
+                Err(error) => return self.failed(&format!("SRTP: {error}")),
+            }
+        }
+        if let Media::Publisher(streams) = &mut self.media {
+            // The phase stays, the waiting time does not count.
+            for stream in streams {
+                let interval = stream.encoder.interval();
+                while stream.due < context.now {
+                    stream.due += interval;
+                }
+            }
+        }
+        self.feedback_due = context.now + FEEDBACK_INTERVAL;
+        if let Some(connected) = self.milestones.connected.take() {
+            // Nobody waits any more when the deadline has passed.
+            let _ = connected.send(Ok(()));
+        }
+    }
+
+    fn failed(&mut self, reason: &str) {
+        self.srtp = None;
+        if let Some(connected) = self.milestones.connected.take() {
+            let _ = connected.send(Err(reason.to_owned()));
+        }
+    }
+
+    fn handle_rtp(&mut self, context: &mut Context<'_>, datagram: &[u8]) {
+        let Some(srtp) = &mut self.srtp else { return };
+        let now = context.nanoseconds();
+        let Totals { counts, .. } = &mut *context.totals;
+        let packet = &mut context.scratch.packet;
+        packet.clear();
+        packet.extend_from_slice(datagram);
+        if srtp.1.unprotect_rtp(packet).is_err() {
+            counts.damaged += 1;
+            return;
+        }
+        let Media::Subscriber(tally) = &mut self.media else { return };
+        let Some(header) = Header::read(packet) else {
+            counts.damaged += 1;
+            return;
+        };
+        let payload = &packet[header.payload.clone()];
+        if payload.is_empty() {
+            // Padding alone, which probes for bandwidth.
+            return;
+        }
+        let kind = self.kinds.iter().find(|(payload_type, _)| *payload_type == header.payload_type);
+        let Some(received) = kind.and_then(|(_, kind)| media::check(*kind, payload)) else {
+            counts.damaged += 1;
+            return;
+        };
+        counts.bytes += payload.len() as u64;
+        let microseconds = now.saturating_sub(received.stamp.nanoseconds) / 1_000;
+        tally.arrived(counts, (header.ssrc, header.sequence), &received.stamp, microseconds);
+        if received.decodable
+            && let Some(source) = tally.sources.get_mut(&header.ssrc)
+        {
+            source.decodable = true;
+        }
+        if let Some(first) = self.milestones.first_media.take() {
+            let _ = first.send(());
+        }
+    }
+
+    fn handle_rtcp(&mut self, context: &mut Context<'_>, datagram: &[u8]) {
+        let Some(srtp) = &mut self.srtp else { return };
+        let packet = &mut context.scratch.packet;
+        packet.clear();
+        packet.extend_from_slice(datagram);
+        if srtp.1.unprotect_rtcp(packet).is_err() {
+            context.totals.counts.damaged += 1;
+            return;
+        }
+        context.totals.rtcp_received += 1;
+        let Media::Publisher(streams) = &mut self.media else { return };
+        for request in rtcp::requests(packet) {
+            match request {
+                rtcp::Request::KeyFrame(ssrc) => {
+                    context.totals.key_frame_requests += 1;
+                    let of_ssrc = |stream: &&mut Stream| ssrc == 0 || stream.encoder.ssrc == ssrc;
+                    streams.iter_mut().filter(of_ssrc).for_each(|stream| stream.encoder.want_key_frame());
+                }
+                rtcp::Request::Retransmission(packets) => {
+                    context.totals.retransmission_requests += u64::from(packets);
+                }
+            }
+        }
+    }
+
+    fn send_frames(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        let nanoseconds = context.nanoseconds();
+        let (Media::Publisher(streams), Some(srtp), Some(remote)) =
+            (&mut self.media, &mut self.srtp, self.remote)
+        else {
+            return;
+        };
+        for stream in streams {
+            if stream.due > now {
+                continue;
+            }
+            let interval = stream.encoder.interval();
+            let behind = now - stream.due;
+            context.totals.late_frames += u64::from(behind > LATE);
+            stream.due = if behind > BACKLOG_MAX { now + interval } else { stream.due + interval };
+            let Scratch { slab, lengths, .. } = &mut *context.scratch;
+            slab.clear();
+            lengths.clear();
+            let overhead = srtp.0.rtp_overhead();
+            stream.encoder.frame(nanoseconds, overhead, slab, lengths);
+            let mut at = 0;
+            for length in &*lengths {
+                let end = at + length + overhead;
+                // The sequence number is always the next one: this can't fail but by a bug of the library.
+                if let Ok(total) = srtp.0.protect_rtp(&mut slab[at..end], *length) {
+                    context.wire.send(remote, &slab[at..at + total]);
+                    context.totals.sent += 1;
+                }
+                at = end;
+            }
+        }
+    }
+
+    fn send_feedback(&mut self, context: &mut Context<'_>) {
+        self.feedback_rounds += 1;
+        let reports = self.feedback_rounds.is_multiple_of(2);
+        let mut compounds = Vec::new();
+        match &self.media {
+            Media::Publisher(streams) if reports => {
+                compounds = streams.iter().map(|stream| sender_report(&stream.encoder)).collect();
+            }
+            Media::Subscriber(tally) => {
+                compounds.extend(subscriber_feedback(self.ssrc, tally, &self.kinds, reports));
+            }
+            _ => {}
+        }
+        let (Some(srtp), Some(remote)) = (&mut self.srtp, self.remote) else { return };
+        for mut compound in compounds {
+            let length = compound.len();
+            compound.resize(length + srtp.0.rtcp_overhead(), 0);
+            if let Ok(total) = srtp.0.protect_rtcp(&mut compound, length) {
+                context.wire.send(remote, &compound[..total]);
+            }
+        }
+    }
+}
+
+fn received_kind(section: &Section) -> Option<(u8, Kind)> {
+    match section.purpose {
+        Use::Receive { kind, payload_type } => Some((payload_type, kind)),
+        _ => None,
+    }
+}
+
+fn sender_report(encoder: &Encoder) -> Vec<u8> {
+    let mut compound = Vec::new();
+    let sender = rtcp::Sender {
+        ssrc: encoder.ssrc,
+        ntp: ntp_now(),
+        timestamp: encoder.timestamp(),
+        packets: encoder.packets,
+        octets: encoder.octets,
+    };
+    rtcp::write_sender_report(&mut compound, &sender);
+    compound
+}
+
+/// A report now and then, and a request for a key frame for each video source that has shown none.
+fn subscriber_feedback(ssrc: u32, tally: &Tally, kinds: &[(u8, Kind)], reports: bool) -> Option<Vec<u8>> {
+    let sources: Vec<(u32, u32)> =
+        tally.sources.iter().map(|(ssrc, source)| (*ssrc, source.highest())).collect();
+    let has_video = kinds.iter().any(|(_, kind)| *kind == Kind::Video);
+    let undecodable: Vec<u32> =
+        tally.sources.iter().filter(|(_, source)| !source.decodable).map(|(ssrc, _)| *ssrc).collect();
+    let asks = has_video && !undecodable.is_empty();
+    if sources.is_empty() || !(reports || asks) {
+        return None;
+    }
+    let mut compound = Vec::new();
+    rtcp::write_receiver_report(&mut compound, ssrc, &sources);
+    if asks {
+        undecodable.iter().for_each(|source| rtcp::write_pli(&mut compound, ssrc, *source));
+    }
+    Some(compound)
+}
+
+/// NTP time, 32.32 bits, as sender reports carry it.
+fn ntp_now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    ((since.as_secs() + NTP_EPOCH) << 32) | fraction
+}
+
+/// What a receiver needs of an RTP header (RFC 3550 §5.1).
+struct Header {
+    ssrc: u32,
+    sequence: u16,
+    payload_type: u8,
+    payload: std::ops::Range<usize>,
+}
+
+impl Header {
+    fn read(packet: &[u8]) -> Option<Self> {
+        let fixed = packet.get(..12)?;
+        let mut start = 12 + 4 * usize::from(fixed[0] & 0x0f);
+        if fixed[0] & 0x10 != 0 {
+            let words = packet.get(start + 2..start + 4)?;
+            start += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
+        }
+        let padding = if fixed[0] & 0x20 != 0 { usize::from(*packet.last()?) } else { 0 };
+        let end = packet.len().checked_sub(padding)?;
+        (start <= end).then(|| Self {
+            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
+            payload_type: fixed[1] & 0x7f,
+            payload: start..end,
+        })
+    }
+}

@@ -1,0 +1,273 @@
+//! All peers of the generator on one thread: a few sockets, one timer, a table of peers.
+//!
+//! Peers share sockets that are bound to every address: each peer has an IPv4 address of its own, out of a range
+//! that is local to this machine (127.0.0.0/8 always is), and packets are told apart by the address they were
+//! sent to. A server sees as many remote addresses as there are peers; the kernel has few sockets to wake.
+
+use std::{
+    cell::RefCell,
+    cmp::Reverse,
+    collections::BinaryHeap,
+    io::{self, IoSliceMut},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use actix_rtc::proto::dtls::{Certificate, KeyType};
+use anyhow::Context as _;
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use tokio::{io::Interest, net::UdpSocket};
+
+use crate::{
+    peer::{Context, Media, Peer, Scratch, Totals, Wire},
+    usage::overflows,
+};
+
+/// Asked for; the kernel gives as much as `net.core.rmem_max` allows.
+const SOCKET_BUFFER: usize = 8 << 20;
+/// What one receive call can be handed with generic receive offload.
+const RECEIVE_BYTES: usize = 1 << 16;
+/// Receive calls in a row on one socket before the others and the timer get their turn.
+const RECEIVES_IN_A_ROW: usize = 4;
+/// The timer looks at the peers at least as often, for those that have changed meanwhile.
+const TICK_MAX: Duration = Duration::from_millis(2);
+
+/// A socket that many peers share.
+struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+}
+
+/// Everything, behind one cell: nothing here is held across an await.
+pub(crate) struct World {
+    sockets: Vec<Rc<Socket>>,
+    first_address: Ipv4Addr,
+    certificate: Certificate,
+    peers: Vec<Option<Box<Slot>>>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    scratch: Scratch,
+    pub(crate) totals: Totals,
+    pub(crate) started: Instant,
+    /// Datagrams that the kernel did not take.
+    pub(crate) unsent: u64,
+}
+
+struct Slot {
+    peer: Peer,
+    scheduled: Option<Instant>,
+}
+
+/// The world as tasks share it.
+pub(crate) type Shared = Rc<RefCell<World>>;
+
+struct SocketWire<'a> {
+    socket: &'a Socket,
+    source: IpAddr,
+    unsent: &'a mut u64,
+}
+
+impl Wire for SocketWire<'_> {
+    fn send(&mut self, remote: SocketAddr, datagram: &[u8]) {
+        let transmit = Transmit {
+            destination: remote,
+            ecn: None,
+            contents: datagram,
+            segment_size: None,
+            src_ip: Some(self.source),
+        };
+        let Socket { io, state } = self.socket;
+        let sent = io.try_io(Interest::WRITABLE, || state.try_send(UdpSockRef::from(io), &transmit));
+        *self.unsent += u64::from(sent.is_err());
+    }
+}
+
+/// How many peers there may be and where.
+pub(crate) struct Layout {
+    /// Address of the first peer; the others follow.
+    pub(crate) first_address: Ipv4Addr,
+    /// Sockets that share the peers.
+    pub(crate) sockets: usize,
+}
+
+impl World {
+    /// Binds the sockets and starts the tasks that empty them. Call in a `LocalSet`.
+    pub(crate) fn start(layout: &Layout) -> anyhow::Result<Shared> {
+        let sockets: Vec<Rc<Socket>> =
+            (0..layout.sockets.max(1)).map(|_| bind().map(Rc::new)).collect::<anyhow::Result<_>>()?;
+        let world = Rc::new(RefCell::new(Self {
+            sockets: sockets.clone(),
+            first_address: layout.first_address,
+            certificate: Certificate::generate(KeyType::EcdsaP256)?,
+            peers: Vec::new(),
+            timers: BinaryHeap::new(),
+            scratch: Scratch::default(),
+            totals: Totals::default(),
+            started: Instant::now(),
+            unsent: 0,
+        }));
+        for socket in sockets {
+            tokio::task::spawn_local(receive(Rc::clone(&world), socket));
+        }
+        tokio::task::spawn_local(tick(Rc::clone(&world)));
+        Ok(world)
+    }
+
+    /// Adds a peer; returns its index.
+    pub(crate) fn add(&mut self, offers: bool, media: Media) -> anyhow::Result<usize> {
+        let index = self.peers.len();
+        let address = SocketAddr::new(self.address_of(index), self.socket_of(index).io.local_addr()?.port());
+        let certificate = self.certificate.clone();
+        let peer = Peer::new(Instant::now(), address, index as u32, offers, certificate, media)?;
+        self.peers.push(Some(Box::new(Slot { peer, scheduled: None })));
+        Ok(index)
+    }
+
+    fn address_of(&self, index: usize) -> IpAddr {
+        Ipv4Addr::from(u32::from(self.first_address) + index as u32).into()
+    }
+
+    fn socket_of(&self, index: usize) -> &Rc<Socket> {
+        &self.sockets[index % self.sockets.len()]
+    }
+
+    /// Lets a peer act; returns `None` when it has gone.
+    pub(crate) fn with<T>(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut Peer, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let now = Instant::now();
+        let result = self.call(index, now, act)?;
+        self.schedule(index);
+        Some(result)
+    }
+
+    fn call<T>(
+        &mut self,
+        index: usize,
+        now: Instant,
+        act: impl FnOnce(&mut Peer, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let source = self.address_of(index);
+        let slot = self.peers.get_mut(index)?.as_mut()?;
+        let socket = &self.sockets[index % self.sockets.len()];
+        let mut wire = SocketWire { socket, source, unsent: &mut self.unsent };
+        let mut context = Context {
+            wire: &mut wire,
+            now,
+            started: self.started,
+            totals: &mut self.totals,
+            scratch: &mut self.scratch,
+        };
+        Some(act(&mut slot.peer, &mut context))
+    }
+
+    /// Removes a peer without a word to the server.
+    pub(crate) fn remove(&mut self, index: usize) {
+        if let Some(slot) = self.peers.get_mut(index) {
+            *slot = None;
+        }
+    }
+
+    /// Datagrams lost since the start because a socket's receive buffer here was full.
+    pub(crate) fn overflows(&self) -> u64 {
+        let port = |socket: &Rc<Socket>| Some(socket.io.local_addr().ok()?.port());
+        overflows(&self.sockets.iter().filter_map(port).collect::<Vec<_>>())
+    }
+
+    /// All peers that are there.
+    pub(crate) fn peers(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.peers.iter_mut().flatten().map(|slot| &mut slot.peer)
+    }
+
+    fn schedule(&mut self, index: usize) {
+        let Some(slot) = self.peers[index].as_mut() else { return };
+        let Some(next) = slot.peer.poll_timeout() else { return };
+        if slot.scheduled.is_none_or(|scheduled| next < scheduled) {
+            slot.scheduled = Some(next);
+            self.timers.push(Reverse((next, index)));
+        }
+    }
+
+    fn handle_timeouts(&mut self) {
+        let now = Instant::now();
+        while let Some(&Reverse((due, index))) = self.timers.peek()
+            && due <= now
+        {
+            self.timers.pop();
+            let Some(slot) = self.peers[index].as_mut() else { continue };
+            // An earlier time took this one's place.
+            if slot.scheduled != Some(due) {
+                continue;
+            }
+            slot.scheduled = None;
+            self.call(index, Instant::now(), Peer::handle_timeout);
+            self.schedule(index);
+        }
+    }
+
+    fn next_timeout(&self) -> Instant {
+        let latest = Instant::now() + TICK_MAX;
+        self.timers.peek().map_or(latest, |Reverse((due, _))| (*due).min(latest))
+    }
+
+    fn handle_batch(&mut self, metas: &[RecvMeta], buffers: &[Box<[u8]>]) {
+        let now = Instant::now();
+        for (meta, buffer) in metas.iter().zip(buffers) {
+            let Some(IpAddr::V4(own)) = meta.dst_ip else { continue };
+            let Some(index) = u32::from(own).checked_sub(u32::from(self.first_address)) else { continue };
+            let index = index as usize;
+            let mut changed = false;
+            for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
+                let act = |peer: &mut Peer, context: &mut Context<'_>| {
+                    peer.handle_datagram(context, meta.addr, datagram)
+                };
+                changed |= self.call(index, now, act).unwrap_or(false);
+            }
+            if changed {
+                self.schedule(index);
+            }
+        }
+    }
+}
+
+fn bind() -> anyhow::Result<Socket> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("binding a UDP socket")?;
+    let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+    socket.set_nonblocking(true)?;
+    // The kernel gives less where it must; the loss that follows is seen and counted.
+    let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
+    let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
+    Ok(Socket { io: UdpSocket::from_std(socket)?, state })
+}
+
+async fn receive(world: Shared, socket: Rc<Socket>) {
+    let mut buffers: Vec<Box<[u8]>> =
+        (0..BATCH_SIZE).map(|_| vec![0; RECEIVE_BYTES].into_boxed_slice()).collect();
+    let mut metas = vec![RecvMeta::default(); BATCH_SIZE];
+    while socket.io.readable().await.is_ok() {
+        for _ in 0..RECEIVES_IN_A_ROW {
+            let mut slices: Vec<IoSliceMut<'_>> =
+                buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+            let Socket { io, state } = &*socket;
+            let received =
+                io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), &mut slices, &mut metas));
+            match received {
+                Ok(count) => world.borrow_mut().handle_batch(&metas[..count], &buffers[..count]),
+                // ICMP errors of peers that have gone come as errors of the socket.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {}
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn tick(world: Shared) {
+    loop {
+        let next = world.borrow().next_timeout();
+        tokio::time::sleep_until(next.into()).await;
+        world.borrow_mut().handle_timeouts();
+    }
+}
