@@ -425,10 +425,12 @@ async def sizes(url, opener):
 async def recycling(url, opener):
     caller = await data_call(url, opener)
     total, width = 1_000, 50
+    highest = 0
     for number in range(total // width):
         labels = [f"{number}-{index}" for index in range(width)]
         channels = await asyncio.gather(*(open_channel(caller, opener, label) for label in labels))
         await asyncio.gather(*(channel.echoes(channel.label) for channel in channels))
+        highest = max(highest, *(channel.channel.id for channel in channels))
         for channel in channels:
             if number % 2:
                 channel.channel.close()
@@ -436,8 +438,10 @@ async def recycling(url, opener):
                 await caller.do("close_channel", label=channel.label)
         for channel in channels:
             await channel.closed()
+    # Two rounds may overlap, with every second identifier each.
+    check(opener == "aiortc" or highest < 6 * width, f"identifiers went up to {highest}")
     caller.healthy()
-    return f"{total} channels"
+    return f"{total} channels, identifiers up to {highest}"
 
 
 @both("16 MiB each way")
@@ -465,6 +469,31 @@ async def bulk(url, opener):
     check(json.loads(message) == seen, f"our peer sent {message}, here came {seen}")
     caller.healthy()
     return f"{size >> 20} MiB each way, {up:.1f} MiB/s to us, {down:.1f} MiB/s from us"
+
+
+@both("data through a bad network")
+async def bad_network(url, opener):
+    """5 % loss and 50 ms each way: reliable channels lose nothing, in both directions."""
+    caller = await data_call(url, opener, relayed=True)
+    ordered = await open_channel(caller, opener, "ordered")
+    unordered = await open_channel(caller, opener, "unordered", ordered=False)
+    await caller.do("impair", loss=0.05, delay=50)
+    messages = [number.to_bytes(4, "big") + os.urandom(37 * number % 1_500) for number in range(60)]
+    started = time.monotonic()
+    for message in messages:
+        ordered.channel.send(message)
+        unordered.channel.send(message)
+    back = [await ordered.next(60) for _ in messages]
+    check(back == messages, "the ordered channel has lost something, or its order")
+    back = [await unordered.next(60) for _ in messages]
+    check(sorted(back) == messages, "the unordered channel has lost something")
+    seconds = time.monotonic() - started
+    lost = (await caller.state())["lost"]
+    check(all(lost), f"the network has lost nothing: {lost}")
+    await caller.do("impair", loss=0, delay=0)
+    caller.healthy()
+    rate = 4 * sum(map(len, messages)) / seconds / 1_000
+    return f"{lost[0]} and {lost[1]} datagrams were lost, no message; {rate:.0f} kB/s"
 
 
 @case("aiortc offers: data beside media", "aiortc")

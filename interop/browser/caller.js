@@ -193,6 +193,11 @@ class Caller {
     this.descriptions = [];
     /** Candidates that went over the wire, in both directions. */
     this.candidates = { own: 0, peer: 0 };
+    /** Those of them that are candidates, as text, and those in descriptions; also the ones that did not pass. */
+    this.lines = { own: [], peer: [] };
+    /** Which candidates reach the other side. */
+    this.passesOut = () => true;
+    this.passesIn = () => true;
     /** Applied to every description of the peer, and to every own one, before it is used. */
     this.mangleIncoming = (description) => description;
     this.mangleOutgoing = (description) => description;
@@ -219,12 +224,24 @@ class Caller {
       this.received.push({ track, transceiver, mid: transceiver.mid, streams });
     connection.onicecandidate = ({ candidate }) => {
       if (!this.options.trickle) return;
+      if (candidate?.candidate && !this.#passes("own", candidate.candidate)) return;
       this.candidates.own += 1;
       const message = { candidate: candidate?.toJSON() ?? null };
       if (this.#heldCandidates) this.#heldCandidates.push(message);
       else this.#send(message);
     };
     connection.onnegotiationneeded = () => this.options.negotiate && this.#queue(() => this.offer());
+  }
+
+  #passes(side, line) {
+    this.lines[side].push(line);
+    return side === "own" ? this.passesOut(line) : this.passesIn(line);
+  }
+
+  /** A description without the candidates that may not pass. */
+  #filtered(side, { type, sdp }) {
+    const passes = (line) => !line.startsWith("a=candidate:") || this.#passes(side, line.slice(2));
+    return { type, sdp: sdp.split("\r\n").filter(passes).join("\r\n") };
   }
 
   #send(message) {
@@ -280,13 +297,13 @@ class Caller {
     if (!this.options.trickle)
       await until("gathering is complete", () => this.connection.iceGatheringState === "complete");
     const { type, sdp } = this.connection.localDescription;
-    const description = this.mangleOutgoing({ type, sdp });
+    const description = this.mangleOutgoing(this.#filtered("own", { type, sdp }));
     this.descriptions.push({ from: "own", ...description });
     this.#send({ description });
   }
 
   async #description(received) {
-    const description = this.mangleIncoming(received);
+    const description = this.mangleIncoming(this.#filtered("peer", received));
     this.descriptions.push({ from: "peer", ...description });
     const collision =
       description.type === "offer" && (this.#makingOffer || this.connection.signalingState !== "stable");
@@ -323,6 +340,7 @@ class Caller {
   }
 
   async #candidate(candidate) {
+    if (candidate?.candidate && !this.#passes("peer", candidate.candidate)) return;
     try {
       await this.connection.addIceCandidate(candidate ?? undefined);
     } catch (error) {

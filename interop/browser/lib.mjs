@@ -75,7 +75,7 @@ export async function run(script, options, body) {
   let browser;
   let result;
   try {
-    browser = await launch();
+    browser = await launch(options.browser);
     result = { script, ok: true, ...(await body(new Stage(browser, options))) };
   } catch (error) {
     result = { script, ok: false, reason: error.message.split("\n")[0] };
@@ -89,11 +89,13 @@ export async function run(script, options, body) {
   process.exitCode = result.ok ? 0 : 1;
 }
 
-async function launch() {
+/** `without` names flags to leave out, `more` are further ones. */
+async function launch({ without = [], more = [] } = {}) {
   const executablePath = process.env.CHROMIUM ?? EXECUTABLES.find((candidate) => existsSync(candidate));
   if (!executablePath) throw new Error(`Chromium is missing; looked for ${EXECUTABLES.join(", ")}`);
+  const args = [...FLAGS.filter((flag) => !without.includes(flag.split("=")[0])), ...more];
   // `headless: false` keeps the driver from adding the flag of the old headless mode to ours.
-  return chromium.launch({ executablePath, headless: false, args: FLAGS });
+  return chromium.launch({ executablePath, headless: false, args });
 }
 
 /** What the pages looked like when something went wrong. */

@@ -8,8 +8,8 @@
 /** Opens a call with sound and picture on both sides and waits until both came back. */
 async function call(offerer, options = {}) {
   const caller = await Caller.open(options);
-  const { mangleIncoming = caller.mangleIncoming, mangleOutgoing = caller.mangleOutgoing } = options;
-  Object.assign(caller, { mangleIncoming, mangleOutgoing });
+  for (const name of ["mangleIncoming", "mangleOutgoing", "passesIn", "passesOut"])
+    if (options[name]) caller[name] = options[name];
   caller.picture = new Picture();
   caller.tone = new Tone(440);
   const stream = new MediaStream();

@@ -183,34 +183,48 @@ impl DtlsActor {
         };
         let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
-            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
-            session.handle_packet(now, &inbound.payload);
+            self.traffic.received(now, inbound.route(), inbound.payload.len());
+            session.handle_owned_packet(now, inbound.payload);
         }
+        kit::statistics().drop(DropReason::DtlsUnexpected, session.take_dropped());
         more
     }
 
     /// Encrypts what the association sends: one record, one datagram, per packet.
     fn take_sctp(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let more = self.outbound_sctp.1.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.data);
-        let Phase::Running(session) = &mut self.phase else {
-            kit::statistics().drop(DropReason::NoRoute, self.data.drain(..).len() as u64);
-            return more;
-        };
         if self.data.is_empty() {
             return more;
         }
-        let mut refused = 0;
-        for packet in self.data.drain(..) {
-            // Refused: not connected yet or any more, or more records wait than OpenSSL's side holds.
-            refused += u64::from(session.send_application_data(&packet).is_err());
-        }
-        kit::statistics().drop(DropReason::SctpRefused, refused);
-        // Without a route records would pile up in the session: they go the way of lost packets.
-        if self.route.is_none() {
-            let lost = std::iter::from_fn(|| session.poll_transmit()).count();
-            kit::statistics().drop(DropReason::NoRoute, lost as u64);
-        }
+        // The last flight of the handshake goes first.
         self.send_records();
+        let statistics = kit::statistics();
+        let (Phase::Running(session), Some(route)) = (&mut self.phase, &self.route) else {
+            statistics.drop(DropReason::NoRoute, self.data.drain(..).len() as u64);
+            return more;
+        };
+        let mut egress = self.environment.egress.borrow_mut();
+        let (mut packets, mut bytes, mut refused, mut full) = (0, 0, 0, 0);
+        for packet in self.data.drain(..) {
+            let written = egress.write(route, packet.len() + Session::RECORD_OVERHEAD, |buffer| {
+                // Refused: not connected yet or any more.
+                session.seal_application_data(&packet, buffer).ok()
+            });
+            match written {
+                Ok(Some(length)) => {
+                    packets += 1;
+                    bytes += length as u64;
+                }
+                Ok(None) => refused += 1,
+                Err(_) => full += 1,
+            }
+        }
+        statistics.drop(DropReason::SctpRefused, refused);
+        statistics.drop(DropReason::SendQueueFull, full);
+        if packets > 0 {
+            statistics.packets_out(PacketKind::Dtls, packets, bytes);
+            self.traffic.sent(now, packets, bytes);
+        }
         more
     }
 
@@ -240,7 +254,7 @@ impl DtlsActor {
             statistics.lot_in(self.inbox.len() as u64);
         }
         for inbound in self.inbox.drain(..) {
-            self.traffic.received(now, inbound.local, inbound.remote, inbound.payload.len());
+            self.traffic.received(now, inbound.route(), inbound.payload.len());
             let mut packet = inbound.payload;
             let result = match demux::classify(&packet) {
                 PacketKind::Rtcp => keys.inbound.unprotect_rtcp(&mut packet).map(|()| {
@@ -344,7 +358,7 @@ impl DtlsActor {
             let Some(event) = session.poll_event() else { return };
             match event {
                 Event::Connected { srtp } => {
-                    let certificate = session.remote_certificate_der().map(Into::into);
+                    let certificate = session.remote_certificate_der().map(Bytes::copy_from_slice);
                     self.connected(srtp, certificate.into_iter().collect());
                 }
                 Event::ApplicationData(packet) => self.data.push(packet),
@@ -448,7 +462,7 @@ impl Handler<RouteChanged> for DtlsActor {
     fn handle(&mut self, message: RouteChanged, _: &mut Self::Context) {
         self.traffic.select(message.0);
         self.route = message.0.and_then(|selected| {
-            let socket = self.environment.sockets.find(selected.local)?;
+            let socket = self.environment.sockets.find(selected.protocol, selected.local)?;
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
         });
         self.start_when_ready(kit::now());

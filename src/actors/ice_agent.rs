@@ -3,7 +3,10 @@
 //! Restarts once in 30 s after a panic, with new credentials, and asks for an ICE restart; media goes
 //! on over the pair that was selected before for as long as its consent could have lasted.
 
+mod connections;
+mod datagrams;
 mod gathering;
+mod hosts;
 mod names;
 mod relays;
 
@@ -17,24 +20,28 @@ use std::{
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
-use self::{gathering::Gatherer, names::Names};
+pub use self::datagrams::{DATAGRAMS_MAX, DatagramPort};
+use self::{connections::Connections, gathering::Gatherer, names::Names};
 use crate::{
     actors::{
         kit::{
             self, ActorKind, Driven, DropReason, Gauge, IceLabel, LaneReceiver, Metered, MeteredContext,
             Policy, TrackedGauge,
         },
-        network::{Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet},
+        network::{
+            AddressWatch, Egress, Inbound, NetworkConfig, PeerKey, PeerLanes, Route, Router, SocketSet,
+        },
     },
     messages::{
         ice::{
             AddRemoteCandidate, CandidatePair, CloseIce, EndOfRemoteCandidates, Gather, IceEvent, IceServers,
-            IceTransportPolicy, RestartIce, RouteChanged, SelectedRoute, SetIceServers, SetRemoteIce,
+            IceTransportPolicy, LocalAddressLost, RestartIce, RouteChanged, SelectedRoute, SetIceRole,
+            SetIceServers, SetRemoteIce,
         },
         statistics::{CollectIce, IceStatistics},
     },
     proto::{
-        Transmit,
+        Protocol, Transmit,
         ice::{Agent, AgentConfig, Candidate, Credentials, Event, Rejected, Role, SelectedPair, State},
     },
 };
@@ -57,19 +64,25 @@ pub struct IceEnvironment {
     pub egress: Rc<RefCell<Egress>>,
     /// The peer's lanes, to be registered with the router.
     pub lanes: PeerLanes,
+    /// Tells when an address of this host is lost.
+    pub watch: Rc<AddressWatch>,
     /// Which addresses are offered.
     pub network: NetworkConfig,
     /// Who is asked for candidates.
     pub servers: IceServers,
     /// Hears about candidates and states. Holds its owner weakly: a child does not keep its parent alive.
     pub report: Rc<dyn Fn(IceEvent)>,
-    /// Hears about the selected pair.
-    pub route: Recipient<RouteChanged>,
+    /// Hears about the selected pair, if somebody sends over it past the agent.
+    pub route: Option<Recipient<RouteChanged>>,
+    /// The application's own datagrams, where there is nothing between it and ICE.
+    pub datagrams: Option<DatagramPort>,
 }
 
 /// One peer's connectivity.
 pub struct IceAgent {
     agent: Agent,
+    /// What the agent was made with, for another one after a panic.
+    config: AgentConfig,
     lane: LaneReceiver<Inbound>,
     inbox: Vec<Inbound>,
     environment: IceEnvironment,
@@ -79,6 +92,9 @@ pub struct IceAgent {
     gathered: bool,
     gatherer: Gatherer,
     names: Names,
+    connections: Connections,
+    /// Our own address, once started.
+    own: Option<actix::WeakAddr<Self>>,
     /// What was told last.
     round_trip_time: Option<Duration>,
     gauge: TrackedGauge,
@@ -88,9 +104,10 @@ impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
     pub fn new(mut config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
         config.pacer = Some(gathering::pacer());
-        let agent = Agent::new(kit::now(), config, StdRng::from_os_rng());
+        let agent = Agent::new(kit::now(), config.clone(), StdRng::from_os_rng());
         Self {
             agent,
+            config,
             lane,
             inbox: Vec::new(),
             environment,
@@ -99,6 +116,8 @@ impl IceAgent {
             gathered: false,
             gatherer: Gatherer::new(),
             names: Names::default(),
+            connections: Connections::default(),
+            own: None,
             round_trip_time: None,
             gauge: kit::statistics().track(Gauge::IceState(IceLabel::New)),
         }
@@ -106,8 +125,11 @@ impl IceAgent {
 
     /// Takes a STUN message: the answer of a server, or a check and its answer.
     fn receive(&mut self, now: Instant, inbound: &Inbound) {
-        let Inbound { local, remote, payload } = inbound;
-        let relayed = self.environment.sockets.find_relayed(*local);
+        let Inbound { protocol, local, remote, payload } = inbound;
+        if inbound.is_end() {
+            return self.connection_ended(now, *local, *remote);
+        }
+        let relayed = self.environment.sockets.find_relayed(*protocol, *local);
         if relayed.is_none() {
             if self.gatherer.probes.handle_packet(now, *local, *remote, payload) {
                 return;
@@ -117,11 +139,12 @@ impl IceAgent {
                 return kit::statistics().drop(DropReason::IceRejected, 1);
             }
         }
-        match self.agent.handle_packet(now, *local, *remote, payload) {
+        match self.agent.handle_packet_over(now, *protocol, *local, *remote, payload) {
             // An indication proves nothing: anyone can send one.
             Ok(()) if is_indication(payload) => {}
             Ok(()) => match relayed.as_ref().and_then(|socket| socket.relay()) {
                 Some(relay) => relay.trust(*remote),
+                None if *protocol == Protocol::Tcp => self.trust_connection(*local, *remote),
                 None => self.environment.router.borrow_mut().authenticate(self.environment.key, *remote),
             },
             Err(rejected) => {
@@ -156,24 +179,50 @@ impl IceAgent {
     fn select(&mut self, selected: Option<SelectedRoute>) {
         self.selected = selected;
         self.inherited_until = None;
-        self.environment.route.do_send(RouteChanged(selected));
+        self.watch_selected();
+        if let Some(route) = &self.environment.route {
+            route.do_send(RouteChanged(selected));
+        }
+    }
+
+    /// Hears of the loss of the address that is sent from. That of a relayed pair is the TURN client's.
+    fn watch_selected(&self) {
+        let IceEnvironment { watch, key, sockets, .. } = &self.environment;
+        let own = self
+            .selected
+            .filter(|selected| sockets.find_relayed(selected.protocol, selected.local).is_none());
+        match (own, &self.own) {
+            (Some(SelectedRoute { local, remote, .. }), Some(agent)) => {
+                let agent = agent.clone();
+                let tell = move |ip| {
+                    if let Some(agent) = agent.upgrade() {
+                        agent.do_send(LocalAddressLost(ip));
+                    }
+                };
+                watch.watch(*key, local.ip(), remote, Rc::new(tell));
+            }
+            _ => watch.forget(*key),
+        }
     }
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
-        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
+        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.is_at(pair.protocol, pair.remote);
         let local = self.agent.local_candidates().iter().find(is_local)?.clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
         Some(CandidatePair { local, remote })
     }
 
-    fn send(&self, transmit: &Transmit) {
+    fn send(&mut self, transmit: &Transmit) {
+        if transmit.protocol == Protocol::Tcp {
+            self.connect(transmit.local, transmit.remote);
+        }
         let environment = &self.environment;
-        let Some(socket) = environment.sockets.find(transmit.local) else {
+        let Some(socket) = environment.sockets.find(transmit.protocol, transmit.local) else {
             return kit::statistics().drop(DropReason::NoRoute, 1);
         };
-        if socket.relay().is_none() {
+        if transmit.protocol == Protocol::Udp && socket.relay().is_none() {
             environment.router.borrow_mut().expect_response(environment.key, transmit.remote);
         }
         let route = Route { socket, source: Some(transmit.local.ip()), destination: transmit.remote };
@@ -199,16 +248,20 @@ impl Actor for IceAgent {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.register();
+        self.own = Some(ctx.address().downgrade());
         kit::drive::<Self>(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if self.selected.is_some() && self.environment.route.connected() {
+        let route = self.environment.route.as_ref().filter(|route| route.connected());
+        if let Some(route) = route.filter(|_| self.selected.is_some()) {
             // RFC 7675 §5.1: without an agent there is no consent, whatever ended it.
-            self.environment.route.do_send(RouteChanged(None));
+            route.do_send(RouteChanged(None));
         }
         self.environment.router.borrow_mut().remove_peer(self.environment.key);
         self.close_relays();
+        self.close_connections();
+        self.environment.watch.forget(self.environment.key);
     }
 }
 
@@ -217,12 +270,11 @@ impl Supervised for IceAgent {
         let now = kit::now();
         let mut random = StdRng::from_os_rng();
         let credentials = Credentials::generate(&mut random);
-        let mut config = AgentConfig::new(self.agent.role(), credentials.clone());
-        config.lite = self.agent.is_lite();
-        config.pacer = Some(gathering::pacer());
-        self.agent = Agent::new(now, config, random);
+        self.config.role = self.agent.role();
+        self.config.credentials.clone_from(&credentials);
+        self.agent = Agent::new(now, self.config.clone(), random);
         self.inbox.clear();
-        self.names = Names::default();
+        self.forget_names();
         self.gauge.set(Gauge::IceState(IceLabel::New));
         self.inherited_until = self.selected.map(|_| now + INHERITED_CONSENT);
         self.report(IceEvent::RestartNeeded(credentials));
@@ -242,7 +294,7 @@ impl Driven for IceAgent {
         if heard {
             self.report_round_trip();
         }
-        more
+        self.take_datagrams(cx) || more
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
@@ -250,6 +302,7 @@ impl Driven for IceAgent {
         while let Some(transmit) = self.agent.poll_transmit() {
             self.send(&transmit);
         }
+        self.tell_failed_connections(now);
         while let Some(event) = self.agent.poll_event() {
             match event {
                 Event::StateChanged(state) => {
@@ -257,12 +310,19 @@ impl Driven for IceAgent {
                     if matches!(state, State::Connected | State::Completed | State::Failed) {
                         self.gatherer.probes.release_mappings();
                     }
+                    if state == State::Disconnected {
+                        self.verify_relays(now);
+                    }
                     self.report(IceEvent::StateChanged(state));
                 }
                 Event::SelectedPairChanged(pair) => {
                     let shown = pair.and_then(|pair| self.shown(pair));
                     self.report(IceEvent::SelectedPair(shown.map(Box::new)));
-                    self.select(pair.map(|pair| SelectedRoute { local: pair.local, remote: pair.remote }))
+                    self.select(pair.map(|pair| SelectedRoute {
+                        protocol: pair.protocol,
+                        local: pair.local,
+                        remote: pair.remote,
+                    }));
                 }
                 Event::RoleChanged(role) => self.report(IceEvent::RoleChanged(role)),
             }
@@ -316,6 +376,14 @@ impl Handler<SetRemoteIce> for IceAgent {
     }
 }
 
+impl Handler<SetIceRole> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: SetIceRole, _: &mut Self::Context) {
+        self.agent.set_role(message.0);
+    }
+}
+
 impl Handler<AddRemoteCandidate> for IceAgent {
     type Result = ();
 
@@ -346,6 +414,15 @@ impl Handler<RestartIce> for IceAgent {
             self.forget_names();
         }
         self.gather(now, ctx);
+    }
+}
+
+impl Handler<LocalAddressLost> for IceAgent {
+    type Result = ();
+
+    fn handle(&mut self, message: LocalAddressLost, _: &mut Self::Context) {
+        tracing::debug!("the address of the selected pair is lost");
+        self.agent.local_address_lost(message.0);
     }
 }
 

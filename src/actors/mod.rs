@@ -6,6 +6,7 @@
 //! | `UdpSocket` | [`udp_socket`] | batched receive, finds the peer of each datagram |
 //! | `PeerConnection` | [`peer_connection`] | signalling; parent of all below |
 //! | `IceAgent` | [`ice_agent`] | connectivity checks, consent |
+//! | `IceConnectionActor` | [`ice_connection`] | ICE alone: one agent for each component |
 //! | `DtlsActor` | [`dtls`] | handshake, keys: decrypts and encrypts |
 //! | `SctpAssoc` | [`sctp_assoc`] | the association under all data channels |
 //! | `DataChannel` | [`data_channel`] | one channel: flow control towards the application |
@@ -19,6 +20,7 @@ mod fan_out;
 #[cfg(feature = "fault-injection")]
 pub mod fault_injection;
 pub mod ice_agent;
+pub mod ice_connection;
 pub mod kit;
 pub mod lanes;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub mod rtp_sender;
 pub mod sctp_assoc;
 mod sections;
 pub mod shard;
+pub mod tcp_connection;
+pub mod tcp_listener;
 pub mod track;
 mod traffic;
 pub mod transport;

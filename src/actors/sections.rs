@@ -166,3 +166,91 @@ fn reporting_sources(packet: &RtcpPacket<'_>) -> SmallVec<[u32; 8]> {
         _ => SmallVec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::proto::rtcp::CompoundBuilder;
+
+    /// A lane's end that keeps what it gets.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Bytes>>);
+
+    impl RtcpSink for Kept {
+        fn push(&self, _: Instant, compound: Bytes) {
+            self.0.lock().push(compound);
+        }
+    }
+
+    impl RtpSink for Kept {
+        fn push_all(&self, _: Instant, packets: &mut dyn Iterator<Item = ReceivedRtp>) {
+            self.0.lock().extend(packets.map(|packet| packet.packet));
+        }
+    }
+
+    impl Kept {
+        fn took(&self) -> usize {
+            self.0.lock().drain(..).len()
+        }
+    }
+
+    /// Two receivers and two senders: their SSRCs are 1 and 2, 11 and 12.
+    fn sections() -> (Sections, [Arc<Kept>; 4]) {
+        let kept: [Arc<Kept>; 4] = Default::default();
+        let mut sections = Sections::default();
+        for index in 0..2_u32 {
+            sections.attach_receiver(AttachReceiver {
+                mid: index.to_string(),
+                payload_types: vec![96 + index as u8],
+                ssrcs: vec![(1 + index, None)],
+                rids: Vec::new(),
+                extensions: Vec::new(),
+                rtp: kept[index as usize].clone(),
+                rtcp: kept[index as usize].clone(),
+            });
+            let rtcp = kept[2 + index as usize].clone();
+            sections.attach_sender(&AttachSender { ssrcs: vec![11 + index], rtcp });
+        }
+        (sections, kept)
+    }
+
+    fn routed(build: impl Fn(&mut CompoundBuilder) -> &mut CompoundBuilder) -> [usize; 4] {
+        let (mut sections, kept) = sections();
+        let mut builder = CompoundBuilder::new();
+        build(&mut builder);
+        sections.take_rtcp(kit::now(), builder.build().expect("a compound"));
+        kept.map(|kept| kept.took())
+    }
+
+    fn block(ssrc: u32) -> crate::proto::rtcp::ReportBlock {
+        crate::proto::rtcp::ReportBlock { ssrc, ..Default::default() }
+    }
+
+    /// aiortc `test_route_rtcp`: a compound reaches the senders and receivers that it speaks of, once,
+    /// and no others.
+    #[test]
+    fn a_compound_reaches_those_it_speaks_of_and_no_others() {
+        assert_eq!(routed(|compound| compound.receiver_report(1, [block(11)])), [0, 0, 1, 0]);
+        assert_eq!(routed(|compound| compound.receiver_report(1, [block(11), block(12)])), [0, 0, 1, 1]);
+        assert_eq!(routed(|compound| compound.receiver_report(1, [block(99)])), [0; 4], "of nobody");
+        assert_eq!(routed(|compound| compound.goodbye([2])), [0, 1, 0, 0]);
+        assert_eq!(routed(|compound| compound.goodbye([1, 2])), [1, 1, 0, 0]);
+        assert_eq!(routed(|compound| compound.picture_loss_indication(1, 12)), [0, 0, 0, 1]);
+        let twice = routed(|compound| {
+            compound.receiver_report(1, [block(11)]).picture_loss_indication(1, 11).goodbye([1])
+        });
+        assert_eq!(twice, [1, 0, 1, 0], "once to each");
+    }
+
+    #[test]
+    fn who_was_detached_gets_nothing() {
+        let (mut sections, kept) = sections();
+        sections.detach_sender(&[11]);
+        sections.detach_receiver("0");
+        let compound = CompoundBuilder::new().receiver_report(1, [block(11)]).goodbye([1]).build();
+        sections.take_rtcp(kit::now(), compound.expect("a compound"));
+        assert_eq!(kept.map(|kept| kept.took()), [0; 4]);
+    }
+}

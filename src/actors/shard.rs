@@ -15,13 +15,22 @@ use actix::prelude::*;
 
 use crate::{
     actors::{
-        kit::{self, ActorKind, DownReason, Driven, DropReason, Metered, MeteredContext, Policy},
-        network::{Egress, NetworkConfig, PeerKey, Router, RouterSize, Socket, SocketSet},
+        ice_connection::{
+            IceAgentHandle, IceConnectionActor, IceConnectionHandle, IceSettings, start_single,
+        },
+        kit::{
+            self, ActorKind, DownReason, Driven, DropReason, LaneReceiver, Metered, MeteredContext, Policy,
+        },
+        network::{
+            AddressWatch, Egress, Listener, NetworkConfig, PeerKey, PortChoice, Router, RouterSize, Socket,
+            SocketSet,
+        },
         ortc::{OrtcConfig, OrtcHandle, OrtcTransport},
         peer_connection::{PeerConfig, PeerConnection, PeerHandle},
+        tcp_listener::{TCP_LISTENER_POLICY, TcpListener},
         udp_socket::{CloseSocket, ReceiveBuffers, UDP_SOCKET_POLICY, UdpSocket},
     },
-    messages::error::RtcError,
+    messages::{error::RtcError, ice::IceEvent},
 };
 
 /// How the sockets of a shard's peers are made.
@@ -57,21 +66,37 @@ pub struct Attachment {
     buffers: Rc<RefCell<ReceiveBuffers>>,
     /// One per socket, in the order of `sockets`.
     receiving: RefCell<Vec<Addr<UdpSocket>>>,
+    /// One per listener of `sockets`, in their order.
+    accepting: RefCell<Vec<Addr<TcpListener>>>,
     /// Who receives through these sockets, to be told when one is lost.
     peers: Rc<RefCell<HashMap<PeerKey, TellLost>>>,
 }
 
 impl Attachment {
-    fn bind(port: u16, network: &NetworkConfig, buffers: &Rc<RefCell<ReceiveBuffers>>) -> io::Result<Self> {
+    fn bind(
+        mode: UdpMode,
+        network: &NetworkConfig,
+        buffers: &Rc<RefCell<ReceiveBuffers>>,
+    ) -> io::Result<Self> {
+        let tcp_port = network.tcp.passive_port();
+        let (udp, tcp) = match mode {
+            UdpMode::Shared { port } => (port, tcp_port),
+            // A port of its own choice would serve one connection only.
+            UdpMode::PerConnection => (0, tcp_port.map(|_| 0)),
+        };
+        let tcp = tcp.map(|port| PortChoice::new(port, network));
         let attachment = Self {
-            sockets: SocketSet::bind(port, network.ipv4, network.ipv6)?,
+            sockets: SocketSet::bind(&PortChoice::new(udp, network), tcp.as_ref(), network)?,
             router: Rc::default(),
             buffers: Rc::clone(buffers),
             receiving: RefCell::default(),
+            accepting: RefCell::default(),
             peers: Rc::default(),
         };
         let receiving = attachment.sockets.iter().map(|socket| attachment.receive(socket)).collect();
         attachment.receiving.replace(receiving);
+        let accepting = attachment.sockets.listeners().map(|listener| attachment.accept(listener)).collect();
+        attachment.accepting.replace(accepting);
         Ok(attachment)
     }
 
@@ -92,12 +117,29 @@ impl Attachment {
         kit::start(UDP_SOCKET_POLICY, down, |_| actor)
     }
 
+    /// Starts to accept connections. When the actor is lost those there are stay, and peers to come start it anew.
+    fn accept(&self, listener: &Rc<Listener>) -> Addr<TcpListener> {
+        let actor = TcpListener::new(Rc::clone(listener), Rc::clone(&self.router));
+        let local = listener.socket.local();
+        let down = move |reason: DownReason| {
+            if reason != DownReason::Stopped {
+                tracing::error!(%local, ?reason, "the actor of a TCP listener is lost");
+            }
+        };
+        kit::start(TCP_LISTENER_POLICY, down, |_| actor)
+    }
+
     /// Starts the actors of sockets whose actor was lost anew: the sockets themselves, and their ports,
     /// have survived. For peers to come; those that were told stay failed.
     fn revive(&self) {
         for (socket, actor) in self.sockets.iter().zip(self.receiving.borrow_mut().iter_mut()) {
             if !actor.connected() {
                 *actor = self.receive(socket);
+            }
+        }
+        for (listener, actor) in self.sockets.listeners().zip(self.accepting.borrow_mut().iter_mut()) {
+            if !actor.connected() {
+                *actor = self.accept(listener);
             }
         }
     }
@@ -117,6 +159,9 @@ impl Attachment {
         for socket in self.receiving.borrow().iter() {
             socket.do_send(crate::actors::fault_injection::Boom);
         }
+        for listener in self.accepting.borrow().iter() {
+            listener.do_send(crate::actors::fault_injection::Boom);
+        }
     }
 }
 
@@ -124,6 +169,9 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         for socket in self.receiving.borrow().iter() {
             socket.do_send(CloseSocket);
+        }
+        for listener in self.accepting.borrow().iter() {
+            listener.do_send(CloseSocket);
         }
     }
 }
@@ -134,6 +182,7 @@ pub struct TransportPlaces {
     egress: Rc<RefCell<Egress>>,
     buffers: Rc<RefCell<ReceiveBuffers>>,
     shared: Option<Rc<Attachment>>,
+    watch: Rc<AddressWatch>,
     next_key: Cell<u64>,
 }
 
@@ -141,10 +190,19 @@ impl TransportPlaces {
     fn bind(config: ShardConfig) -> io::Result<Self> {
         let buffers = Rc::default();
         let shared = match config.udp {
-            UdpMode::Shared { port } => Some(Rc::new(Attachment::bind(port, &config.network, &buffers)?)),
+            mode @ UdpMode::Shared { .. } => {
+                Some(Rc::new(Attachment::bind(mode, &config.network, &buffers)?))
+            }
             UdpMode::PerConnection => None,
         };
-        Ok(Self { config, egress: Rc::default(), buffers, shared, next_key: Cell::new(1) })
+        Ok(Self {
+            config,
+            egress: Rc::default(),
+            buffers,
+            shared,
+            watch: Rc::default(),
+            next_key: Cell::new(1),
+        })
     }
 
     /// The place of one more transport.
@@ -157,16 +215,31 @@ impl TransportPlaces {
                 shared.revive();
                 Rc::clone(shared)
             }
-            None => Rc::new(Attachment::bind(0, &self.config.network, &self.buffers)?),
+            None => Rc::new(Attachment::bind(UdpMode::PerConnection, &self.config.network, &self.buffers)?),
         };
-        Ok(TransportPlace {
+        Ok(self.place_at(attachment, self.config.network.clone()))
+    }
+
+    /// A place with sockets of its own, whatever the others share; `network`: instead of the shard's.
+    ///
+    /// # Errors
+    /// When none can be bound.
+    pub fn own_place(self: &Rc<Self>, network: Option<&NetworkConfig>) -> io::Result<TransportPlace> {
+        let network = network.unwrap_or(&self.config.network);
+        let attachment = Rc::new(Attachment::bind(UdpMode::PerConnection, network, &self.buffers)?);
+        Ok(self.place_at(attachment, network.clone()))
+    }
+
+    fn place_at(self: &Rc<Self>, attachment: Rc<Attachment>, network: NetworkConfig) -> TransportPlace {
+        TransportPlace {
             key: self.key(),
             sockets: attachment.sockets.for_transport(),
             attachment,
             egress: Rc::clone(&self.egress),
-            network: self.config.network.clone(),
+            watch: Rc::clone(&self.watch),
+            network,
             places: Rc::clone(self),
-        })
+        }
     }
 
     fn key(&self) -> PeerKey {
@@ -186,6 +259,8 @@ pub struct TransportPlace {
     pub sockets: SocketSet,
     /// The thread's send queue.
     pub egress: Rc<RefCell<Egress>>,
+    /// Tells when an address of this host is lost.
+    pub watch: Rc<AddressWatch>,
     /// Addresses that are offered.
     pub network: NetworkConfig,
     places: Rc<TransportPlaces>,
@@ -235,6 +310,11 @@ impl Shard {
             statistics.send_calls(outcome.calls, outcome.datagrams);
             statistics.drop(DropReason::SendError, outcome.errors);
         }
+        if outcome.errors > 0 {
+            for refusal in self.places.egress.borrow_mut().take_refusals() {
+                self.places.watch.refused(refusal.source, refusal.destination, refusal.is_unreachable);
+            }
+        }
     }
 }
 
@@ -258,13 +338,18 @@ impl Driven for Shard {
         false
     }
 
-    fn flush(&mut self, _: Instant, _: &mut Self::Context) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        None
+    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
+        // Starts to keep the time with the first peer that is connected: then there is something to send.
+        self.places.watch.handle_timeout(now);
     }
 
-    fn handle_deadline(&mut self, _: Instant, _: &mut Self::Context) {}
+    fn deadline(&self) -> Option<Instant> {
+        self.places.watch.poll_timeout()
+    }
+
+    fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
+        self.places.watch.handle_timeout(now);
+    }
 }
 
 /// Engine → `Shard`, control: make a peer connection on this thread.
@@ -289,11 +374,44 @@ impl Handler<CreateOrtcTransport> for Shard {
     type Result = Result<OrtcHandle, RtcError>;
 
     fn handle(&mut self, message: CreateOrtcTransport, _: &mut Self::Context) -> Self::Result {
-        let place = self.places.place();
-        let place = place
-            .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
+        let place = self.places.place().map_err(no_socket)?;
         Ok(OrtcTransport::start(message.0, place))
     }
+}
+
+/// Handle → `Shard`, control: make a connection of ICE alone on this thread.
+#[derive(Message)]
+#[rtype(result = "Result<IceConnectionHandle, RtcError>")]
+pub struct CreateIceConnection(pub IceSettings);
+
+impl Handler<CreateIceConnection> for Shard {
+    type Result = Result<IceConnectionHandle, RtcError>;
+
+    fn handle(&mut self, message: CreateIceConnection, _: &mut Self::Context) -> Self::Result {
+        let settings = message.0;
+        let places = (0..settings.components).map(|_| self.places.own_place(settings.network.as_ref()));
+        let places = places.collect::<io::Result<Vec<_>>>().map_err(no_socket)?;
+        Ok(IceConnectionActor::start(settings, places))
+    }
+}
+
+/// Handle → `Shard`, control: make an agent for who speaks to it by messages.
+#[derive(Message)]
+#[rtype(result = "Result<(IceAgentHandle, LaneReceiver<IceEvent>), RtcError>")]
+pub struct CreateIceAgent(pub IceSettings);
+
+impl Handler<CreateIceAgent> for Shard {
+    type Result = Result<(IceAgentHandle, LaneReceiver<IceEvent>), RtcError>;
+
+    fn handle(&mut self, message: CreateIceAgent, _: &mut Self::Context) -> Self::Result {
+        let settings = message.0;
+        let place = self.places.own_place(settings.network.as_ref()).map_err(no_socket)?;
+        Ok(start_single(&settings, place))
+    }
+}
+
+fn no_socket(error: io::Error) -> RtcError {
+    RtcError::OperationError(format!("no UDP socket could be bound: {error}"))
 }
 
 /// Engine → `Shard`, control: the ports on which peers are received.
@@ -312,6 +430,22 @@ impl Handler<LocalPorts> for Shard {
             .flat_map(|shared| shared.sockets.iter())
             .map(|s| s.local().port())
             .collect();
+        ports.dedup();
+        ports
+    }
+}
+
+/// Engine → `Shard`, control: the ports on which connections are accepted.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<u16>")]
+pub struct LocalTcpPorts;
+
+impl Handler<LocalTcpPorts> for Shard {
+    type Result = Vec<u16>;
+
+    fn handle(&mut self, _: LocalTcpPorts, _: &mut Self::Context) -> Self::Result {
+        let shared = self.places.shared.iter().flat_map(|shared| shared.sockets.listeners());
+        let mut ports: Vec<u16> = shared.map(|listener| listener.socket.local().port()).collect();
         ports.dedup();
         ports
     }

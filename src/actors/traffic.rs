@@ -1,7 +1,7 @@
 //! Counts what goes through a transport, in all and over each pair of addresses (W3C webrtc-stats,
 //! `RTCTransportStats` and `RTCIceCandidatePairStats`).
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use crate::messages::{ice::SelectedRoute, statistics::Traffic};
 
@@ -45,14 +45,14 @@ impl TrafficCounters {
     }
 
     /// A datagram was received.
-    pub(super) fn received(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, bytes: usize) {
+    pub(super) fn received(&mut self, now: Instant, route: SelectedRoute, bytes: usize) {
         let add = |traffic: &mut Traffic| {
             traffic.packets_received += 1;
             traffic.bytes_received += bytes as u64;
             traffic.last_received = Some(now);
         };
         add(&mut self.total);
-        add(self.route(SelectedRoute { local, remote }));
+        add(self.route(route));
     }
 
     pub(super) fn total(&self) -> Traffic {
@@ -91,9 +91,15 @@ impl TrafficCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::Protocol;
 
     fn route(port: u16) -> SelectedRoute {
-        SelectedRoute { local: ([192, 0, 2, 1], 5_000).into(), remote: ([198, 51, 100, 1], port).into() }
+        let protocol = Protocol::Udp;
+        SelectedRoute {
+            protocol,
+            local: ([192, 0, 2, 1], 5_000).into(),
+            remote: ([198, 51, 100, 1], port).into(),
+        }
     }
 
     #[test]
@@ -104,7 +110,7 @@ mod tests {
         counters.select(Some(route(1)));
         counters.select(Some(route(1)));
         counters.sent(now, 2, 20);
-        counters.received(now, route(2).local, route(2).remote, 7);
+        counters.received(now, route(2), 7);
         counters.select(Some(route(2)));
         counters.sent(now, 3, 30);
         counters.sent(now, 0, 0);
@@ -120,8 +126,8 @@ mod tests {
         let now = Instant::now();
         let mut counters = TrafficCounters::default();
         for port in 1..100 {
-            counters.received(now, route(port).local, route(port).remote, 1);
-            counters.received(now, route(7).local, route(7).remote, 1);
+            counters.received(now, route(port), 1);
+            counters.received(now, route(7), 1);
         }
         let routes = counters.routes();
         assert_eq!(routes.len(), ROUTES_MAX);

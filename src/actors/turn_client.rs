@@ -29,7 +29,9 @@ use crate::{
     },
     messages::turn::{CloseRelay, RelayEvent, RelayReport},
     proto::{
+        Protocol,
         demux::{self, PacketKind},
+        stun,
         turn::{Deframer, Event, Failure, Rejected},
     },
 };
@@ -108,17 +110,16 @@ impl TurnClient {
         let received = relay.receive(now, message, |peer, relayed, datagram| {
             let kind = demux::classify(datagram);
             statistics.packets_in(kind, 1, datagram.len() as u64);
-            let lane = match kind {
-                PacketKind::Stun => &lanes.stun,
+            let is_stun = kind == PacketKind::Stun && (!lanes.is_raw || stun::is_stun(datagram));
+            if !is_stun && !relay.trusts(peer) {
                 // RFC 7675 §5.1, as at a socket of this host: see the router.
-                _ if !relay.trusts(peer) => return statistics.drop(DropReason::UnknownPeer, 1),
-                PacketKind::Dtls => &lanes.dtls,
-                PacketKind::Rtp | PacketKind::Rtcp => &lanes.media,
-                PacketKind::TurnChannel | PacketKind::Unknown => {
-                    return statistics.drop(DropReason::UnknownProtocol, 1);
-                }
+                return statistics.drop(DropReason::UnknownPeer, 1);
+            }
+            let Some(lane) = lanes.lane(kind, datagram) else {
+                return statistics.drop(DropReason::UnknownProtocol, 1);
             };
-            lane.push(now, Inbound { local: relayed, remote: peer, payload: BytesMut::from(datagram) });
+            let payload = BytesMut::from(datagram);
+            lane.push(now, Inbound { protocol: Protocol::Udp, local: relayed, remote: peer, payload });
         });
         if let Err(rejected) = received {
             tracing::trace!(?rejected, "message of a TURN server refused");
@@ -345,7 +346,7 @@ mod tests {
         let told = Rc::clone(&events);
         let environment = TurnEnvironment {
             relay: Rc::clone(&relay),
-            lanes: PeerLanes { stun: lane(), dtls: lane(), media: lane() },
+            lanes: PeerLanes { stun: lane(), dtls: lane(), media: lane(), is_raw: false },
             id: 1,
             report: Rc::new(move |report| told.borrow_mut().push(report.event)),
         };

@@ -20,7 +20,7 @@ use crate::{
         kit::{self, ActorKind, Driven, DropReason, Metered, MeteredContext, Policy},
         network::{Inbound, Router, Socket, local_address},
     },
-    proto::demux::{self, PacketKind},
+    proto::{Protocol, demux},
 };
 
 /// How often a socket's actor may be rebuilt after a panic; the port stays bound.
@@ -87,11 +87,9 @@ impl UdpSocket {
                 Ok(peers) => {
                     for lanes in peers {
                         let payload = ReceiveBuffers::datagram(slab, datagram);
-                        let inbound = Inbound { local, remote: meta.addr, payload };
-                        match kind {
-                            PacketKind::Stun => lanes.stun.push(now, inbound),
-                            PacketKind::Dtls => lanes.dtls.push(now, inbound),
-                            _ => lanes.media.push(now, inbound),
+                        let inbound = Inbound { protocol: Protocol::Udp, local, remote: meta.addr, payload };
+                        if let Some(lane) = lanes.lane(kind, datagram) {
+                            lane.push(now, inbound);
                         }
                     }
                 }

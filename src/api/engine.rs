@@ -12,8 +12,8 @@ use super::{KeyType, RtcCertificate, certificate::MAX_VALIDITY};
 use crate::{
     actors::{
         kit::{self, ShardError, Shards, ShardsConfig},
-        network::{NetworkConfig, RouterSize},
-        shard::{Flush, LocalPorts, RouterSizeRequest, Shard, ShardConfig, UdpMode},
+        network::{NetworkConfig, RouterSize, TcpMode},
+        shard::{Flush, LocalPorts, LocalTcpPorts, RouterSizeRequest, Shard, ShardConfig, UdpMode},
     },
     messages::error::RtcError,
     proto::rtcp::{ClockAnchor, NtpTime},
@@ -81,15 +81,12 @@ impl RtcEngine {
         let mut actors = Vec::with_capacity(shards.len());
         for index in 0..shards.len() {
             let udp = match config.udp {
-                UdpMode::Shared { port } if port != 0 => {
-                    let port = u16::try_from(usize::from(port) + index).map_err(|_| {
-                        io::Error::new(io::ErrorKind::InvalidInput, "not enough ports above the first one")
-                    })?;
-                    UdpMode::Shared { port }
-                }
-                udp => udp,
+                UdpMode::Shared { port } => UdpMode::Shared { port: port_of_shard(port, index)? },
+                udp @ UdpMode::PerConnection => udp,
             };
-            let shard_config = ShardConfig { udp, network: config.network.clone() };
+            let mut network = config.network.clone();
+            network.tcp = tcp_of_shard(network.tcp, config.udp, index)?;
+            let shard_config = ShardConfig { udp, network };
             let started = shards.run_on(index, move || async move { Shard::start(shard_config) }).await;
             actors.push(started.map_err(io::Error::other)??);
         }
@@ -138,6 +135,19 @@ impl RtcEngine {
         Ok(ports)
     }
 
+    /// The shared TCP ports, one or two per shard; empty when no connections are accepted, or every connection has
+    /// its own.
+    ///
+    /// # Errors
+    /// When a shard does not answer.
+    pub async fn local_tcp_ports(&self) -> Result<Vec<u16>, RtcError> {
+        let mut ports = Vec::new();
+        for actor in &self.inner.actors {
+            ports.extend(ask(actor, LocalTcpPorts).await?);
+        }
+        Ok(ports)
+    }
+
     /// How much the shared sockets of each shard know about peers; zeros when every connection has its own.
     ///
     /// # Errors
@@ -167,9 +177,39 @@ impl RtcEngine {
         self.inner.clock
     }
 
+    /// The shard that was asked for, or the one with the fewest peers.
+    ///
+    /// # Errors
+    /// [`RtcError::InvalidAccessError`] when there is no such shard.
+    pub(crate) fn shard_for(&self, wanted: Option<usize>) -> Result<&Addr<Shard>, RtcError> {
+        let shard = wanted.unwrap_or_else(|| self.inner.shards.least_loaded());
+        self.shard(shard)
+            .ok_or_else(|| RtcError::InvalidAccessError(format!("the engine has no shard {shard}")))
+    }
+
     pub(crate) fn shard(&self, index: usize) -> Option<&Addr<Shard>> {
         self.inner.actors.get(index)
     }
+}
+
+/// The first shard has the configured port, the second the next one, and so on; 0 is any.
+fn port_of_shard(port: u16, index: usize) -> io::Result<u16> {
+    let too_high = || io::Error::new(io::ErrorKind::InvalidInput, "not enough ports above the first one");
+    if port == 0 {
+        return Ok(0);
+    }
+    u16::try_from(usize::from(port) + index).map_err(|_| too_high())
+}
+
+fn tcp_of_shard(tcp: TcpMode, udp: UdpMode, index: usize) -> io::Result<TcpMode> {
+    let is_shared = matches!(udp, UdpMode::Shared { .. });
+    Ok(match tcp {
+        TcpMode::Passive { port } if is_shared => TcpMode::Passive { port: port_of_shard(port, index)? },
+        TcpMode::ActiveAndPassive { port } if is_shared => {
+            TcpMode::ActiveAndPassive { port: port_of_shard(port, index)? }
+        }
+        tcp => tcp,
+    })
 }
 
 /// Asks an actor with the deadline of the API.

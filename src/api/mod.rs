@@ -15,6 +15,7 @@ mod dtmf_sender;
 mod engine;
 mod events;
 mod handle;
+pub mod ice;
 mod ice_candidate;
 mod ice_server;
 mod ice_transport;
@@ -66,7 +67,7 @@ pub use transport_parameters::{
 
 pub use crate::{
     actors::{
-        network::{NetworkConfig, TlsTrust},
+        network::{AddressMapping, InterfaceFilter, MappedCandidate, NetworkConfig, TcpMode, TlsTrust},
         shard::UdpMode,
     },
     messages::{

@@ -1,10 +1,18 @@
 //! The conversation around `IceAgent`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use actix::Message;
+use bytes::Bytes;
 
-use crate::proto::ice::{Candidate, Credentials, Role, State};
+use super::error::RtcError;
+use crate::proto::{
+    Protocol,
+    ice::{Candidate, Credentials, Role, State},
+};
 
 /// A STUN or TURN server that may be asked for candidates (W3C webrtc-pc §4.2.3 `RTCIceServer`), one
 /// for every URL.
@@ -85,6 +93,34 @@ pub struct EndOfRemoteCandidates;
 #[rtype(result = "()")]
 pub struct RestartIce(pub Credentials);
 
+/// `IceConnectionActor`, or whoever has an agent of its own → `IceAgent`, control: who nominates. A lite agent
+/// stays controlled.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetIceRole(pub Role);
+
+/// Whoever has an agent of its own → `IceAgent`, control: use the pair of the candidates with these
+/// foundations, whatever the checks say. Consent is checked from then on.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), RtcError>")]
+pub struct SelectPair {
+    /// Of a local candidate.
+    pub local_foundation: String,
+    /// Of a candidate of the peer.
+    pub remote_foundation: String,
+}
+
+/// Whoever has an agent of its own → `IceAgent`, data: send this datagram over the selected pair. For the odd
+/// message; who sends much uses the queue that came with the agent, which makes its sender wait.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), RtcError>")]
+pub struct SendDatagram(pub Bytes);
+
+/// `Shard` → `IceAgent`, control: nothing can be sent from this address of the host any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct LocalAddressLost(pub IpAddr);
+
 /// `TransportActors` → `IceAgent`, control: stop for good.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -140,6 +176,8 @@ pub struct CandidateError {
 /// The pair of addresses that carries everything but connectivity checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SelectedRoute {
+    /// What carries it.
+    pub protocol: Protocol,
     /// Our side: the base of the local candidate.
     pub local: SocketAddr,
     /// The peer.

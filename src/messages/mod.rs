@@ -9,6 +9,7 @@ pub mod data_channel;
 pub mod dtls;
 pub mod error;
 pub mod ice;
+pub mod ice_connection;
 pub mod ortc;
 pub mod peer_connection;
 pub mod rtp;

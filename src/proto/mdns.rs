@@ -1,6 +1,7 @@
-//! Names of candidates that hide addresses: multicast DNS (RFC 6762) as far as a resolver needs it.
+//! Names of candidates that hide addresses: multicast DNS (RFC 6762) as far as a resolver and a responder need it.
 //!
-//! A query asks for the IPv4 and the IPv6 address of one name; of a response only address records are read.
+//! A query asks for the IPv4 and the IPv6 address of one name; of a response only address records are read. A
+//! responder reads which names are asked for, and answers with the one address that a name of ours has.
 //! Reading is total and bounded: names are at most 255 bytes, compression pointers only lead backwards, and
 //! records beyond [`MAX_RECORDS`] are not looked at. Nothing here proves who answered: whoever is on the link
 //! may, and ICE's own checks decide whether the address is the peer's.
@@ -25,6 +26,8 @@ const MAX_NAME_LENGTH: usize = 255;
 /// Record types and the class (RFC 1035 section 3.2, RFC 3596).
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
+const TYPE_NSEC: u16 = 47;
+const TYPE_ANY: u16 = 255;
 const CLASS_IN: u16 = 1;
 
 /// The cache-flush bit of a record's class (RFC 6762 section 10.2).
@@ -48,17 +51,84 @@ pub fn query(name: &str) -> Option<Vec<u8>> {
     // RFC 6762 section 18: id 0, no flags; two questions.
     let mut bytes = vec![0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0];
     let begin = bytes.len() as u16;
-    for label in name.trim_end_matches('.').split('.') {
-        bytes.push(label.len() as u8);
-        bytes.extend_from_slice(label.as_bytes());
-    }
-    bytes.push(0);
+    write_name(name, &mut bytes);
     bytes.extend_from_slice(&TYPE_A.to_be_bytes());
     bytes.extend_from_slice(&CLASS_IN.to_be_bytes());
     bytes.extend_from_slice(&(0xC000 | begin).to_be_bytes());
     bytes.extend_from_slice(&TYPE_AAAA.to_be_bytes());
     bytes.extend_from_slice(&CLASS_IN.to_be_bytes());
     Some(bytes)
+}
+
+/// How long others may remember the address of a name (RFC 6762 section 10), in seconds.
+pub const TTL: u32 = 120;
+
+/// The names of candidates whose addresses a query asks for, in lower case. Empty if it is no query.
+pub fn names_asked(query: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    // What was read before the end of a message that is cut counts.
+    let _ = read_questions(query, &mut names);
+    names
+}
+
+fn read_questions(query: &[u8], names: &mut Vec<String>) -> Option<()> {
+    let mut reader = Reader { bytes: query, at: 0 };
+    let (_id, flags, questions) = (reader.number()?, reader.number()?, reader.number()?);
+    // RFC 6762 section 18: a query (no QR) of opcode 0.
+    if flags & 0xF800 != 0 {
+        return None;
+    }
+    reader.take(6)?;
+    for _ in 0..usize::from(questions).min(MAX_RECORDS) {
+        let name = reader.name()?.to_ascii_lowercase();
+        let (kind, class) = (reader.number()?, reader.number()?);
+        // The uppermost bit asks for an answer to the asker alone (section 5.4), and need not be obeyed.
+        let is_for_address =
+            matches!(kind, TYPE_A | TYPE_AAAA | TYPE_ANY) && class & !CACHE_FLUSH == CLASS_IN;
+        if is_for_address && is_candidate_name(&name) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Some(())
+}
+
+/// The answer that `name` has this address, and no other: so nobody waits for one of the other family (RFC 6762
+/// section 6.1). With a `ttl` of 0 a name is withdrawn (section 10.1). `None` if no candidate may have the name.
+pub fn response(name: &str, address: IpAddr, ttl: u32) -> Option<Vec<u8>> {
+    if !is_candidate_name(name) {
+        return None;
+    }
+    // Section 18: id 0, an authoritative answer; one answer, one additional record.
+    let mut bytes = vec![0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    let owner = 0xC000 | bytes.len() as u16;
+    write_name(name, &mut bytes);
+    let (kind, data, bitmap) = match address {
+        IpAddr::V4(ip) => (TYPE_A, ip.octets().to_vec(), &[0, 1, 0x40][..]),
+        IpAddr::V6(ip) => (TYPE_AAAA, ip.octets().to_vec(), &[0, 4, 0, 0, 0, 0x08][..]),
+    };
+    write_record(kind, ttl, &data, &mut bytes);
+    bytes.extend_from_slice(&owner.to_be_bytes());
+    // RFC 4034 section 4.1: the next name, here the same, and which types there are.
+    let data = [&owner.to_be_bytes()[..], bitmap].concat();
+    write_record(TYPE_NSEC, ttl, &data, &mut bytes);
+    Some(bytes)
+}
+
+/// A record, behind its name.
+fn write_record(kind: u16, ttl: u32, data: &[u8], bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&kind.to_be_bytes());
+    bytes.extend_from_slice(&(CLASS_IN | CACHE_FLUSH).to_be_bytes());
+    bytes.extend_from_slice(&ttl.to_be_bytes());
+    bytes.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(data);
+}
+
+fn write_name(name: &str, bytes: &mut Vec<u8>) {
+    for label in name.trim_end_matches('.').split('.') {
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label.as_bytes());
+    }
+    bytes.push(0);
 }
 
 /// The first address of `name` in a response; `None` if there is none, or it is no response.
@@ -81,10 +151,10 @@ pub fn address_in(response: &[u8], name: &str) -> Option<IpAddr> {
     for _ in 0..records.min(MAX_RECORDS) {
         let owner = reader.name()?;
         let (kind, class) = (reader.number()?, reader.number()?);
-        reader.take(4)?;
+        let is_withdrawn = reader.take(4)? == [0; 4];
         let length = usize::from(reader.number()?);
         let data = reader.take(length)?;
-        if class & !CACHE_FLUSH != CLASS_IN || !owner.eq_ignore_ascii_case(wanted) {
+        if is_withdrawn || class & !CACHE_FLUSH != CLASS_IN || !owner.eq_ignore_ascii_case(wanted) {
             continue;
         }
         let address = match kind {
@@ -159,7 +229,7 @@ mod tests {
     const NAME: &str = "9b36eaac-bb2e-49bb-bb78-21c41c499900.local";
 
     /// A response with one record, as browsers write it.
-    fn response(name: &str, kind: u16, data: &[u8]) -> Vec<u8> {
+    fn record(name: &str, kind: u16, data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0];
         for label in name.split('.') {
             bytes.push(label.len() as u8);
@@ -200,21 +270,21 @@ mod tests {
 
     #[test]
     fn addresses_of_both_families_are_found_whatever_the_case() {
-        let v4 = response(&NAME.to_uppercase(), TYPE_A, &[192, 0, 2, 1]);
+        let v4 = record(&NAME.to_uppercase(), TYPE_A, &[192, 0, 2, 1]);
         assert_eq!(address_in(&v4, NAME), Some([192, 0, 2, 1].into()));
         let ip: Ipv6Addr = "2001:db8::1".parse().unwrap();
-        assert_eq!(address_in(&response(NAME, TYPE_AAAA, &ip.octets()), NAME), Some(ip.into()));
+        assert_eq!(address_in(&record(NAME, TYPE_AAAA, &ip.octets()), NAME), Some(ip.into()));
     }
 
     #[test]
     fn other_names_types_lengths_and_packets_are_no_answer() {
-        assert_eq!(address_in(&response("other.local", TYPE_A, &[192, 0, 2, 1]), NAME), None);
-        assert_eq!(address_in(&response(NAME, 16, &[192, 0, 2, 1]), NAME), None);
-        assert_eq!(address_in(&response(NAME, TYPE_A, &[192, 0, 2]), NAME), None);
-        let mut failed = response(NAME, TYPE_A, &[192, 0, 2, 1]);
+        assert_eq!(address_in(&record("other.local", TYPE_A, &[192, 0, 2, 1]), NAME), None);
+        assert_eq!(address_in(&record(NAME, 16, &[192, 0, 2, 1]), NAME), None);
+        assert_eq!(address_in(&record(NAME, TYPE_A, &[192, 0, 2]), NAME), None);
+        let mut failed = record(NAME, TYPE_A, &[192, 0, 2, 1]);
         failed[3] = 3;
         assert_eq!(address_in(&failed, NAME), None);
-        let whole = response(NAME, TYPE_A, &[192, 0, 2, 1]);
+        let whole = record(NAME, TYPE_A, &[192, 0, 2, 1]);
         for length in 0..whole.len() {
             assert_eq!(address_in(&whole[..length], NAME), None, "{length}");
         }
@@ -229,15 +299,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_responder_answers_a_resolver_reads() {
+        assert_eq!(names_asked(&query(NAME).unwrap()), [NAME], "both questions are about one name");
+        let asked = query(&NAME.to_uppercase().replace(".LOCAL", ".local")).unwrap();
+        assert_eq!(names_asked(&asked), [NAME]);
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let address: IpAddr = address.parse().unwrap();
+            let answer = response(NAME, address, TTL).unwrap();
+            assert_eq!(address_in(&answer, NAME), Some(address));
+            assert!(names_asked(&answer).is_empty(), "an answer asks nothing");
+        }
+        assert_eq!(response("example.org", [192, 0, 2, 1].into(), TTL), None);
+    }
+
+    #[test]
+    fn a_withdrawn_name_has_no_address() {
+        let goodbye = response(NAME, [192, 0, 2, 1].into(), 0).unwrap();
+        assert_eq!(address_in(&goodbye, NAME), None, "RFC 6762 section 10.1");
+    }
+
+    #[test]
+    fn questions_for_other_things_are_not_ours() {
+        let mut other = query(NAME).unwrap();
+        let length = other.len();
+        // The types of both questions: TXT.
+        other[12 + NAME.len() + 3] = 16;
+        other[length - 3] = 16;
+        assert!(names_asked(&other).is_empty());
+        let whole = query(NAME).unwrap();
+        for length in 0..30 {
+            assert!(names_asked(&whole[..length]).is_empty());
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut bytes = bytes;
             address_in(&bytes, NAME);
+            names_asked(&bytes);
             if bytes.len() > 4 {
                 (bytes[2], bytes[3]) = (0x84, 0);
             }
             address_in(&bytes, NAME);
+            if bytes.len() > 4 {
+                (bytes[2], bytes[3]) = (0, 0);
+            }
+            names_asked(&bytes);
         }
     }
 }

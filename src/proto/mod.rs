@@ -2,14 +2,17 @@
 //!
 //! Nothing here knows actix, tokio, a socket, a clock or a global random generator; a test enforces it.
 
+mod aes_gcm;
 pub mod dcep;
 pub mod demux;
 pub mod dtls;
+pub mod framing;
 pub mod ice;
 pub mod jsep;
 pub mod mdns;
 mod priority;
 pub mod receiver;
+mod replay_window;
 pub mod rtcp;
 pub mod rtp;
 pub mod sctp;
@@ -21,4 +24,4 @@ mod transmit;
 pub mod turn;
 
 pub use priority::Priority;
-pub use transmit::Transmit;
+pub use transmit::{Protocol, Transmit};

@@ -9,6 +9,8 @@ mod calls;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod items;
+#[cfg(test)]
 mod packets;
 #[cfg(test)]
 mod pair;

@@ -1,4 +1,5 @@
-//! Data channels by their actors and handles: two associations on one thread, in virtual time.
+//! Data channels by their actors and handles: two associations on one thread, in virtual time; and over real
+//! sockets, also through a bad network.
 
 #[cfg(test)]
 mod association;
@@ -10,5 +11,7 @@ mod errors;
 mod faults;
 #[cfg(test)]
 mod flow;
+#[cfg(test)]
+mod impaired;
 #[cfg(test)]
 mod pair;

@@ -2,7 +2,7 @@
 
 use std::{
     net::{TcpListener, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -59,15 +59,29 @@ impl Coturn {
             lines.join("\n"),
         );
         std::fs::write(directory.join("turnserver.conf"), configuration).unwrap();
-        let process = Command::new("turnserver")
-            .args(["-c", &at("turnserver.conf")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = Self::spawn(&directory);
         let server = Self { process, directory, port, tls_port, certificate };
         server.wait_until_it_listens();
         Some(server)
+    }
+
+    fn spawn(directory: &Path) -> Child {
+        Command::new("turnserver")
+            .arg("-c")
+            .arg(directory.join("turnserver.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Kills it, which makes it forget all allocations, and starts it again at the same ports.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_file(self.directory.join("log"));
+        self.process = Self::spawn(&self.directory);
+        self.wait_until_it_listens();
     }
 
     fn wait_until_it_listens(&self) {

@@ -10,6 +10,8 @@ mod reflexive;
 #[cfg(test)]
 mod relayed;
 #[cfg(test)]
+mod relays;
+#[cfg(test)]
 mod unreachable;
 
 #[cfg(test)]

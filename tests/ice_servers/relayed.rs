@@ -15,7 +15,7 @@ use crate::{
     runner::{run, run_within},
 };
 
-async fn engine(udp: UdpMode, trusted: &[u8]) -> RtcEngine {
+pub(crate) async fn engine(udp: UdpMode, trusted: &[u8], ipv4: bool) -> RtcEngine {
     let mut config = RtcEngineConfig::default();
     config.shards.count = 1;
     config.shards.pin = false;
@@ -24,14 +24,15 @@ async fn engine(udp: UdpMode, trusted: &[u8]) -> RtcEngine {
     tls.additional_roots.push(trusted.to_vec());
     let mut network = NetworkConfig::default();
     network.include_loopback = true;
+    network.ipv4 = ipv4;
     network.tls = tls;
     config.network = network;
     RtcEngine::start(config).await.unwrap()
 }
 
-async fn engines(server: &Coturn) -> Engines {
-    let near = engine(UdpMode::Shared { port: 0 }, &server.certificate).await;
-    Engines { near, far: engine(UdpMode::PerConnection, &server.certificate).await }
+pub(crate) async fn engines(server: &Coturn) -> Engines {
+    let near = engine(UdpMode::Shared { port: 0 }, &server.certificate, true).await;
+    Engines { near, far: engine(UdpMode::PerConnection, &server.certificate, true).await }
 }
 
 pub(crate) fn relay_only(url: &str, credential: &str) -> RtcConfiguration {
@@ -44,17 +45,17 @@ pub(crate) fn relay_only(url: &str, credential: &str) -> RtcConfiguration {
     configuration
 }
 
-struct Relayed {
-    sender: RtcPeerConnection,
-    receiver: RtcPeerConnection,
+pub(crate) struct Relayed {
+    pub(crate) sender: RtcPeerConnection,
+    pub(crate) receiver: RtcPeerConnection,
     transceiver: RtcRtpTransceiver,
-    viewer: Viewer,
+    pub(crate) viewer: Viewer,
     _camera: Camera,
 }
 
 impl Relayed {
     /// A camera from one to the other, both behind relays.
-    async fn start(engines: &Engines, near: RtcConfiguration, far: RtcConfiguration) -> Self {
+    pub(crate) async fn start(engines: &Engines, near: RtcConfiguration, far: RtcConfiguration) -> Self {
         let camera = Camera::start(engines, 1).await;
         let sender = RtcPeerConnection::on(&engines.near, near).await.unwrap();
         let receiver = RtcPeerConnection::on(&engines.far, far).await.unwrap();
@@ -75,13 +76,19 @@ impl Relayed {
         Self { sender, receiver, transceiver, viewer, _camera: camera }
     }
 
-    fn assert_only_relays_are_known(&self) {
+    pub(crate) fn assert_only_relays_are_known(&self) {
+        self.assert_only_relays_are_known_at("127.0.0.1");
+    }
+
+    pub(crate) fn assert_only_relays_are_known_at(&self, address: &str) {
+        let unspecified = if address.contains(':') { "::" } else { "0.0.0.0" };
         for description in [self.sender.local_description(), self.receiver.local_description()] {
             let sdp = description.unwrap().sdp;
             let candidates: Vec<_> = sdp.lines().filter(|line| line.starts_with("a=candidate")).collect();
             assert!(!candidates.is_empty());
             for line in candidates {
-                assert!(line.contains(" typ relay raddr 0.0.0.0 rport 9"), "{line}");
+                let ending = format!(" typ relay raddr {unspecified} rport 9");
+                assert!(line.contains(&format!(" {address} ")) && line.contains(&ending), "{line}");
             }
         }
         let ice = self.transceiver.sender().transport().unwrap().ice_transport();
@@ -89,14 +96,14 @@ impl Relayed {
         assert_eq!(pair.local.kind, Some(RtcIceCandidateType::Relay));
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.sender.close().await;
         self.receiver.close().await;
     }
 }
 
 /// Waits until the server's log has something.
-async fn until_logged(server: &Coturn, holds: impl Fn(&str) -> bool) {
+pub(crate) async fn until_logged(server: &Coturn, holds: impl Fn(&str) -> bool) {
     let limit = Instant::now() + Duration::from_secs(20);
     while !holds(&server.log()) {
         assert!(Instant::now() < limit, "{}", server.log());
@@ -191,7 +198,7 @@ fn a_wrong_password_is_told_and_a_certificate_of_a_stranger_refused() {
     run(async {
         let Some(server) = Coturn::start(&[]) else { return };
         let engines = engines(&server).await;
-        let stranger = engine(UdpMode::PerConnection, b"").await;
+        let stranger = engine(UdpMode::PerConnection, b"", true).await;
         let tls = format!("turns:127.0.0.1:{}", server.tls_port);
         let udp = format!("turn:127.0.0.1:{}", server.port);
         for (engine, url, credential, code) in [

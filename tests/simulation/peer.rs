@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_rtc::proto::{
-    Transmit,
+    Protocol, Transmit,
     demux::{PacketKind, classify},
     dtls::{self, Certificate, HashAlgorithm},
     ice,
@@ -224,7 +224,12 @@ impl Peer {
             media.outbound.protect_rtp(&mut buffer, length).unwrap()
         };
         buffer.truncate(length);
-        self.outgoing.push(Transmit { local: pair.local, remote: pair.remote, payload: buffer.into() });
+        self.outgoing.push(Transmit {
+            protocol: Protocol::Udp,
+            local: pair.local,
+            remote: pair.remote,
+            payload: buffer.into(),
+        });
     }
 
     pub(crate) fn take_outgoing(&mut self) -> Vec<Transmit> {
@@ -254,6 +259,7 @@ impl Peer {
                 let length = media.outbound.protect_rtcp(&mut buffer, compound.len()).unwrap();
                 buffer.truncate(length);
                 self.outgoing.push(Transmit {
+                    protocol: Protocol::Udp,
                     local: pair.local,
                     remote: pair.remote,
                     payload: buffer.into(),
@@ -273,7 +279,12 @@ impl Peer {
             }
         }
         while let Some(payload) = dtls.poll_transmit() {
-            self.outgoing.push(Transmit { local: pair.local, remote: pair.remote, payload });
+            self.outgoing.push(Transmit {
+                protocol: Protocol::Udp,
+                local: pair.local,
+                remote: pair.remote,
+                payload,
+            });
         }
         if let Some((profile, keying)) = connected {
             self.media = Some(Box::new(self.make_media(now, profile, &keying)));

@@ -1,11 +1,13 @@
 //! `cargo xtask bench NAME`: measures, next to a floor measured on the same machine in the same minutes.
 
 mod connect;
+mod data;
 mod forward;
+mod ice;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -18,6 +20,12 @@ enum Name {
     ///
     /// Builds the other stacks on demand into target/peers; as root it runs in a network namespace of its own.
     Forward,
+    /// Pairs of connections by ICE alone, beside aioice
+    Ice,
+    /// Messages of 100 B to 64 KiB on one and ten data channels, beside aiortc, str0m, webrtc-rs and the floors
+    ///
+    /// Builds the other stacks on demand into target/peers; writes data.json and data.md to target/bench.
+    Data,
     /// Connections per second, memory per peer, and many peers in one process, beside bare DTLS handshakes
     Connect,
 }
@@ -33,7 +41,7 @@ pub(crate) struct Arguments {
     /// How often all subjects are measured in turn
     #[arg(long, visible_alias = "repetitions", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Shortened, with the dev profile: shows that it runs, measures nothing
+    /// Shortened: shows that it runs, measures nothing (`forward` with the dev profile)
     #[arg(long)]
     quick: bool,
     /// What to measure, separated by commas; all without it
@@ -69,13 +77,23 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
-    match arguments.name {
-        Name::Forward => run_forward(workspace, arguments),
-        Name::Connect => run_connect(workspace, arguments),
+    let (results, passed) = match arguments.name {
+        Name::Forward => match run_forward(workspace, arguments)? {
+            Forwarded::Here(results) => (results, true),
+            Forwarded::Inside { passed } => return Ok(passed),
+        },
+        Name::Ice => (run_ice(workspace, arguments)?, true),
+        Name::Connect => (run_connect(workspace, arguments)?, true),
+        Name::Data => run_data(workspace, arguments)?,
+    };
+    if let Some(path) = &arguments.json {
+        results.write(path)?;
+        progress(format!("results written to {}", shown(workspace, path)));
     }
+    Ok(passed)
 }
 
-fn run_connect(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
+fn run_connect(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
     let plan = match arguments.quick {
         true => connect::Plan::quick(Profile::Dev),
         false => connect::Plan::full(arguments.rounds, arguments.peers),
@@ -83,14 +101,28 @@ fn run_connect(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
     build(workspace, plan.profile)?;
     let results = connect::run(workspace, &plan)?;
     results.print();
-    if let Some(path) = &arguments.json {
-        results.write(path)?;
-        progress(format!("results written to {}", shown(workspace, path)));
-    }
-    Ok(true)
+    Ok(results)
 }
 
-fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
+fn run_ice(workspace: &Workspace, arguments: &Arguments) -> Result<Results> {
+    let plan =
+        if arguments.quick { ice::Plan::smoke(Profile::Dev) } else { ice::Plan::full(arguments.rounds) };
+    build(workspace, if arguments.quick { Profile::Dev } else { Profile::Release })?;
+    let results = ice::run(workspace, &plan)?;
+    results.print();
+    Ok(results)
+}
+
+/// Where a bench of forwarding ran.
+enum Forwarded {
+    Here(Results),
+    /// In a process of its own within a network namespace, which has printed and written the results.
+    Inside {
+        passed: bool,
+    },
+}
+
+fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<Forwarded> {
     let (cases, subjects) = (&arguments.cases, &arguments.subjects);
     let plan = match arguments.quick {
         true => forward::Plan::quick(Profile::Dev, cases, subjects)?,
@@ -101,20 +133,38 @@ fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
         build(workspace, plan.profile)?;
         forward::build_peers(workspace, &plan)?;
         if let Some(passed) = forward::run_inside(workspace)? {
-            return Ok(passed);
+            return Ok(Forwarded::Inside { passed });
         }
     }
     let inside = inside.unwrap_or(forward::Inside::Loopback("none could be made"));
     let results = forward::run(workspace, plan, &inside)?;
     results.print();
-    if let Some(path) = &arguments.json {
-        results.write(path)?;
-        progress(format!("results written to {}", shown(workspace, path)));
-    }
-    Ok(true)
+    Ok(Forwarded::Here(results))
 }
 
-/// Runs every bench once, briefly, with programs that are built already.
+fn run_data(workspace: &Workspace, arguments: &Arguments) -> Result<(Results, bool)> {
+    let subjects = arguments.subjects.iter().map(|name| data::Subject::from_str(name, true));
+    let subjects = &subjects.collect::<Result<Vec<_>, _>>().map_err(Error::msg)?;
+    let cases = arguments.cases.iter().map(|name| name.parse::<data::Shape>());
+    let cases = &cases.collect::<Result<Vec<_>, _>>().map_err(Error::msg)?;
+    let plan = match arguments.quick {
+        true => data::Plan::quick(subjects, cases),
+        false => data::Plan::full(arguments.rounds, subjects, cases),
+    };
+    data::build(workspace, &plan)?;
+    data::run(workspace, &plan)
+}
+
+/// Runs the bench of data channels once, briefly, without other stacks and with programs that are built already.
+pub(crate) fn smoke_data(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
+    let (results, passed) = data::run(workspace, &data::Plan::smoke(profile))?;
+    if !passed {
+        bail!("a round of data channels failed");
+    }
+    results.write(json)
+}
+
+/// Runs the bench of forwarding once, briefly, with programs that are built already.
 pub(crate) fn smoke(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
     let inside = forward::Inside::Loopback("this is a smoke test");
     let results = forward::run(workspace, forward::Plan::smoke(profile)?, &inside)?;

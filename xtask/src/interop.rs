@@ -1,7 +1,11 @@
 //! `cargo xtask interop NAME`, and the area `interop` of the tests: calls with real peers.
 
+mod aioice;
 mod calls;
+mod coturn;
 mod examples;
+mod nat;
+mod paths;
 
 use std::process::Command;
 use std::time::Duration;
@@ -30,6 +34,11 @@ enum Peer {
     Aiortc,
     /// Chromium, headless: call by call
     Chromium,
+    /// aioice from PyPI: ICE alone
+    Aioice,
+    /// Two of our own, behind every combination of NATs and with an interface that goes away, in network
+    /// namespaces: needs root. Leaves its table in target/test-artifacts/nat, as Markdown and JSON
+    Nat,
 }
 
 #[derive(Args)]
@@ -40,15 +49,25 @@ pub(crate) struct Arguments {
     /// Use the machine's own loopback even where a network namespace could be made
     #[arg(long)]
     no_namespace: bool,
+    /// Of `nat`, run only the cells whose name contains this: "symmetric ×"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Of `nat`, don't build first
+    #[arg(long)]
+    no_build: bool,
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
+    let tools = setup::install(workspace);
+    if !arguments.no_build {
+        test::build_programs(workspace)?;
+    }
     let only = match arguments.name {
         Peer::Aiortc => "aiortc",
         Peer::Chromium => "Chromium",
+        Peer::Aioice => "aioice",
+        Peer::Nat => return nat::run(workspace, &tools, arguments.only.as_deref()),
     };
-    let tools = setup::install(workspace);
-    test::build_programs(workspace)?;
     let request = Request { areas: vec![Area::Interop], only: Some(only.to_owned()), tools };
     let report = test::run_served(workspace, request, !arguments.no_namespace)?;
     report.print();
@@ -85,8 +104,11 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
             ))
         })
     })?;
+    nat::run_short(stage)?;
     examples::run(stage)?;
     calls::run(stage)?;
+    aioice::run(stage)?;
+    paths::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
     stage.case(AIORTC_AND_CHROMIUM, &needs, || {
         with_server(workspace, "aiortc-and-chromium", false, |server| {

@@ -196,6 +196,11 @@ impl Running {
         }
     }
 
+    /// One of the lines printed so far, counted from the first.
+    pub(crate) fn line(&self, index: usize) -> Option<String> {
+        self.lines.lock().kept.get(index).cloned()
+    }
+
     /// Writes one line to the child's standard input.
     pub(crate) fn write_line(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().ok_or_else(|| anyhow!("{}: its input is closed", self.name))?;

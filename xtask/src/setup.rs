@@ -30,6 +30,8 @@ pub(crate) struct Tools {
     pub(crate) ip: Found,
     /// coturn, which `tests/ice_servers` starts on loopback.
     pub(crate) turnserver: Found,
+    /// nftables, whose rules make the NATs of `interop nat`.
+    pub(crate) nft: Found,
     /// node, with playwright-core installed beside the browser scripts.
     pub(crate) playwright: Found,
     /// The Python of the virtual environment that holds aiortc.
@@ -44,6 +46,7 @@ impl Tools {
             ("promtool", &self.promtool),
             ("ip", &self.ip),
             ("turnserver", &self.turnserver),
+            ("nft", &self.nft),
             ("playwright-core", &self.playwright),
             ("aiortc", &self.aiortc),
         ];
@@ -78,6 +81,7 @@ pub(crate) fn install(workspace: &Workspace) -> Tools {
         chromium: chromium().ok_or_else(|| reason("chromium")),
         ip: on_path("ip").ok_or_else(|| reason("iproute2")),
         turnserver: on_path("turnserver").ok_or_else(|| reason("coturn")),
+        nft: on_path("nft").ok_or_else(|| reason("nftables")),
         promtool: promtool(workspace),
         playwright: playwright(workspace, &reason),
         aiortc: aiortc(workspace, &reason),
@@ -91,6 +95,7 @@ fn wanted_packages() -> Vec<&'static str> {
         (chromium().is_some(), &["chromium"][..]),
         (on_path("ip").is_some(), &["iproute2"]),
         (on_path("turnserver").is_some(), &["coturn"]),
+        (on_path("nft").is_some(), &["nftables"]),
         (has_venv.is_ok_and(|output| output.status.success()), &["python3", "python3-venv"]),
         (on_path("node").is_some(), &["nodejs"]),
         (on_path("npm").is_some(), &["npm"]),

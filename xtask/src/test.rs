@@ -239,5 +239,12 @@ fn run_bench_smoke(stage: &mut Stage<'_>) -> Result<()> {
         let json = workspace.logs().join("bench-forward-smoke.json");
         bench::smoke(&workspace, Profile::Dev, &json)?;
         Ok(format!("JSON in {} after {:.1} s", shown(&workspace, &json), started.elapsed().as_secs_f64()))
+    })?;
+    let workspace = stage.workspace().clone();
+    stage.case("bench data, shortened", &[], || {
+        let started = Instant::now();
+        let json = workspace.logs().join("bench-data-smoke.json");
+        bench::smoke_data(&workspace, Profile::Dev, &json)?;
+        Ok(format!("JSON in {} after {:.1} s", shown(&workspace, &json), started.elapsed().as_secs_f64()))
     })
 }

@@ -88,6 +88,10 @@ impl Workspace {
         self.root.join("interop/aiortc")
     }
 
+    pub(crate) fn aioice_scripts(&self) -> PathBuf {
+        self.root.join("interop/aioice")
+    }
+
     /// The packages of this workspace, read without resolving dependencies.
     pub(crate) fn packages(&self) -> Result<Vec<Package>> {
         let output = self

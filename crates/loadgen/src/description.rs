@@ -202,8 +202,12 @@ mod tests {
         let fingerprint = certificate.fingerprint(HashAlgorithm::Sha256).unwrap();
         let credentials = Credentials::new("abcd", "abcdefghijklmnopqrstuv").unwrap();
         let address = "127.0.0.1:9000".parse().unwrap();
-        let transport =
-            Transport { credentials: &credentials, fingerprint: &fingerprint, address, setup: Setup::Actpass };
+        let transport = Transport {
+            credentials: &credentials,
+            fingerprint: &fingerprint,
+            address,
+            setup: Setup::Actpass,
+        };
         let layers = vec![(1, "q"), (2, "h"), (3, "f")];
         let sections = [
             Section { mid: "0".into(), purpose: Use::Send { kind: Kind::Audio, layers: vec![(9, "")] } },

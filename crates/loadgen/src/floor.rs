@@ -131,10 +131,7 @@ fn receivers(count: usize) -> anyhow::Result<Vec<(UdpSocket, UdpSocketState)>> {
 }
 
 /// Each has an address of its own, in 127.2.0.0/16.
-fn destinations(
-    count: usize,
-    receivers: &[(UdpSocket, UdpSocketState)],
-) -> anyhow::Result<Vec<Destination>> {
+fn destinations(count: usize, receivers: &[(UdpSocket, UdpSocketState)]) -> anyhow::Result<Vec<Destination>> {
     let first = u32::from(Ipv4Addr::new(127, 2, 0, 1));
     let destination = |index: usize| {
         let port = receivers[index % receivers.len()].0.local_addr()?.port();
@@ -157,7 +154,8 @@ fn drain(receivers: &[(UdpSocket, UdpSocketState)], stop: &AtomicBool) -> u64 {
                 buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
             if let Ok(count) = state.recv(UdpSockRef::from(socket), &mut slices, &mut metas) {
                 idle = false;
-                received += metas[..count].iter().map(|meta| meta.len.div_ceil(meta.stride) as u64).sum::<u64>();
+                received +=
+                    metas[..count].iter().map(|meta| meta.len.div_ceil(meta.stride) as u64).sum::<u64>();
             }
         }
         if idle {

@@ -233,7 +233,12 @@ impl Room {
     }
 
     /// Connects so many peers, `ramp` per second, and waits for all.
-    async fn connect_all(self: &Rc<Self>, count: usize, what: &'static str, role: Role) -> anyhow::Result<()> {
+    async fn connect_all(
+        self: &Rc<Self>,
+        count: usize,
+        what: &'static str,
+        role: Role,
+    ) -> anyhow::Result<()> {
         let mut bar = Bar::new(what, count);
         let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / self.options.ramp));
         let (done, mut results) = tokio::sync::mpsc::unbounded_channel();
@@ -355,8 +360,7 @@ impl Room {
             let mid = index.to_string();
             let of_track = Encoder::of_track(number, index, track, &mid);
             let layers = track.layers.iter().zip(&of_track).map(|(layer, encoder)| (encoder.ssrc, layer.rid));
-            sections
-                .push(Section { mid, purpose: Use::Send { kind: track.kind, layers: layers.collect() } });
+            sections.push(Section { mid, purpose: Use::Send { kind: track.kind, layers: layers.collect() } });
             encoders.extend(of_track);
         }
         // The golden ratio spreads any number of publishers over the interval.
@@ -499,7 +503,8 @@ impl Room {
 fn subscriptions(sections: &[Section], tracks: &[(String, String)]) -> serde_json::Value {
     let mut map = serde_json::Map::new();
     for (kind, name) in [(Kind::Audio, "audio"), (Kind::Video, "video")] {
-        let receives = |section: &&Section| matches!(section.purpose, Use::Receive { kind: own, .. } if own == kind);
+        let receives =
+            |section: &&Section| matches!(section.purpose, Use::Receive { kind: own, .. } if own == kind);
         let of_kind = tracks.iter().filter(|(_, kind)| kind == name);
         for (section, (id, _)) in sections.iter().filter(receives).zip(of_kind) {
             map.insert(section.mid.clone(), id.clone().into());

@@ -4,10 +4,12 @@
 //! packets without any server, `handshake` what OpenSSL does for a connection. All print JSON lines.
 
 mod data;
+mod data_floor;
 mod description;
 mod floor;
 mod forward;
 mod handshake;
+mod ice;
 mod media;
 mod peer;
 mod progress;
@@ -35,8 +37,12 @@ enum Command {
     Handshake(handshake::Options),
     /// Encrypt and send the same packets in a bare loop: the least that forwarding can cost here.
     Floor(floor::Options),
+    /// Connect pairs by ICE alone, and keep some: what one costs and holds.
+    Ice(ice::Options),
     /// One end of a bench of data channels: commands on standard input, reports on standard output.
     Data,
+    /// One part of a data channel alone: the least that it can cost here.
+    DataFloor(data_floor::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,6 +51,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Forward(options) => forward::run(options).await,
         Command::Handshake(options) => handshake::run(&options),
         Command::Floor(options) => floor::run(&options),
+        Command::Ice(options) => ice::run(options).await,
         Command::Data => data::run().await,
+        Command::DataFloor(options) => data_floor::run(&options),
     }
 }

@@ -98,7 +98,9 @@ struct Positions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arrival {
     /// The next one, after so many that did not come (yet).
-    New { passed_over: u64 },
+    New {
+        passed_over: u64,
+    },
     Late,
     Duplicate,
 }

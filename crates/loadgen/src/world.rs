@@ -251,9 +251,8 @@ async fn receive(world: Shared, socket: Rc<Socket>) {
             let mut slices: Vec<IoSliceMut<'_>> =
                 buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
             let Socket { io, state } = &*socket;
-            let received = io.try_io(Interest::READABLE, || {
-                state.recv(UdpSockRef::from(io), &mut slices, &mut metas)
-            });
+            let received =
+                io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), &mut slices, &mut metas));
             match received {
                 Ok(count) => world.borrow_mut().handle_batch(&metas[..count], &buffers[..count]),
                 // ICMP errors of peers that have gone come as errors of the socket.

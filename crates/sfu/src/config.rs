@@ -56,15 +56,29 @@ pub enum ConfigError {
     Unreachable(IpAddr),
     /// The ports of the shards go beyond 65535.
     #[error(
-        "--udp-port {port} leaves no room for {shards} shards, which take one port each: choose {highest} or less"
+        "{flag} {port} leaves no room for {shards} shards, which take one port each: choose {highest} or less"
     )]
     PortsExhausted {
+        /// The flag.
+        flag: &'static str,
         /// The first port.
         port: u16,
         /// How many are needed.
         shards: usize,
         /// The highest first port that works.
         highest: u16,
+    },
+    /// The page and media want the same TCP port.
+    #[error(
+        "--tcp-port {port} and {shards} shards take the TCP port of --listen {listen}: choose another for one of them"
+    )]
+    PortsCollide {
+        /// The first port for media.
+        port: u16,
+        /// How many are needed.
+        shards: usize,
+        /// Where the page is served.
+        listen: SocketAddr,
     },
     /// The log filter can't be parsed.
     #[error("--log {filter:?}: {reason}; write for example \"info\" or \"info,actix_rtc=debug\"")]
@@ -82,6 +96,8 @@ pub enum ConfigError {
 pub struct Settings {
     listen: SocketAddr,
     udp_port: u16,
+    tcp: bool,
+    tcp_port: Option<u16>,
     shards: usize,
     advertise: Vec<IpAddr>,
     include_loopback: Option<bool>,
@@ -117,6 +133,8 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             udp_port: 0,
+            tcp: true,
+            tcp_port: None,
             shards: 0,
             advertise: Vec::new(),
             include_loopback: None,
@@ -157,6 +175,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// UDP port of the first shard, the next one has the next; 0: any.
     pub udp_port: u16,
+    /// TCP port of the first shard, likewise; `None`: no TCP.
+    pub tcp_port: Option<u16>,
     /// Threads that carry media.
     pub shards: usize,
     /// Addresses to offer instead of those of the interfaces.
@@ -291,7 +311,8 @@ impl Settings {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => in_range("--shards", count, 1, 1_024, "0 (one per core) to 1024")?,
         };
-        check_ports(self.udp_port, shards)?;
+        check_ports("--udp-port", self.udp_port, shards)?;
+        let tcp_port = self.tcp_port(shards)?;
         if let Some(unreachable) = self.advertise.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
             return Err(ConfigError::Unreachable(*unreachable));
         }
@@ -303,6 +324,7 @@ impl Settings {
         Ok(Config {
             listen: self.listen,
             udp_port: self.udp_port,
+            tcp_port,
             shards,
             advertise: self.advertise,
             include_loopback: self.include_loopback.unwrap_or(is_local),
@@ -314,6 +336,22 @@ impl Settings {
             #[cfg(feature = "fault-injection")]
             enable_fault_injection: self.enable_fault_injection,
         })
+    }
+
+    /// The TCP port of the first shard, if there is to be one.
+    fn tcp_port(&self, shards: usize) -> Result<Option<u16>, ConfigError> {
+        if !self.tcp {
+            return Ok(None);
+        }
+        let port = self.tcp_port.unwrap_or(self.udp_port);
+        check_ports("--tcp-port", port, shards)?;
+        let page = usize::from(self.listen.port());
+        let is_taken = port != 0 && (usize::from(port)..usize::from(port) + shards).contains(&page);
+        match self.tcp_port {
+            Some(port) if is_taken => Err(ConfigError::PortsCollide { port, shards, listen: self.listen }),
+            None if is_taken => Ok(Some(0)),
+            _ => Ok(Some(port)),
+        }
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {
@@ -403,11 +441,11 @@ fn seconds(flag: &'static str, value: f64) -> Result<Duration, ConfigError> {
     Ok(Duration::from_secs_f64(value))
 }
 
-fn check_ports(port: u16, shards: usize) -> Result<(), ConfigError> {
+fn check_ports(flag: &'static str, port: u16, shards: usize) -> Result<(), ConfigError> {
     let needed = u16::try_from(shards).unwrap_or(u16::MAX);
     let highest = u16::MAX - (needed - 1);
     if port > highest {
-        return Err(ConfigError::PortsExhausted { port, shards, highest });
+        return Err(ConfigError::PortsExhausted { flag, port, shards, highest });
     }
     Ok(())
 }

@@ -42,10 +42,17 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn list(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn announce(server: &Server) -> std::io::Result<()> {
-    let ports: Vec<String> = server.media_ports().iter().map(u16::to_string).collect();
     let mut out = std::io::stdout().lock();
     writeln!(out, "actix-rtc-sfu is ready: {}", server.url())?;
-    writeln!(out, "media: udp port(s) {}", ports.join(", "))?;
+    write!(out, "media: udp port(s) {}", list(server.media_ports()))?;
+    match server.media_tcp_ports() {
+        [] => writeln!(out)?,
+        ports => writeln!(out, ", tcp port(s) {}", list(ports))?,
+    }
     out.flush()
 }

@@ -2,7 +2,9 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, RtcError, UdpMode, actors::kit::ShardsConfig};
+use actix_rtc::{
+    NetworkConfig, RtcEngine, RtcEngineConfig, RtcError, TcpMode, UdpMode, actors::kit::ShardsConfig,
+};
 use actix_web::{
     App as HttpApp, HttpResponse, HttpServer,
     dev::ServerHandle,
@@ -47,8 +49,10 @@ pub enum StartError {
         /// What the system says.
         reason: io::Error,
     },
-    /// No threads or no UDP sockets.
-    #[error("the media engine can't be started: {0}; --udp-port takes another port, 0 any free one")]
+    /// No threads or no sockets for media.
+    #[error(
+        "the media engine can't be started: {0}; --udp-port and --tcp-port take other ports, 0 any free one"
+    )]
     Engine(io::Error),
     /// The engine does not answer.
     #[error("the media engine does not answer: {0}")]
@@ -76,6 +80,7 @@ pub struct Server {
     engine: RtcEngine,
     address: SocketAddr,
     media_ports: Vec<u16>,
+    media_tcp_ports: Vec<u16>,
     handle: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
 }
@@ -88,6 +93,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let engine = start_engine(&config).await?;
         let media_ports = engine.local_ports().await?;
+        let media_tcp_ports = engine.local_tcp_ports().await?;
         let metrics = Metrics::new()?;
         let app = Data::new(App {
             rooms: Rooms::new(engine.clone(), config.limits, metrics.data().clone()),
@@ -98,10 +104,10 @@ impl Server {
             config,
         });
         let (server, address) = listen(&app)?;
-        log_start(&app.config, address, &media_ports);
+        log_start(&app.config, address, &media_ports, &media_tcp_ports);
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
-        Ok(Self { app, engine, address, media_ports, handle, serving })
+        Ok(Self { app, engine, address, media_ports, media_tcp_ports, handle, serving })
     }
 
     /// Where HTTP is served.
@@ -126,6 +132,11 @@ impl Server {
         &self.media_ports
     }
 
+    /// The TCP ports that media goes through where UDP does not; empty without `tcp`.
+    pub fn media_tcp_ports(&self) -> &[u16] {
+        &self.media_tcp_ports
+    }
+
     /// Ends calls, connections and threads, in this order, within the configured deadline.
     ///
     /// # Errors
@@ -146,8 +157,9 @@ impl Server {
     }
 }
 
-fn log_start(config: &Config, address: SocketAddr, media_ports: &[u16]) {
-    tracing::info!(%address, scheme = config.scheme(), shards = config.shards, ?media_ports, "serving");
+fn log_start(config: &Config, address: SocketAddr, media_ports: &[u16], media_tcp_ports: &[u16]) {
+    let (scheme, shards) = (config.scheme(), config.shards);
+    tracing::info!(%address, scheme, shards, ?media_ports, ?media_tcp_ports, "serving");
     if config.https.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
             "browsers give cameras and microphones only to HTTPS pages and to localhost: for people on other \
@@ -162,6 +174,10 @@ async fn start_engine(config: &Config) -> Result<RtcEngine, StartError> {
     let mut network = NetworkConfig::default();
     network.include_loopback = config.include_loopback;
     network.advertise.clone_from(&config.advertise);
+    if let Some(port) = config.tcp_port {
+        // Browsers open connections and accept none.
+        network.tcp = TcpMode::Passive { port };
+    }
     let mut engine = RtcEngineConfig::default();
     engine.shards = shards;
     engine.udp = UdpMode::Shared { port: config.udp_port };

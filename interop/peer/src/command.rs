@@ -58,6 +58,15 @@ pub(crate) enum Command {
     Channel(ChannelOptions),
     /// Closes the newest data channel of this label.
     CloseChannel { label: String },
+    /// Makes the network between us as bad as this; the connection was made `relayed`.
+    Impair {
+        /// How many of all datagrams are lost, 0 to 1.
+        loss: f64,
+        /// One way, in milliseconds.
+        delay: u64,
+    },
+    /// Sends a text on the newest data channel of this label.
+    Say { label: String, text: String },
     /// Hangs up.
     Close,
     /// What the connection looks like now.
@@ -82,6 +91,11 @@ pub(crate) struct Options {
     pub(crate) negotiate: bool,
     /// The names of the video codecs to allow; none means all.
     pub(crate) video_codecs: Vec<String>,
+    /// Offers `.local` names instead of addresses.
+    pub(crate) hide_host_addresses: bool,
+    /// Everything goes over a relay that can be made a bad network: no candidates are sent or taken but those in
+    /// descriptions.
+    pub(crate) relayed: bool,
     /// What the connection is made with: `{"bundlePolicy": "max-compat"}`.
     pub(crate) configuration: RtcConfiguration,
 }
@@ -93,7 +107,9 @@ impl Default for Options {
             trickle: true,
             echo: true,
             negotiate: true,
+            relayed: false,
             video_codecs: Vec::new(),
+            hide_host_addresses: false,
             configuration: RtcConfiguration::default(),
         }
     }

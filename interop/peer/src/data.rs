@@ -1,4 +1,6 @@
-//! What our side does with data channels: it echoes, or takes and pours in bulk.
+//! What our side does with data channels: it echoes, tells, or takes and pours in bulk.
+//!
+//! A channel of the subprotocol `tell` isn't echoed: texts are told to the script, which answers with `say`.
 //!
 //! A channel of the subprotocol `bulk` isn't echoed. Bytes that come are counted and hashed until `{"end": true}`
 //! asks for the sum; `{"pour": BYTES, "chunk": BYTES}` asks for bytes, which are followed by their sum.
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 use crate::{outbox::Outbox, view};
 
 const BULK: &str = "bulk";
+const TELL: &str = "tell";
 
 /// A channel that the script wants opened by our side; the names are those of W3C `RTCDataChannelInit`.
 #[derive(Debug, Deserialize)]
@@ -87,6 +90,12 @@ impl Channels {
                         // A channel that is closing takes no more: the close event follows.
                         let _ = match channel.protocol() {
                             BULK => bulk.take(&channel, message).await,
+                            TELL => {
+                                if let Message::Text(text) = message {
+                                    outbox.event("message", json!([label, text])).await;
+                                }
+                                Ok(())
+                            }
                             _ => channel.send(message).await.map_err(Into::into),
                         };
                     }
@@ -97,10 +106,19 @@ impl Channels {
     }
 
     pub(crate) fn close(&self, label: &str) -> Result<()> {
+        self.newest(label)?.close();
+        Ok(())
+    }
+
+    pub(crate) async fn say(&self, label: &str, text: String) -> Result<()> {
+        let channel = self.newest(label)?;
+        Ok(channel.send(text).await?)
+    }
+
+    fn newest(&self, label: &str) -> Result<RtcDataChannel> {
         let all = self.lock();
         let found = all.iter().rev().find(|channel| channel.label() == label);
-        found.with_context(|| format!("there is no channel {label}"))?.close();
-        Ok(())
+        found.cloned().with_context(|| format!("there is no channel {label}"))
     }
 
     pub(crate) fn view(&self) -> Vec<Value> {

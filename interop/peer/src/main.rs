@@ -1,7 +1,9 @@
-//! Our side of the interoperability tests: one connection per WebSocket, driven by the script at its other end.
+//! Our side of the interoperability tests: one connection per WebSocket, driven by the script at its other end, or
+//! one connection driven over standard input and output, where no network is to be touched but the one under test.
 //!
 //! ```sh
 //! cargo run --package actix-rtc-interop-peer -- --listen 127.0.0.1:0
+//! cargo run --package actix-rtc-interop-peer -- --stdio
 //! ```
 //!
 //! It does what it is told and tells what it sees; whether that is right, the script decides. `README.md` beside
@@ -9,17 +11,22 @@
 
 mod command;
 mod data;
+mod ice;
 mod negotiation;
 mod outbox;
 mod session;
 mod view;
 
-use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, UdpMode};
+use std::time::Duration;
+
+use actix_rtc::{NetworkConfig, RtcEngine, RtcEngineConfig, TcpMode, UdpMode};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::header::ContentType, web};
 use clap::Parser;
 
 /// A description with many candidates is far smaller; a message of a data channel, in base64, is not.
 const FRAME_BYTES_MAX: usize = 8 << 20;
+/// At the end of the input the connection is closed and its relays given back.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Our side of the interoperability tests.
 #[derive(Parser)]
@@ -28,6 +35,46 @@ struct Arguments {
     /// Where to serve the page and the WebSocket
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
+    /// ICE alone, driven by lines of JSON on the standard input, instead of the WebSocket
+    #[arg(long)]
+    ice: bool,
+    /// Serve one script, over standard input and output, and offer no loopback addresses
+    #[arg(long, conflicts_with = "listen")]
+    stdio: bool,
+    /// A socket per connection instead of one for all
+    #[arg(long)]
+    socket_per_connection: bool,
+}
+
+/// Where connections live: they share sockets, and what is told of those.
+#[derive(Clone)]
+pub(crate) struct Engines {
+    /// Tells its addresses.
+    pub(crate) open: RtcEngine,
+    /// Tells names instead.
+    pub(crate) hidden: RtcEngine,
+}
+
+impl Engines {
+    async fn start(arguments: &Arguments) -> std::io::Result<Self> {
+        let mut network = NetworkConfig::default();
+        network.include_loopback = !arguments.stdio;
+        if !arguments.stdio {
+            network.tcp = TcpMode::ActiveAndPassive { port: 0 };
+        }
+        // The TURN servers of tests have certificates of their own making.
+        network.tls.dangerous_accept_any_certificate = true;
+        let mut config = RtcEngineConfig::default();
+        config.udp = if arguments.socket_per_connection {
+            UdpMode::PerConnection
+        } else {
+            UdpMode::Shared { port: 0 }
+        };
+        config.network = network;
+        let open = RtcEngine::start(config.clone()).await?;
+        config.network.hide_host_addresses = true;
+        Ok(Self { open, hidden: RtcEngine::start(config).await? })
+    }
 }
 
 #[actix_web::main]
@@ -35,15 +82,18 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let mut config = RtcEngineConfig::default();
-    config.udp = UdpMode::Shared { port: 0 };
-    let mut network = NetworkConfig::default();
-    network.include_loopback = true;
-    config.network = network;
-    let engine = web::Data::new(RtcEngine::start(config).await?);
+    if arguments.ice {
+        return ice::run().await;
+    }
+    let engines = Engines::start(&arguments).await?;
+    if arguments.stdio {
+        session::run_lines(engines.clone()).await;
+        return Ok(engines.open.shutdown(SHUTDOWN_PATIENCE).await?);
+    }
+    let engines = web::Data::new(engines);
     let routes = move || {
-        let engine = engine.clone();
-        App::new().app_data(engine).route("/", web::get().to(page)).route("/peer", web::get().to(open))
+        let engines = engines.clone();
+        App::new().app_data(engines).route("/", web::get().to(page)).route("/peer", web::get().to(open))
     };
     // Sessions are few and each waits most of the time.
     let server = HttpServer::new(routes).workers(1).bind(&arguments.listen)?;
@@ -59,7 +109,7 @@ async fn page() -> HttpResponse {
 }
 
 async fn open(
-    engine: web::Data<RtcEngine>,
+    engines: web::Data<Engines>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -68,6 +118,6 @@ async fn open(
         .max_frame_size(FRAME_BYTES_MAX)
         .aggregate_continuations()
         .max_continuation_size(FRAME_BYTES_MAX);
-    actix_web::rt::spawn(session::run(engine.get_ref().clone(), socket, frames));
+    actix_web::rt::spawn(session::run(engines.get_ref().clone(), socket, frames));
     Ok(response)
 }

@@ -8,8 +8,9 @@ use actix_rtc::{
     RtcRtpTransceiverDirection as Direction, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescription,
     RtcSignalingState, TrackOrKind,
 };
+use actix_rtc_impair::{Impairment, Relay, Side, route_through};
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{command::Options, outbox::Outbox};
 
@@ -23,11 +24,44 @@ pub(crate) struct Negotiation {
     copies: Vec<RtcRtpTransceiver>,
     /// Transceivers whose direction the script has set: the echo leaves it alone.
     directed: Vec<RtcRtpTransceiver>,
+    /// Stands between us and the script.
+    relay: Option<Relay>,
 }
 
+/// What the relay does is the same in every run.
+const SEED: u64 = 1;
+
 impl Negotiation {
-    pub(crate) fn new(connection: RtcPeerConnection, options: Options) -> Self {
-        Self { connection, options, ignoring_offer: false, copies: Vec::new(), directed: Vec::new() }
+    pub(crate) fn new(connection: RtcPeerConnection, options: Options) -> Result<Self> {
+        let relay = options.relayed.then(|| Relay::start(SEED, Impairment::default())).transpose()?;
+        Ok(Self {
+            connection,
+            options,
+            ignoring_offer: false,
+            copies: Vec::new(),
+            directed: Vec::new(),
+            relay,
+        })
+    }
+
+    /// Makes the network as bad as this from now on.
+    pub(crate) fn impair(&self, impairment: Impairment) -> Result<()> {
+        self.relay.as_ref().context("the connection is not relayed")?.set_impairment(impairment);
+        Ok(())
+    }
+
+    /// Datagrams that were lost on the way from us, and to us.
+    pub(crate) fn lost(&self) -> Value {
+        let lost = |relay: &Relay| [Side::A, Side::B].map(|side| relay.counts_from(side).lost);
+        json!(self.relay.as_ref().map(lost))
+    }
+
+    /// The description as it is for who is at the other side of the relay.
+    fn routed(&self, side: Side, description: RtcSessionDescription) -> Result<RtcSessionDescription> {
+        let Some(relay) = &self.relay else { return Ok(description) };
+        let (sdp, real) = route_through(&description.sdp, relay.address_of(side)).context("no candidate")?;
+        relay.set_peer(side, real);
+        Ok(RtcSessionDescription { sdp, ..description })
     }
 
     pub(crate) fn negotiates_by_itself(&self) -> bool {
@@ -35,16 +69,17 @@ impl Negotiation {
     }
 
     pub(crate) fn trickles(&self) -> bool {
-        self.options.trickle
+        self.options.trickle && self.relay.is_none()
     }
 
     /// The answer or the offer that the signalling state asks for, applied and sent.
     pub(crate) async fn describe(&mut self, outbox: &mut Outbox) -> Result<()> {
         self.connection.set_local_description(None).await?;
-        if !self.options.trickle {
+        if !self.trickles() {
             self.connection.gathering_complete().await?;
         }
         let description = self.connection.local_description().context("no local description")?;
+        let description = self.routed(Side::A, description)?;
         outbox.send(json!({ "description": description })).await;
         Ok(())
     }
@@ -61,6 +96,7 @@ impl Negotiation {
             outbox.event("offerignored", json!(null)).await;
             return Ok(());
         }
+        let description = self.routed(Side::B, description)?;
         self.connection.set_remote_description(description).await?;
         for transceiver in self.connection.get_transceivers().iter().filter(|t| !t.stopped()) {
             self.prefer_codecs(transceiver).await?;
@@ -75,6 +111,9 @@ impl Negotiation {
     }
 
     pub(crate) async fn take_candidate(&mut self, candidate: Option<RtcIceCandidateInit>) -> Result<()> {
+        if self.relay.is_some() {
+            return Ok(());
+        }
         match self.connection.add_ice_candidate(candidate).await {
             Err(_) if self.ignoring_offer => Ok(()),
             result => Ok(result?),

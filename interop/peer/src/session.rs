@@ -1,13 +1,17 @@
-//! One script's WebSocket: commands in, answers, signalling and events out, one after the other.
+//! One script: commands in, answers, signalling and events out, one after the other.
 
-use actix_rtc::{RtcEngine, RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
+use std::{pin::pin, time::Duration};
+
+use actix_rtc::{RtcEvents, RtcIceCandidateInit, RtcPeerConnection};
 use actix_rtc::{RtcPeerConnectionEvent as Event, RtcSdpType, RtcSessionDescription, RtcSignalingState};
+use actix_rtc_impair::Impairment;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use anyhow::{Context, Result, bail};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 
 use crate::{
+    Engines,
     command::{Command, Incoming, Options},
     data::{self, Channels},
     negotiation::Negotiation,
@@ -16,7 +20,7 @@ use crate::{
 };
 
 struct Session {
-    engine: RtcEngine,
+    engines: Engines,
     outbox: Outbox,
     negotiation: Option<Negotiation>,
     channels: Channels,
@@ -35,17 +39,41 @@ enum Wake {
     Gone,
 }
 
-/// Serves one script until it goes, then hangs up.
-pub(crate) async fn run(engine: RtcEngine, socket: actix_ws::Session, mut frames: AggregatedMessageStream) {
-    let mut session = Session {
-        engine,
-        outbox: Outbox::new(socket),
-        negotiation: None,
-        channels: Channels::default(),
-        events: None,
-    };
+/// Serves one script over its WebSocket until it goes, then hangs up.
+pub(crate) async fn run(engines: Engines, socket: actix_ws::Session, frames: AggregatedMessageStream) {
+    let texts = frames.map(|frame| match frame {
+        Ok(AggregatedMessage::Text(text)) => Wake::Text(text.to_string()),
+        Ok(AggregatedMessage::Ping(bytes)) => Wake::Ping(bytes.to_vec()),
+        Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_)) => Wake::Other,
+        Ok(AggregatedMessage::Close(_)) | Err(_) => Wake::Gone,
+    });
+    serve(engines, Outbox::new(socket), texts).await;
+}
+
+/// Serves the script that wrote to standard input, a text per line, until its end.
+pub(crate) async fn run_lines(engines: Engines) {
+    let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+    // Standard input can't be polled: a thread reads it, and ends with it.
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let texts = futures_util::stream::unfold(lines, |mut lines| async move {
+        let line = lines.recv().await?;
+        Some((Wake::Text(line), lines))
+    });
+    serve(engines, Outbox::lines(), texts).await;
+}
+
+async fn serve(engines: Engines, outbox: Outbox, script: impl Stream<Item = Wake>) {
+    let mut script = pin!(script);
+    let mut session =
+        Session { engines, outbox, negotiation: None, channels: Channels::default(), events: None };
     loop {
-        match wake(&mut frames, &mut session.events).await {
+        match wake(&mut script, &mut session.events).await {
             Wake::Text(text) => session.text(&text).await,
             Wake::Ping(bytes) => session.outbox.pong(&bytes).await,
             Wake::Other => {}
@@ -60,7 +88,7 @@ pub(crate) async fn run(engine: RtcEngine, socket: actix_ws::Session, mut frames
     session.outbox.close().await;
 }
 
-async fn wake(frames: &mut AggregatedMessageStream, events: &mut Option<RtcEvents>) -> Wake {
+async fn wake(script: &mut (impl Stream<Item = Wake> + Unpin), events: &mut Option<RtcEvents>) -> Wake {
     let event = async {
         match events {
             Some(events) => events.next().await,
@@ -71,12 +99,7 @@ async fn wake(frames: &mut AggregatedMessageStream, events: &mut Option<RtcEvent
         // In order of arrival as far as that can be known: what the connection says is older than a new command.
         biased;
         event = event => event.map_or(Wake::Quiet, Wake::Event),
-        frame = frames.next() => match frame {
-            Some(Ok(AggregatedMessage::Text(text))) => Wake::Text(text.to_string()),
-            Some(Ok(AggregatedMessage::Ping(bytes))) => Wake::Ping(bytes.to_vec()),
-            Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_))) => Wake::Other,
-            Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => Wake::Gone,
-        },
+        text = script.next() => text.unwrap_or(Wake::Gone),
     }
 }
 
@@ -133,10 +156,17 @@ impl Session {
             }
             Command::Channel(options) => channels.open(&connection, options, outbox).await?,
             Command::CloseChannel { label } => channels.close(&label)?,
+            Command::Impair { loss, delay } => negotiation.impair(Impairment {
+                loss,
+                delay: Duration::from_millis(delay),
+                ..Impairment::default()
+            })?,
+            Command::Say { label, text } => channels.say(&label, text).await?,
             Command::Close => connection.close().await,
             Command::State => {
                 let mut state = view::state(&connection);
                 state["channels"] = json!(channels.view());
+                state["lost"] = negotiation.lost();
                 return Ok(state);
             }
         }
@@ -147,9 +177,10 @@ impl Session {
         if self.negotiation.is_some() {
             bail!("this session has its connection");
         }
-        let connection = RtcPeerConnection::on(&self.engine, options.configuration.clone()).await?;
+        let engine = if options.hide_host_addresses { &self.engines.hidden } else { &self.engines.open };
+        let connection = RtcPeerConnection::on(engine, options.configuration.clone()).await?;
         self.events = connection.events();
-        self.negotiation = Some(Negotiation::new(connection, options));
+        self.negotiation = Some(Negotiation::new(connection, options)?);
         Ok(json!(null))
     }
 

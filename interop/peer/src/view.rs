@@ -1,6 +1,6 @@
 //! What a connection looks like from outside, for the script to compare.
 
-use actix_rtc::{RtcPeerConnection, RtcRtpTransceiver};
+use actix_rtc::{RtcDtlsTransport, RtcPeerConnection, RtcRtpTransceiver};
 use serde_json::{Value, json};
 
 /// All states, and one entry per transceiver.
@@ -13,8 +13,18 @@ pub(crate) fn state(connection: &RtcPeerConnection) -> Value {
         "gathering": words(connection.ice_gathering_state()),
         "local": description(connection.local_description()),
         "remote": description(connection.remote_description()),
+        "pairs": pairs(connection),
         "transceivers": connection.get_transceivers().iter().map(transceiver).collect::<Vec<_>>(),
     })
+}
+
+/// Where the packets of each transport go now.
+fn pairs(connection: &RtcPeerConnection) -> Vec<Value> {
+    let pair = |transport: &RtcDtlsTransport| {
+        let pair = transport.ice_transport().get_selected_candidate_pair()?;
+        Some(json!({ "local": pair.local, "remote": pair.remote }))
+    };
+    connection.transports().iter().filter_map(pair).collect()
 }
 
 fn transceiver(transceiver: &RtcRtpTransceiver) -> Value {

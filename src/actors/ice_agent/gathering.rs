@@ -18,12 +18,15 @@ use super::{IceAgent, relays::Relays};
 use crate::{
     actors::{
         kit::{self, MeteredContext},
-        network::{host_addresses, local_preference},
+        network::local_preference,
     },
     messages::ice::{CandidateError, IceEvent, IceServer, IceTransportPolicy},
-    proto::ice::{
-        Candidate, GATHERING_LIMIT, Gathering, GatheringEvent, Pacer, ServerHost, ServerKind,
-        ServerTransport, ServerUrl, UNREACHABLE,
+    proto::{
+        Protocol,
+        ice::{
+            Candidate, CandidateKind, GATHERING_LIMIT, Gathering, GatheringEvent, Pacer, ServerHost,
+            ServerKind, ServerTransport, ServerUrl, UNREACHABLE,
+        },
     },
 };
 
@@ -59,9 +62,9 @@ pub(super) struct Gatherer {
     round: u32,
     ends_at: Option<Instant>,
     /// Local sockets to ask STUN servers from.
-    bases: Vec<SocketAddr>,
-    /// Candidates that were told in this round: address and base.
-    told: HashSet<(SocketAddr, SocketAddr)>,
+    pub(super) bases: Vec<SocketAddr>,
+    /// Candidates that were told in this round.
+    told: HashSet<(Protocol, SocketAddr, Option<SocketAddr>)>,
 }
 
 impl Gatherer {
@@ -100,7 +103,7 @@ impl IceAgent {
         gatherer.ends_at = Some(now + GATHERING_LIMIT);
         match self.environment.servers.policy {
             IceTransportPolicy::All => self.gather_hosts(now),
-            IceTransportPolicy::Relay => self.forget_direct_candidates(now),
+            IceTransportPolicy::Relay => self.forget_direct_candidates(now, |_| true),
         }
         self.gatherer.servers = if self.agent.is_lite() { Vec::new() } else { self.read_servers() };
         self.keep_relays(now);
@@ -110,38 +113,18 @@ impl IceAgent {
         self.end_when_done();
     }
 
-    fn gather_hosts(&mut self, now: Instant) {
-        let addresses = match host_addresses(&self.environment.network) {
-            Ok(addresses) => addresses,
-            Err(error) => return tracing::warn!(%error, "the host's addresses can't be listed"),
-        };
-        for (index, ip) in addresses.into_iter().enumerate() {
-            if let Some(address) = self.environment.sockets.address_of(ip) {
-                self.gatherer.bases.push(address);
-                self.offer(now, Candidate::host(address, local_preference(index)));
-            }
-        }
-    }
-
-    /// The policy may be stricter than it was before the restart.
-    fn forget_direct_candidates(&mut self, now: Instant) {
-        let direct: HashSet<SocketAddr> =
-            self.agent.local_candidates().iter().filter_map(Candidate::base).collect();
-        for base in direct {
-            if self.environment.sockets.find_relayed(base).is_none() {
-                self.agent.remove_local_base(now, base);
-            }
-        }
-    }
-
     /// Adds a candidate and tells it, unless it is redundant (RFC 8445 section 5.1.3) or was told already.
     pub(super) fn offer(&mut self, now: Instant, candidate: Candidate) {
         let kind = candidate.kind;
         // A candidate that the agent refuses (one too many) is not signalled.
         let Ok(stored) = self.agent.add_local_candidate(now, candidate) else { return };
-        let Some(key) = stored.address.ip().zip(stored.base()) else { return };
-        if stored.kind == kind && self.gatherer.told.insert(key) {
-            self.report(IceEvent::LocalCandidate(stored));
+        let (Some(address), base) = (stored.address.ip(), stored.base()) else { return };
+        // A translated address may lead to several of ours, and is one to the peer.
+        let base = base.filter(|_| kind != CandidateKind::Host);
+        if stored.kind == kind && self.gatherer.told.insert((stored.protocol, address, base)) {
+            if let Some(told) = self.as_told(stored) {
+                self.report(IceEvent::LocalCandidate(told));
+            }
         }
     }
 
@@ -157,8 +140,12 @@ impl IceAgent {
     }
 
     pub(super) fn report_error(&self, address: Option<SocketAddr>, url: &str, code: u16, text: String) {
-        // The peer may be shown what the application is told: with relays only, no address of this host.
-        let address = address.filter(|_| self.environment.servers.policy == IceTransportPolicy::All);
+        // The peer may be shown what the application is told: with relays only, or where they are hidden, no address
+        // of this host.
+        let environment = &self.environment;
+        let is_shown =
+            environment.servers.policy == IceTransportPolicy::All && !environment.network.hide_host_addresses;
+        let address = address.filter(|_| is_shown);
         self.report(IceEvent::CandidateError(CandidateError { address, url: url.to_owned(), code, text }));
     }
 

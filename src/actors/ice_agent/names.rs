@@ -1,32 +1,58 @@
-//! Remote candidates whose addresses are hidden behind `.local` names (RFC 6762): looked up on the links of this
-//! host, beside the actor, each name once.
+//! Names instead of addresses (RFC 6762, draft-ietf-mmusic-mdns-ice-candidates): remote candidates whose addresses are
+//! hidden behind `.local` names are looked up on the links of this host, beside the actor, each name once; and own
+//! candidates are told by names, if the configuration wants that.
 //!
 //! A7: nothing is asked of the unicast DNS, at most [`MAX_NAMES`] names of one generation are asked for, and the end
 //! of the peer's candidates waits for the answers, three seconds at most.
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::IceAgent;
 use crate::{
-    actors::{kit, kit::MeteredContext, network::resolve},
+    actors::{
+        kit,
+        kit::MeteredContext,
+        network::{HiddenName, resolve},
+    },
     messages::ice::IceTransportPolicy,
     proto::{
-        ice::{Candidate, CandidateAddress, Credentials},
+        ice::{Candidate, CandidateAddress, CandidateKind, Credentials, TcpType},
         mdns,
     },
 };
 
 /// Names of one generation: one per interface of the peer.
 const MAX_NAMES: usize = 16;
+/// Candidates of one name: one per protocol, and some for peers with several components.
+const MAX_CANDIDATES: usize = 8;
 
-/// The names of the peer's current generation.
+/// What is known of a name of the peer.
+#[derive(Debug)]
+enum Lookup {
+    /// These wait for the answer.
+    Pending(Vec<Candidate>),
+    Found(IpAddr),
+    Unknown,
+}
+
+/// The names of the peer's current generation, and those of our addresses.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    asked: HashSet<(String, u16)>,
-    pending: usize,
+    lookups: HashMap<String, Lookup>,
     /// The peer has no more candidates, but for those being looked up.
     is_ended: bool,
     generation: u32,
+    /// Of our own: one per address as long as the agent lives, whatever is restarted.
+    own: HashMap<IpAddr, HiddenName>,
+}
+
+impl Names {
+    fn is_pending(&self) -> bool {
+        self.lookups.values().any(|lookup| matches!(lookup, Lookup::Pending(_)))
+    }
 }
 
 impl IceAgent {
@@ -39,14 +65,15 @@ impl IceAgent {
 
     pub(super) fn forget_names(&mut self) {
         let generation = self.names.generation.wrapping_add(1);
-        self.names = Names { generation, ..Names::default() };
+        let own = std::mem::take(&mut self.names.own);
+        self.names = Names { generation, own, ..Names::default() };
     }
 
     /// Adds a candidate of the peer, when its address is known.
     pub(super) fn add_remote(&mut self, candidate: Candidate, ctx: &mut MeteredContext<Self>) {
-        if let CandidateAddress::Name { host, port } = &candidate.address {
-            let (host, port) = (host.to_ascii_lowercase(), *port);
-            return self.look_up_name(candidate, host, port, ctx);
+        if let CandidateAddress::Name { host, .. } = &candidate.address {
+            let host = host.to_ascii_lowercase();
+            return self.look_up_name(candidate, host, ctx);
         }
         if let Err(error) = self.agent.add_remote_candidate(kit::now(), candidate) {
             // RFC 8839 §5.1: candidates that can't be used are skipped.
@@ -54,40 +81,58 @@ impl IceAgent {
         }
     }
 
-    fn look_up_name(
-        &mut self,
-        candidate: Candidate,
-        host: String,
-        port: u16,
-        ctx: &mut MeteredContext<Self>,
-    ) {
-        // With relays only, a question to the link would tell it who is called.
-        let is_allowed = self.environment.servers.policy == IceTransportPolicy::All && !self.agent.is_lite();
+    fn look_up_name(&mut self, candidate: Candidate, host: String, ctx: &mut MeteredContext<Self>) {
+        // With relays only, a question to the link would tell it who is called. Nobody sends to active candidates.
+        let is_allowed = self.environment.servers.policy == IceTransportPolicy::All
+            && !self.agent.is_lite()
+            && candidate.tcp_type != Some(TcpType::Active);
         let names = &mut self.names;
-        let is_wanted = is_allowed
-            && mdns::is_candidate_name(&host)
-            && !names.is_ended
-            && names.asked.len() < MAX_NAMES
-            && names.asked.insert((host.clone(), port));
-        if !is_wanted {
-            return tracing::debug!("remote candidate with a name skipped");
+        let is_room = names.lookups.len() < MAX_NAMES;
+        match names.lookups.get_mut(&host) {
+            _ if !is_allowed || names.is_ended || !mdns::is_candidate_name(&host) => {}
+            Some(Lookup::Pending(waiting)) if waiting.len() < MAX_CANDIDATES => {
+                return waiting.push(candidate);
+            }
+            Some(Lookup::Found(ip)) => {
+                let ip = *ip;
+                return self.add_remote(with_address(candidate, ip), ctx);
+            }
+            Some(Lookup::Pending(_) | Lookup::Unknown) => {}
+            None if is_room => {
+                names.lookups.insert(host.clone(), Lookup::Pending(vec![candidate]));
+                return self.ask_for_name(host, ctx);
+            }
+            None => {}
         }
-        names.pending += 1;
-        let generation = names.generation;
-        let lookup = async move { resolve(&host).await };
+        tracing::debug!("remote candidate with a name skipped");
+    }
+
+    fn ask_for_name(&self, host: String, ctx: &mut MeteredContext<Self>) {
+        let generation = self.names.generation;
+        let name = host.clone();
+        let lookup = async move { resolve(&name).await };
         kit::aside(ctx, lookup, move |actor: &mut Self, found, ctx| {
             if actor.names.generation != generation {
                 return;
             }
-            actor.names.pending -= 1;
-            match found {
-                Ok(ip) => {
-                    let address = CandidateAddress::Ip(SocketAddr::new(ip, port));
-                    actor.add_remote(Candidate { address, ..candidate }, ctx);
+            let known = match &found {
+                Ok(ip) => Lookup::Found(*ip),
+                Err(_) => Lookup::Unknown,
+            };
+            let waiting = match (actor.names.lookups.insert(host, known), found) {
+                (Some(Lookup::Pending(waiting)), Ok(ip)) => {
+                    waiting.into_iter().map(|candidate| with_address(candidate, ip)).collect()
                 }
-                Err(error) => tracing::debug!(%error, "nobody knows the name of a remote candidate"),
+                (_, Err(error)) => {
+                    tracing::debug!(%error, "nobody knows the name of a remote candidate");
+                    Vec::new()
+                }
+                _ => Vec::new(),
+            };
+            for candidate in waiting {
+                actor.add_remote(candidate, ctx);
             }
-            if actor.names.is_ended && actor.names.pending == 0 {
+            if actor.names.is_ended && !actor.names.is_pending() {
                 actor.agent.end_of_remote_candidates(kit::now());
             }
         });
@@ -96,8 +141,46 @@ impl IceAgent {
     /// The peer has no more candidates.
     pub(super) fn end_remote(&mut self) {
         self.names.is_ended = true;
-        if self.names.pending == 0 {
+        if !self.names.is_pending() {
             self.agent.end_of_remote_candidates(kit::now());
         }
     }
+
+    /// A candidate of ours as the peer is told of it: with a name instead of an address of this host, where that is
+    /// wanted. `None` if it would need a name and can't have one.
+    pub(super) fn as_told(&mut self, mut candidate: Candidate) -> Option<Candidate> {
+        if !self.environment.network.hide_host_addresses {
+            return Some(candidate);
+        }
+        if candidate.kind != CandidateKind::Host {
+            // What a server or a translation shows may be told; what is behind it not.
+            return Some(candidate.without_related_address());
+        }
+        let (address, base) = (candidate.address.ip()?, candidate.base()?);
+        if address.ip() != base.ip() {
+            return Some(candidate);
+        }
+        if !self.names.own.contains_key(&address.ip()) {
+            match HiddenName::new(address.ip()) {
+                Ok(name) => drop(self.names.own.insert(address.ip(), name)),
+                Err(error) => {
+                    tracing::warn!(%error, "an address is not offered: it can't be hidden");
+                    return None;
+                }
+            }
+        }
+        let host = self.names.own.get(&address.ip())?.name().to_owned();
+        candidate.base = Some(base);
+        candidate.address = CandidateAddress::Name { host, port: address.port() };
+        Some(candidate)
+    }
+}
+
+/// A candidate whose name is known now.
+fn with_address(candidate: Candidate, ip: IpAddr) -> Candidate {
+    let port = match &candidate.address {
+        CandidateAddress::Ip(address) => address.port(),
+        CandidateAddress::Name { port, .. } => *port,
+    };
+    Candidate { address: CandidateAddress::Ip(SocketAddr::new(ip, port)), ..candidate }
 }

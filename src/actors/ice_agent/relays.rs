@@ -25,6 +25,7 @@ use crate::{
         turn::{CloseRelay, RelayEvent, RelayReport},
     },
     proto::{
+        Protocol,
         ice::{Candidate, ServerHost, ServerTransport, UNREACHABLE},
         turn::{Client, ClientConfig, Failure, Families},
     },
@@ -39,6 +40,9 @@ const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
 /// RFC 8656 section 7.4: the 5-tuple has an allocation that is not ours; another port has none.
 const ALLOCATION_MISMATCH: u16 = 437;
 
+/// How often a relay that a server has lost is made anew: one that loses all of them is no help.
+const MAX_RENEWALS: usize = 3;
+
 /// One server as a relay.
 struct Attempt {
     /// A new one for each connection: reports of earlier ones are nobody's.
@@ -51,6 +55,8 @@ struct Attempt {
     gives_way_at: Option<Instant>,
     redirections: Vec<SocketAddr>,
     has_changed_port: bool,
+    /// How often a relay of this server was made anew after its loss.
+    renewals: usize,
     client: Option<(Addr<TurnClient>, Rc<Relay>)>,
     /// Set when it can be used.
     live: Option<Live>,
@@ -62,6 +68,11 @@ struct Live {
 }
 
 impl Attempt {
+    fn is_of(&self, server: &Server) -> bool {
+        (&server.url, &server.username, &server.credential)
+            == (&self.server.url, &self.server.username, &self.server.credential)
+    }
+
     fn close(&self) {
         if let Some((client, _)) = &self.client {
             client.do_send(CloseRelay);
@@ -99,22 +110,19 @@ impl IceAgent {
     /// At the start of a round: relays that are still wanted are offered again (RFC 8445 section 9 allows it,
     /// as it does for sockets), what is under way is given up, what is not wanted any more closed.
     pub(super) fn keep_relays(&mut self, now: Instant) {
-        let wanted = |attempt: &Attempt, servers: &[Server]| {
-            servers.iter().any(|server| {
-                (&server.url, &server.username, &server.credential)
-                    == (&attempt.server.url, &attempt.server.username, &attempt.server.credential)
-            })
-        };
         let attempts = std::mem::take(&mut self.gatherer.relays.attempts);
+        let mut has_kept = false;
         for attempt in attempts {
             let in_use = self.selected.map(|selected| selected.local);
             let is_selected = attempt
                 .live
                 .as_ref()
                 .is_some_and(|live| live.relayed.iter().any(|relayed| Some(*relayed) == in_use));
-            if attempt.live.is_some() && wanted(&attempt, &self.gatherer.servers) {
+            let is_wanted = self.gatherer.servers.iter().any(|server| attempt.is_of(server));
+            if attempt.live.is_some() && is_wanted {
                 self.offer_relay(now, &attempt);
                 self.gatherer.relays.attempts.push(attempt);
+                has_kept = true;
             } else if is_selected {
                 // Media goes on over it until the new generation has a pair.
                 self.gatherer.relays.attempts.push(attempt);
@@ -122,13 +130,17 @@ impl IceAgent {
                 self.retire(now, &attempt);
             }
         }
+        if has_kept {
+            // A restart follows when something is wrong: it may be the relay.
+            self.verify_relays(now);
+        }
     }
 
     fn retire(&mut self, now: Instant, attempt: &Attempt) {
         attempt.close();
         for relayed in attempt.live.iter().flat_map(|live| &live.relayed) {
             self.environment.sockets.remove_relayed(*relayed);
-            self.agent.remove_local_base(now, *relayed);
+            self.agent.remove_local_base(now, Protocol::Udp, *relayed);
         }
     }
 
@@ -140,12 +152,12 @@ impl IceAgent {
         addresses: Vec<SocketAddr>,
         ctx: &mut MeteredContext<Self>,
     ) {
-        let is_kept = self.gatherer.relays.attempts.iter().any(|attempt| {
-            attempt.live.is_some()
-                && attempt.server.url == server.url
-                && attempt.server.username == server.username
-                && attempt.server.credential == server.credential
-        });
+        let is_kept = self
+            .gatherer
+            .relays
+            .attempts
+            .iter()
+            .any(|attempt| attempt.live.is_some() && attempt.is_of(&server));
         let mut others = VecDeque::from(addresses);
         let Some(address) = others.pop_front().filter(|_| !is_kept) else { return };
         if self.gatherer.relays.attempts.len() >= MAX_RELAYS {
@@ -169,6 +181,7 @@ impl IceAgent {
             gives_way_at: None,
             redirections: Vec::new(),
             has_changed_port: false,
+            renewals: 0,
             client: None,
             live: None,
         };
@@ -265,7 +278,7 @@ impl IceAgent {
         let is_bound = self.environment.sockets.iter().any(|socket| {
             socket.local().port() == address.port() && socket.local().is_ipv4() == address.is_ipv4()
         });
-        is_bound && host_addresses(&all).is_ok_and(|own| own.contains(&address.ip()))
+        is_bound && host_addresses(&all).is_ok_and(|own| own.iter().any(|own| own.internal == address.ip()))
     }
 
     fn offer_relay(&mut self, now: Instant, attempt: &Attempt) {
@@ -325,11 +338,27 @@ impl IceAgent {
             && may_redirect(attempt.address.ip(), to)
     }
 
-    /// A live relay is gone.
-    fn relay_lost(&mut self, now: Instant, index: usize, failure: &Failure) {
-        let attempt = self.gatherer.relays.attempts.remove(index);
+    /// A live relay is gone, and with it its candidates. What is sent over a selected pair with it goes nowhere: the
+    /// state says so, and a restart helps, for which there is a relay again, if the server gives one.
+    fn relay_lost(&mut self, now: Instant, index: usize, failure: &Failure, ctx: &mut MeteredContext<Self>) {
+        let mut attempt = self.gatherer.relays.attempts.remove(index);
         tracing::warn!(server = %attempt.server.url, %failure, "a relay is lost");
         self.retire(now, &attempt);
+        if attempt.renewals < MAX_RENEWALS && self.gatherer.servers.iter().any(|server| attempt.is_of(server))
+        {
+            attempt.renewals += 1;
+            attempt.live = None;
+            self.open(now, attempt, ctx);
+        }
+    }
+
+    /// The path does not answer: perhaps because a server has lost a relay, which nothing else would tell.
+    pub(super) fn verify_relays(&self, now: Instant) {
+        for attempt in self.gatherer.relays.attempts.iter().filter(|attempt| attempt.live.is_some()) {
+            if let Some((_, relay)) = &attempt.client {
+                relay.verify(now);
+            }
+        }
     }
 
     /// Addresses that take too long give way to others.
@@ -372,7 +401,7 @@ impl Handler<RelayReport> for IceAgent {
         match event {
             RelayEvent::Allocated { relayed, mapped } => self.allocated(id, relayed, mapped, ctx),
             RelayEvent::Failed(failure) if self.gatherer.relays.attempts[index].live.is_some() => {
-                self.relay_lost(kit::now(), index, &failure);
+                self.relay_lost(kit::now(), index, &failure, ctx);
             }
             RelayEvent::Failed(failure) => self.attempt_failed(kit::now(), id, failure, ctx),
         }

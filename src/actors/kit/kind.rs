@@ -45,10 +45,16 @@ labels! {
         Shard => "shard",
         /// Owner of one UDP socket.
         UdpSocket => "udp_socket",
+        /// One TCP socket that accepts connections of peers.
+        TcpListener => "tcp_listener",
+        /// One TCP connection with a peer.
+        TcpConnection => "tcp_connection",
         /// One peer.
         PeerConnection => "peer_connection",
         /// One transport that an application wires by hand.
         OrtcTransport => "ortc_transport",
+        /// One connection of ICE alone.
+        IceConnection => "ice_connection",
         /// Connectivity checks of one transport.
         IceAgent => "ice_agent",
         /// One allocation on a TURN server.
@@ -105,7 +111,7 @@ labels! {
         Sctp => "sctp",
         /// SCTP association to DTLS: packets to encrypt.
         OutboundSctp => "outbound_sctp",
-        /// Data channel messages towards the application.
+        /// Datagrams of a connection of ICE alone, towards the application.
         Data => "data",
     }
 }
@@ -165,6 +171,12 @@ labels! {
         SocketError => "socket_error",
         /// The kernel refused to send it.
         SendError => "send_error",
+        /// A connection beyond the limits of a TCP listener.
+        TcpRefused => "tcp_refused",
+        /// A connection that did not begin with a check for a peer of ours, or was not authenticated in time.
+        TcpUnidentified => "tcp_unidentified",
+        /// A frame that is longer than is taken: its connection is closed.
+        TcpMalformed => "tcp_malformed",
         /// Of a source that has been replaced.
         StaleGeneration => "stale_generation",
         /// The peer has not negotiated its codec.

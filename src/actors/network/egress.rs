@@ -68,7 +68,22 @@ pub struct Egress {
     slab: Vec<u8>,
     used: usize,
     runs: Vec<Run>,
+    refusals: Vec<Refusal>,
     waker: Option<Waker>,
+}
+
+/// Refusals that are remembered between two looks at them: each tells of an interface, and there are few of those.
+const MAX_REFUSALS: usize = 16;
+
+/// The kernel would not send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// From this address, if one was asked for.
+    pub source: Option<IpAddr>,
+    /// To this one.
+    pub destination: SocketAddr,
+    /// No way leads there from here; otherwise the source may be no address of this host.
+    pub is_unreachable: bool,
 }
 
 impl Egress {
@@ -149,15 +164,25 @@ impl Egress {
                         Poll::Pending => break,
                     }
                 }
-                Err(_) => {
+                Err(error) => {
                     outcome.errors += run.count as u64;
                     done += 1;
+                    refusal(&run.route, &error).into_iter().for_each(|refusal| {
+                        if self.refusals.len() < MAX_REFUSALS && !self.refusals.contains(&refusal) {
+                            self.refusals.push(refusal);
+                        }
+                    });
                 }
             }
         }
         self.forget(done);
         self.waker = Some(cx.waker().clone());
         outcome
+    }
+
+    /// What the kernel refused to send since the last call, for reasons that an interface may be behind.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refusals)
     }
 
     /// Drops the first `done` runs and, when none is left, starts the slab anew.
@@ -177,6 +202,19 @@ impl Egress {
             }
         }
     }
+}
+
+/// Whether an error tells that an interface may be gone.
+fn refusal(route: &Route, error: &io::Error) -> Option<Refusal> {
+    let is_unreachable = match error.kind() {
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown => {
+            true
+        }
+        // Linux says the latter of a source that is no address of this host.
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::InvalidInput => false,
+        _ => return None,
+    };
+    Some(Refusal { source: route.source, destination: route.destination, is_unreachable })
 }
 
 /// The queue of a shard is full.

@@ -10,8 +10,9 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Type};
-use tokio::{net::UdpSocket, time::timeout};
+use tokio::{net::UdpSocket, sync::Semaphore, time::timeout};
 
+use crate::actors::kit::{self, DropReason};
 use crate::proto::mdns::{GROUP_V4, GROUP_V6, PORT, address_in, query};
 
 /// Between the first asking and the second (RFC 6762 section 5.2: at least one second).
@@ -21,25 +22,48 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Links that are asked.
 const MAX_LINKS: usize = 16;
 /// RFC 6762 section 17: a message fits a jumbo frame.
-const MAX_MESSAGE_LENGTH: usize = 9_000;
+pub(super) const MAX_MESSAGE_LENGTH: usize = 9_000;
+
+/// Names of this process that are looked up at one time, whoever asks: each takes two sockets for three seconds. Who
+/// comes when there are so many is told at once that nobody knows the name.
+const MAX_LOOKUPS: usize = 64;
+
+static LOOKUPS: Semaphore = Semaphore::const_new(MAX_LOOKUPS);
 
 /// The address of `name`. Cancelled by dropping the future.
 ///
 /// # Errors
-/// When nobody answers in three seconds, the name is not one a candidate may have, or port 5353 can't be shared.
+/// When nobody answers in three seconds, the name is not one a candidate may have, port 5353 can't be shared, or too
+/// many names are being looked up.
 pub async fn resolve(name: &str) -> io::Result<IpAddr> {
+    resolve_within(&LOOKUPS, name).await
+}
+
+async fn resolve_within(lookups: &Semaphore, name: &str) -> io::Result<IpAddr> {
     let query = query(name).ok_or(io::ErrorKind::InvalidInput)?;
+    let Ok(_permit) = lookups.try_acquire() else {
+        kit::statistics().drop(DropReason::RateLimited, 1);
+        return Err(io::ErrorKind::ResourceBusy.into());
+    };
     // Either family may be missing on a host.
-    let (v4, v6) = (open_v4(), open_v6());
+    resolve_over(open_v4(), open_v6(), name, &query).await
+}
+
+async fn resolve_over(
+    v4: io::Result<Links>,
+    v6: io::Result<Links>,
+    name: &str,
+    query: &[u8],
+) -> io::Result<IpAddr> {
     if let (Err(error), Err(_)) = (&v4, &v6) {
         return Err(io::Error::new(error.kind(), error.to_string()));
     }
     for wait in [REPEAT_AFTER, LAST_WAIT] {
         if let Ok(link) = &v4 {
-            link.ask(&query).await;
+            link.send(query).await;
         }
         if let Ok(link) = &v6 {
-            link.ask(&query).await;
+            link.send(query).await;
         }
         let heard = async {
             tokio::select! {
@@ -55,15 +79,15 @@ pub async fn resolve(name: &str) -> io::Result<IpAddr> {
 }
 
 /// One family's socket with the links it has joined.
-struct Links {
-    socket: UdpSocket,
+pub(super) struct Links {
+    pub(super) socket: UdpSocket,
     v4: Vec<Ipv4Addr>,
     v6: Vec<u32>,
 }
 
 impl Links {
     /// A link that can't be sent to is not asked: others may be.
-    async fn ask(&self, query: &[u8]) {
+    pub(super) async fn send(&self, query: &[u8]) {
         let socket = socket2::SockRef::from(&self.socket);
         for link in &self.v4 {
             if socket.set_multicast_if_v4(link).is_ok() {
@@ -94,7 +118,7 @@ async fn answer(links: Option<&Links>, name: &str) -> IpAddr {
     }
 }
 
-fn open_v4() -> io::Result<Links> {
+pub(super) fn open_v4() -> io::Result<Links> {
     let socket = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, PORT).into())?;
     let mut v4: Vec<Ipv4Addr> = if_addrs::get_if_addrs()?
         .into_iter()
@@ -108,7 +132,7 @@ fn open_v4() -> io::Result<Links> {
     Ok(Links { socket, v4, v6: Vec::new() })
 }
 
-fn open_v6() -> io::Result<Links> {
+pub(super) fn open_v6() -> io::Result<Links> {
     let socket = open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, PORT).into())?;
     let mut v6: Vec<u32> = if_addrs::get_if_addrs()?
         .into_iter()
@@ -134,4 +158,48 @@ fn open(domain: Domain, address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::network::HiddenName;
+
+    /// An address of either family, asked for over either group alone.
+    #[test]
+    fn names_are_resolved_over_the_ipv4_and_the_ipv6_group() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let missing = || Err(io::ErrorKind::Unsupported.into());
+            for address in ["192.0.2.78", "2001:db8::78"] {
+                let address: IpAddr = address.parse().unwrap();
+                let hidden = HiddenName::new(address).unwrap();
+                let question = query(hidden.name()).unwrap();
+                let over_v4 = resolve_over(open_v4(), missing(), hidden.name(), &question).await;
+                assert_eq!(over_v4.unwrap(), address, "over 224.0.0.251");
+                let over_v6 = resolve_over(missing(), open_v6(), hidden.name(), &question).await;
+                assert_eq!(over_v6.unwrap(), address, "over ff02::fb");
+            }
+        });
+    }
+
+    #[test]
+    fn a7_names_that_no_candidate_has_are_not_asked_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let long = format!("{}.local", "a".repeat(300));
+            for name in ["example.org", "localhost", "", "a.b.local", &long] {
+                assert_eq!(resolve(name).await.unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+            }
+        });
+    }
+
+    #[test]
+    fn a7_so_many_names_are_looked_up_at_one_time_and_no_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let refused = resolve_within(&Semaphore::const_new(0), "nobody.local").await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        });
+    }
 }

@@ -146,6 +146,13 @@ impl Relay {
         self.client.borrow_mut().poll_event()
     }
 
+    /// Asks the server whether the allocation is still there; see [`Client::verify`].
+    pub fn verify(&self, now: Instant) {
+        self.client.borrow_mut().verify(now);
+        self.flush();
+        self.wake();
+    }
+
     /// Deletes the allocation.
     pub fn close(&self, now: Instant) {
         self.client.borrow_mut().close(now);

@@ -12,7 +12,9 @@ use smallvec::SmallVec;
 
 use crate::{
     actors::kit::{DropReason, LaneSender, Weight},
+    messages::ice::SelectedRoute,
     proto::{
+        Protocol,
         demux::PacketKind,
         stun::{self, TransactionId},
     },
@@ -32,12 +34,31 @@ const MAX_PEERS_PER_EXPECTED: usize = 16;
 /// A datagram on its way to the actors of its peer.
 #[derive(Debug)]
 pub struct Inbound {
+    /// What carried it.
+    pub protocol: Protocol,
     /// The local address it came to.
     pub local: SocketAddr,
     /// Where it came from.
     pub remote: SocketAddr,
-    /// The datagram; the only owner, so it can be decrypted in place.
+    /// The datagram; the only owner, so it can be decrypted in place. Empty: the connection has ended.
     pub payload: BytesMut,
+}
+
+impl Inbound {
+    /// A connection has ended: nothing comes any more on this way.
+    pub fn end(protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { protocol, local, remote, payload: BytesMut::new() }
+    }
+
+    /// Whether this is no datagram, but the end of a connection.
+    pub fn is_end(&self) -> bool {
+        self.payload.is_empty()
+    }
+
+    /// The way it came.
+    pub fn route(&self) -> SelectedRoute {
+        SelectedRoute { protocol: self.protocol, local: self.local, remote: self.remote }
+    }
 }
 
 impl Weight for Inbound {
@@ -59,6 +80,21 @@ pub struct PeerLanes {
     pub dtls: LaneSender<Inbound>,
     /// RTP and RTCP to its `DtlsActor`.
     pub media: LaneSender<Inbound>,
+    /// Nothing but ICE is spoken here: every datagram that is not STUN goes to `media`, whatever its first byte.
+    pub is_raw: bool,
+}
+
+impl PeerLanes {
+    /// Where a datagram of this peer goes; `None` if it is of no protocol that is spoken here.
+    pub fn lane(&self, kind: PacketKind, datagram: &[u8]) -> Option<&LaneSender<Inbound>> {
+        match kind {
+            PacketKind::Stun if !self.is_raw || stun::is_stun(datagram) => Some(&self.stun),
+            _ if self.is_raw => Some(&self.media),
+            PacketKind::Dtls => Some(&self.dtls),
+            PacketKind::Rtp | PacketKind::Rtcp => Some(&self.media),
+            PacketKind::Stun | PacketKind::TurnChannel | PacketKind::Unknown => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -205,6 +241,11 @@ impl Router {
         }
     }
 
+    /// The lanes of the peer with this ufrag.
+    pub fn lanes_of(&self, ufrag: &str) -> Option<&PeerLanes> {
+        self.peers.get(self.by_ufrag.get(ufrag)?)?.lanes.as_ref()
+    }
+
     /// The lanes of the peer(s) a datagram is for; more than one only for a STUN response from an
     /// address that several peers are checking (each ignores what it did not ask).
     ///
@@ -217,15 +258,27 @@ impl Router {
         datagram: &[u8],
     ) -> Result<SmallVec<[&PeerLanes; 1]>, DropReason> {
         let keys: SmallVec<[PeerKey; 1]> = match kind {
-            PacketKind::Stun => self.route_stun(remote, datagram)?,
+            PacketKind::Stun => match self.raw_peer(remote) {
+                Some(key) if !stun::is_stun(datagram) => SmallVec::from_iter([key]),
+                _ => self.route_stun(remote, datagram)?,
+            },
             PacketKind::Dtls | PacketKind::Rtp | PacketKind::Rtcp => {
                 SmallVec::from_iter(self.by_address.get(&remote).copied())
             }
-            PacketKind::TurnChannel | PacketKind::Unknown => return Err(DropReason::UnknownProtocol),
+            PacketKind::TurnChannel | PacketKind::Unknown => {
+                SmallVec::from_iter([self.raw_peer(remote).ok_or(DropReason::UnknownProtocol)?])
+            }
         };
         let lanes: SmallVec<[&PeerLanes; 1]> =
             keys.iter().filter_map(|key| self.peers.get(key)?.lanes.as_ref()).collect();
         if lanes.is_empty() { Err(DropReason::UnknownPeer) } else { Ok(lanes) }
+    }
+
+    /// The peer that has authenticated `remote`, if it takes every datagram.
+    fn raw_peer(&self, remote: SocketAddr) -> Option<PeerKey> {
+        let key = self.by_address.get(&remote)?;
+        let lanes = self.peers.get(key)?.lanes.as_ref()?;
+        lanes.is_raw.then_some(*key)
     }
 
     fn route_stun(&self, remote: SocketAddr, datagram: &[u8]) -> Result<SmallVec<[PeerKey; 1]>, DropReason> {
@@ -260,7 +313,7 @@ mod tests {
 
     fn lanes() -> PeerLanes {
         let lane = || control_lane(LaneKind::Stun).0;
-        PeerLanes { stun: lane(), dtls: lane(), media: lane() }
+        PeerLanes { stun: lane(), dtls: lane(), media: lane(), is_raw: false }
     }
 
     const RESPONSE: [u8; 20] = [1; 20];

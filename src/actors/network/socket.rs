@@ -1,10 +1,9 @@
-//! Sockets: UDP with batched receive and segmented send (quinn-udp over tokio), and relayed addresses, which
-//! are sent from in the same way.
+//! Sockets: UDP with batched receive and segmented send (quinn-udp over tokio), relayed addresses, and the bases of
+//! TCP connections, which are sent from in the same way.
 
 use std::{
-    cell::RefCell,
     io::{self, IoSliceMut},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     task::{Context, Poll},
 };
@@ -12,13 +11,16 @@ use std::{
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 
-use super::Relay;
+use super::{Relay, TcpLinks};
 
 /// Kernel buffer asked for per socket: about 100 ms of 300 Mbit/s. The kernel caps it silently.
 const KERNEL_BUFFER_BYTES: usize = 4 << 20;
 
-/// Something datagrams are sent from: a bound UDP socket, or a relayed address of a TURN server. Belongs to
-/// the thread whose reactor it was made on.
+/// Equal datagrams that a byte stream takes in one call: there it saves nothing but look-ups.
+const STREAM_SEGMENTS: usize = 16;
+
+/// Something datagrams are sent from: a bound UDP socket, a relayed address of a TURN server, or the base of TCP
+/// connections. Belongs to the thread whose reactor it was made on.
 pub struct Socket {
     link: Link,
     local: SocketAddr,
@@ -27,6 +29,7 @@ pub struct Socket {
 enum Link {
     Udp { io: tokio::net::UdpSocket, state: UdpSocketState },
     Relayed(Rc<Relay>),
+    Tcp(Rc<TcpLinks>),
 }
 
 impl std::fmt::Debug for Socket {
@@ -63,11 +66,24 @@ impl Socket {
         Self { link: Link::Relayed(relay), local }
     }
 
+    /// The base of connections: the address of a listener, or any address and port 9 for those that are opened.
+    pub fn tcp(local: SocketAddr, links: Rc<TcpLinks>) -> Self {
+        Self { link: Link::Tcp(links), local }
+    }
+
     /// The relay, if this is a relayed address.
     pub fn relay(&self) -> Option<&Rc<Relay>> {
         match &self.link {
-            Link::Udp { .. } => None,
+            Link::Udp { .. } | Link::Tcp(_) => None,
             Link::Relayed(relay) => Some(relay),
+        }
+    }
+
+    /// The connections, if this is a base of such.
+    pub fn tcp_links(&self) -> Option<&Rc<TcpLinks>> {
+        match &self.link {
+            Link::Udp { .. } | Link::Relayed(_) => None,
+            Link::Tcp(links) => Some(links),
         }
     }
 
@@ -81,6 +97,7 @@ impl Socket {
         match &self.link {
             Link::Udp { state, .. } => state.max_gso_segments(),
             Link::Relayed(relay) => relay.max_segments(),
+            Link::Tcp(_) => STREAM_SEGMENTS,
         }
     }
 
@@ -88,12 +105,12 @@ impl Socket {
     pub fn segments_per_buffer(&self) -> usize {
         match &self.link {
             Link::Udp { state, .. } => state.gro_segments(),
-            Link::Relayed(_) => 1,
+            Link::Relayed(_) | Link::Tcp(_) => 1,
         }
     }
 
     /// Receives into `buffers` whatever has arrived; `Pending` registers the waker. At a relayed address
-    /// nothing ever arrives: the `TurnClient` receives for it.
+    /// nothing ever arrives, nor for connections: the `TurnClient` and the `TcpConnection`s receive for them.
     pub fn poll_receive(
         &self,
         cx: &mut Context<'_>,
@@ -129,6 +146,7 @@ impl Socket {
         let (io, state) = match &self.link {
             Link::Udp { io, state } => (io, state),
             Link::Relayed(relay) => return relay.try_send(destination, contents, segment),
+            Link::Tcp(links) => return links.try_send(destination, source, contents, segment),
         };
         let transmit = Transmit {
             destination,
@@ -145,90 +163,7 @@ impl Socket {
         match &self.link {
             Link::Udp { io, .. } => io.poll_send_ready(cx),
             Link::Relayed(relay) => relay.poll_writable(cx),
+            Link::Tcp(_) => Poll::Ready(Ok(())),
         }
-    }
-}
-
-/// The sockets a peer may send from: at most one per address family, and the relayed addresses it has.
-#[derive(Debug, Clone)]
-pub struct SocketSet {
-    sockets: Rc<[Rc<Socket>]>,
-    relayed: Rc<RefCell<Vec<Rc<Socket>>>>,
-}
-
-impl SocketSet {
-    /// Binds one socket per wanted family to every address of the host, on the same `port` where
-    /// that is free (0: any).
-    ///
-    /// # Errors
-    /// When no family could be bound; a missing IPv6 alone is not an error.
-    pub fn bind(port: u16, ipv4: bool, ipv6: bool) -> io::Result<Self> {
-        let mut sockets = Vec::new();
-        let mut failure = None;
-        let mut port_wanted = port;
-        let families: [(bool, IpAddr); 2] =
-            [(ipv4, Ipv4Addr::UNSPECIFIED.into()), (ipv6, Ipv6Addr::UNSPECIFIED.into())];
-        for (_, ip) in families.into_iter().filter(|(wanted, _)| *wanted) {
-            let bound = Socket::bind(SocketAddr::new(ip, port_wanted)).or_else(|error| {
-                // An ephemeral port need not be the same in both families.
-                if port == 0 && port_wanted != 0 { Socket::bind(SocketAddr::new(ip, 0)) } else { Err(error) }
-            });
-            match bound {
-                Ok(socket) => {
-                    port_wanted = socket.local().port();
-                    sockets.push(Rc::new(socket));
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if sockets.is_empty() => Err(error),
-            _ => Ok(Self { sockets: sockets.into(), relayed: Rc::default() }),
-        }
-    }
-
-    /// The same sockets for one transport, which adds its own relayed addresses: clones of what is
-    /// returned share those, other transports don't see them.
-    pub fn for_transport(&self) -> Self {
-        Self { sockets: Rc::clone(&self.sockets), relayed: Rc::default() }
-    }
-
-    /// Every UDP socket of the set.
-    pub fn iter(&self) -> impl Iterator<Item = &Rc<Socket>> {
-        self.sockets.iter()
-    }
-
-    /// The socket that owns the local address `local`.
-    pub fn find(&self, local: SocketAddr) -> Option<Rc<Socket>> {
-        self.find_relayed(local).or_else(|| {
-            let is_own =
-                |s: &&Rc<Socket>| s.local().port() == local.port() && s.local().is_ipv4() == local.is_ipv4();
-            self.sockets.iter().find(is_own).cloned()
-        })
-    }
-
-    /// The same, if it is a relayed address.
-    pub fn find_relayed(&self, local: SocketAddr) -> Option<Rc<Socket>> {
-        self.relayed.borrow().iter().find(|socket| socket.local() == local).cloned()
-    }
-
-    /// Adds a relayed address. False if the set has it already: then somebody lies.
-    pub fn add_relayed(&self, socket: Rc<Socket>) -> bool {
-        let is_new = self.find_relayed(socket.local()).is_none();
-        if is_new {
-            self.relayed.borrow_mut().push(socket);
-        }
-        is_new
-    }
-
-    /// Forgets a relayed address.
-    pub fn remove_relayed(&self, local: SocketAddr) {
-        self.relayed.borrow_mut().retain(|socket| socket.local() != local);
-    }
-
-    /// The local address under which `ip` is reached: `ip` with the port of its family's socket.
-    pub fn address_of(&self, ip: IpAddr) -> Option<SocketAddr> {
-        let socket = self.sockets.iter().find(|s| s.local().is_ipv4() == ip.is_ipv4())?;
-        Some(SocketAddr::new(ip, socket.local().port()))
     }
 }

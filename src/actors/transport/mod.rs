@@ -305,11 +305,13 @@ fn start_agent(
             sockets: place.sockets.clone(),
             router: Rc::clone(&place.attachment.router),
             egress: Rc::clone(&place.egress),
-            lanes: PeerLanes { stun, dtls: dtls.clone(), media: media.clone() },
+            watch: Rc::clone(&place.watch),
+            lanes: PeerLanes { stun, dtls: dtls.clone(), media: media.clone(), is_raw: false },
             network: place.network.clone(),
             servers: config.servers.clone(),
             report: Rc::new(move |event| events(TransportEvent::Ice(event))),
-            route,
+            route: Some(route),
+            datagrams: None,
         },
     );
     kit::start(ICE_AGENT_POLICY, down(report, TransportPart::IceAgent), |_| agent)

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{RtcDtlsRole, RtcIceCandidate, RtcIceCandidateType, RtcIceRole},
+    messages::ice::SelectedRoute,
     messages::statistics::{DtlsStatistics, IceStatistics, Statistics, Traffic, TransportStatistics},
     proto::{
         dtls::{self, Fingerprint, HashAlgorithm},
@@ -105,8 +106,8 @@ fn add_ice(
         )));
     }
     for pair in &ice.pairs {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.base() == Some(pair.local);
-        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.address.ip() == Some(pair.remote);
+        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
+        let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.is_at(pair.protocol, pair.remote);
         // A pair of names that were looked up: the candidate shows the name.
         let (Some(local), Some(remote)) =
             (ice.local.iter().find(is_local), ice.remote.iter().find(is_remote))
@@ -144,7 +145,8 @@ fn described_pair(
     timestamp: f64,
 ) -> RtcIceCandidatePairStats {
     let routes = transport.dtls.iter().flat_map(|dtls| &dtls.routes);
-    let mut of_pair = routes.filter(|(route, _)| route.local == pair.local && route.remote == pair.remote);
+    let way = SelectedRoute { protocol: pair.protocol, local: pair.local, remote: pair.remote };
+    let mut of_pair = routes.filter(|(route, _)| *route == way);
     let traffic = of_pair.next().map(|(_, traffic)| *traffic).unwrap_or_default();
     let counters = &pair.counters;
     let checks = counters.requests_sent.saturating_sub(counters.consent_requests_sent);

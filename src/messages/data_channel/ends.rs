@@ -420,7 +420,11 @@ impl ChannelEnd {
 
     /// `bytes` of messages, which took up `room`, were sent for the first time or given up.
     pub fn sent(&self, bytes: usize, room: usize) {
+        // First the amount, then the room: who waits for room never sees more than fits.
         let shared = &self.shared;
+        let before = shared.buffered_amount.load(Relaxed);
+        let fallen = bytes.min(before);
+        let before = shared.buffered_amount.fetch_sub(fallen, AcqRel);
         let taken = shared.taken.load(Relaxed);
         // A message larger than the queue has taken less room than it has bytes.
         let freed = room.min(taken);
@@ -430,15 +434,9 @@ impl ChannelEnd {
                 shared.room.add_permits(freed);
             }
         }
-        if bytes == 0 {
-            return;
-        }
-        let before = shared.buffered_amount.load(Relaxed);
-        let fallen = bytes.min(before);
-        let before = shared.buffered_amount.fetch_sub(fallen, Relaxed);
         // A threshold that the queue can't exceed would never be crossed.
         let threshold = shared.low_threshold.load(Relaxed).min(SEND_HIGH_WATER / 2);
-        if before > threshold && before - fallen <= threshold {
+        if fallen > 0 && before > threshold && before - fallen <= threshold {
             let mut inbound = shared.inbound.lock();
             if std::mem::replace(&mut inbound.low_pending, true) {
                 return;

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 
 use bytes::{Bytes, BytesMut};
 
+use super::protection::LastSealed;
 use super::record::{CLIENT_HELLO, HANDSHAKE, SERVER_HELLO_DONE, fragments, records};
 use super::session::Role;
 
@@ -42,6 +43,7 @@ pub(super) struct DatagramIo {
     wrote: bool,
     /// The last thing written ends a flight that expects an answer.
     at_end_of_flight: bool,
+    last_sealed: Option<LastSealed>,
 }
 
 impl DatagramIo {
@@ -54,7 +56,13 @@ impl DatagramIo {
             mode: Mode::Handshaking,
             wrote: false,
             at_end_of_flight: false,
+            last_sealed: None,
         }
+    }
+
+    /// The last encrypted record that OpenSSL made, whether it was sent or not.
+    pub(super) fn last_sealed(&self) -> Option<LastSealed> {
+        self.last_sealed
     }
 
     /// Puts a datagram in front of OpenSSL.
@@ -180,6 +188,8 @@ impl Read for DatagramIo {
 
 impl Write for DatagramIo {
     fn write(&mut self, datagram: &[u8]) -> io::Result<usize> {
+        self.last_sealed =
+            records(datagram).filter_map(|record| LastSealed::of(&record)).last().or(self.last_sealed);
         if self.mode == Mode::Handshaking {
             self.wrote = true;
             self.at_end_of_flight = self.ends_flight(datagram);

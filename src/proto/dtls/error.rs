@@ -24,9 +24,12 @@ pub enum DtlsError {
     /// Blame: the peer. What it sent can't be accepted.
     #[error("the handshake failed: {0}")]
     Handshake(#[source] ErrorStack),
-    /// Blame: the peer. The record layer failed after the handshake.
-    #[error("the session failed: {0}")]
-    Session(#[source] ErrorStack),
+    /// Blame: local. The handshake ended with a cipher suite that was not offered.
+    #[error("the handshake ended with an unexpected cipher suite")]
+    UnexpectedCipherSuite,
+    /// All 2^48 record numbers of the session are used (RFC 6347 §4.1).
+    #[error("all record numbers of the session are used")]
+    Exhausted,
     /// Blame: the caller. Data can be sent while connected only.
     #[error("the session is not connected")]
     NotConnected,

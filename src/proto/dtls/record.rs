@@ -3,7 +3,7 @@
 //! Total: anything malformed ends the iteration. Nothing here is authenticated.
 
 /// Type, version, epoch, sequence number, length.
-const RECORD_HEADER_LENGTH: usize = 13;
+pub(super) const RECORD_HEADER_LENGTH: usize = 13;
 /// Type, length, message sequence, fragment offset, fragment length.
 const FRAGMENT_HEADER_LENGTH: usize = 12;
 /// RFC 5246 §6.2.3: plaintext of 2^14 bytes and 2,048 of cipher expansion.
@@ -13,9 +13,11 @@ const MAXIMUM_RECORD_LENGTH: usize = (1 << 14) + 2048;
 /// anyone can send it: such records must never reach it.
 const ENCRYPTION_OVERHEAD: usize = 8 + 16;
 /// The epoch of everything encrypted: there is no renegotiation.
-const ENCRYPTED_EPOCH: u16 = 1;
+pub(super) const ENCRYPTED_EPOCH: u16 = 1;
 /// First byte of every DTLS version: 254.255 is 1.0 (in hellos), 254.253 is 1.2.
 const MAJOR_VERSION: u8 = 254;
+/// DTLS 1.2, as our records say.
+pub(super) const RECORD_VERSION: [u8; 2] = [MAJOR_VERSION, 253];
 
 pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
 pub(super) const ALERT: u8 = 21;
@@ -28,6 +30,7 @@ pub(super) const CERTIFICATE: u8 = 11;
 pub(super) const SERVER_HELLO_DONE: u8 = 14;
 pub(super) const CERTIFICATE_VERIFY: u8 = 15;
 pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
+pub(super) const FINISHED: u8 = 20;
 
 /// One record of a datagram.
 #[derive(Debug, Clone, Copy)]

@@ -44,10 +44,6 @@ impl Retransmission {
         *self = Self { next, interval: INITIAL_INTERVAL, expiries: 0 };
     }
 
-    pub(super) fn stop(&mut self) {
-        *self = Self::default();
-    }
-
     pub(super) fn next(&self) -> Option<Instant> {
         self.next.map(|(at, _)| at)
     }

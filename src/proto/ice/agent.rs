@@ -5,7 +5,6 @@
 //! take datagrams in, [`super::nomination`] decides which pair is used.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +22,7 @@ use super::error::IceError;
 use super::generation::{Generation, Secret};
 use super::pacer::{Pacer, Turn};
 use super::pair::{Pair, PairId, PairStatistics, SelectedPair};
+use super::path::Path;
 use super::requests::{EarlyCheck, ErrorBudget};
 use super::transaction::Transactions;
 use crate::proto::Transmit;
@@ -90,6 +90,7 @@ pub(super) struct Previous {
 #[derive(Debug)]
 pub struct Agent {
     pub(super) role: Role,
+    pub(super) component: u8,
     pub(super) tie_breaker: u64,
     pub(super) lite: bool,
     pub(super) remote_lite: bool,
@@ -141,7 +142,8 @@ impl Agent {
     pub fn new(now: Instant, config: AgentConfig, mut random: StdRng) -> Self {
         Self {
             role: if config.lite { Role::Controlled } else { config.role },
-            tie_breaker: random.random(),
+            component: config.component.max(1),
+            tie_breaker: config.tie_breaker.unwrap_or_else(|| random.random()),
             lite: config.lite,
             remote_lite: false,
             check_interval: config.check_interval,
@@ -178,6 +180,11 @@ impl Agent {
     /// The role.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The component that its candidates are of.
+    pub fn component(&self) -> u8 {
+        self.component
     }
 
     /// Whether this agent is ICE-lite.
@@ -366,11 +373,12 @@ impl Agent {
         self.events.pop_front()
     }
 
-    pub(super) fn send(&mut self, local: SocketAddr, remote: SocketAddr, payload: Bytes) {
+    pub(super) fn send(&mut self, path: Path, payload: Bytes) {
         if self.transmits.len() >= MAX_TRANSMITS {
             self.transmits.pop_front();
         }
-        self.transmits.push_back(Transmit { local, remote, payload });
+        let Path { protocol, local, remote } = path;
+        self.transmits.push_back(Transmit { protocol, local, remote, payload });
     }
 
     pub(super) fn emit(&mut self, event: Event) {

@@ -58,6 +58,7 @@ impl FromStr for Candidate {
             kind,
             related: None,
             tcp_type: None,
+            generation: None,
             ufrag: None,
             base: None,
             server: None,
@@ -76,6 +77,7 @@ impl Candidate {
                 "raddr" => related = value.parse::<IpAddr>().ok(),
                 "rport" => related_port = Some(number::<u16>(value)?),
                 "tcptype" => self.tcp_type = parse_tcp_type(value),
+                "generation" => self.generation = number(value).ok(),
                 "ufrag" => self.ufrag = Some(value.to_owned()),
                 _ => {}
             }
@@ -109,6 +111,9 @@ impl fmt::Display for Candidate {
                 TcpType::Passive => " tcptype passive",
                 TcpType::SimultaneousOpen => " tcptype so",
             })?;
+        }
+        if let Some(generation) = self.generation {
+            write!(f, " generation {generation}")?;
         }
         if let Some(ufrag) = &self.ufrag {
             write!(f, " ufrag {ufrag}")?;
@@ -212,6 +217,20 @@ mod tests {
         assert_eq!(tcp.tcp_type, Some(TcpType::Active));
         assert_eq!(tcp.protocol, TransportProtocol::Tcp);
         assert_eq!(tcp.address.ip(), Some("[2001:db8::1]:9".parse().unwrap()));
+    }
+
+    #[test]
+    fn lines_of_aioice_survive_word_for_word() {
+        for line in [
+            "6815297761 1 udp 659136 192.0.2.1 31102 typ host generation 0",
+            "6815297761 1 udp 659136 192.0.2.1 31102 typ host",
+            "1 2 udp 659136 192.0.2.1 31102 typ srflx raddr 10.0.0.1 rport 49152 generation 0",
+            "1 1 tcp 659136 192.0.2.1 9 typ host tcptype active generation 0",
+        ] {
+            let candidate: Candidate = line.parse().unwrap();
+            assert_eq!(candidate.generation.is_some(), line.contains("generation"));
+            assert_eq!(candidate.to_string(), format!("candidate:{line}"));
+        }
     }
 
     #[test]

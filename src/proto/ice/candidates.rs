@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use super::address;
 use super::agent::Agent;
-use super::candidate::{Candidate, CandidateAddress, CandidateKind, TransportProtocol};
+use super::candidate::{Candidate, CandidateAddress, CandidateKind, TcpType};
 use super::error::{IceError, Rejected};
 use super::pair::{Pair, PairId};
+use super::path::Path;
+use crate::proto::Protocol;
 
 /// Most local candidates: a host with dozens of addresses gains nothing from more.
 const MAX_LOCAL_CANDIDATES: usize = 64;
@@ -21,7 +23,7 @@ impl Agent {
     /// Adds a local candidate and returns it as stored: canonical address, with the local ufrag. Adding
     /// one twice is harmless. Which addresses are offered (loopback, private) is the caller's decision.
     pub fn add_local_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<Candidate, IceError> {
-        let mut candidate = self.admit(candidate)?;
+        let mut candidate = self.admit(candidate.for_component(self.component))?;
         let (Some(to), Some(base)) = (candidate.address.ip(), candidate.base()) else {
             return Err(IceError::UnresolvedName);
         };
@@ -31,8 +33,7 @@ impl Agent {
         }
         candidate.ufrag = Some(self.local_credentials().ufrag.clone());
         let known = self.local_candidates.iter().position(|known| {
-            known.address.ip().is_some_and(|known| address::same(known, to))
-                && known.base().is_some_and(|known| address::same(known, base))
+            known.is_at(candidate.protocol, to) && known.has_base(candidate.protocol, base)
         });
         match known {
             Some(index) if self.local_candidates[index].kind != CandidateKind::PeerReflexive => {
@@ -51,13 +52,20 @@ impl Agent {
     }
 
     /// A local socket, or a relay, is gone: its candidates and pairs go. A selected pair stays until its
-    /// consent ends, for the peer may still nominate another.
-    pub fn remove_local_base(&mut self, now: Instant, base: SocketAddr) {
+    /// consent ends, for the peer may still nominate another; but the agent is disconnected at once.
+    pub fn remove_local_base(&mut self, now: Instant, protocol: Protocol, base: SocketAddr) {
         let base = address::canonical(base);
-        let is_of_base = |known: SocketAddr| address::same(known, base);
-        self.local_candidates.retain(|candidate| !candidate.base().is_some_and(is_of_base));
+        self.local_candidates.retain(|candidate| !candidate.has_base(protocol, base));
         let selected = self.selected.as_ref().map(|selected| selected.id);
-        self.list.retain(|pair| !is_of_base(pair.base) || Some(pair.id) == selected);
+        self.list.retain(|pair| {
+            pair.protocol != protocol || !address::same(pair.base, base) || Some(pair.id) == selected
+        });
+        let is_selected = self
+            .selected_list_pair()
+            .is_some_and(|pair| pair.protocol == protocol && address::same(pair.base, base));
+        if let Some(selected) = self.selected.as_mut().filter(|_| is_selected) {
+            selected.consent.doubt();
+        }
         self.drop_orphans();
         self.fail_if_hopeless(now);
         self.update_state();
@@ -74,7 +82,9 @@ impl Agent {
     pub fn add_remote_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<(), IceError> {
         let candidate = self.admit(candidate)?;
         let Some(to) = candidate.address.ip() else { return Err(IceError::UnresolvedName) };
-        if !address::is_endpoint(to) || !address::is_signalled_port_allowed(to) {
+        // Nobody sends to an active candidate.
+        let is_sent_to = candidate.tcp_type != Some(TcpType::Active);
+        if !address::is_endpoint(to) || (is_sent_to && !address::is_signalled_port_allowed(to)) {
             return Err(IceError::ForbiddenAddress);
         }
         if let (Some(ufrag), Some(remote)) = (&candidate.ufrag, self.remote_credentials())
@@ -86,7 +96,7 @@ impl Agent {
             return Err(IceError::AfterEndOfCandidates);
         }
         let candidate = Candidate { base: None, ..candidate };
-        match self.remote_candidate_at(to) {
+        match self.remote_candidate_at(candidate.protocol, to) {
             Some(index) => self.upgrade(index, candidate),
             None => {
                 self.store_remote(candidate).map_err(|_| IceError::TooManyCandidates)?;
@@ -109,11 +119,8 @@ impl Agent {
         if self.closed {
             return Err(IceError::Closed);
         }
-        if candidate.component != 1 {
+        if candidate.component != self.component {
             return Err(IceError::WrongComponent);
-        }
-        if candidate.protocol != TransportProtocol::Udp {
-            return Err(IceError::UnsupportedTransport);
         }
         if let CandidateAddress::Ip(address) = &mut candidate.address {
             *address = address::canonical(*address);
@@ -121,18 +128,15 @@ impl Agent {
         Ok(candidate)
     }
 
-    pub(super) fn remote_candidate_at(&self, address: SocketAddr) -> Option<usize> {
-        self.remote_candidates
-            .iter()
-            .position(|known| known.address.ip().is_some_and(|known| address::same(known, address)))
+    pub(super) fn remote_candidate_at(&self, protocol: Protocol, address: SocketAddr) -> Option<usize> {
+        self.remote_candidates.iter().position(|known| known.is_at(protocol, address))
     }
 
     /// The index of the local candidate datagrams from `base` belong to; of several the one of highest
     /// priority.
-    pub(super) fn local_candidate_with_base(&self, base: SocketAddr) -> Option<usize> {
+    pub(super) fn local_candidate_with_base(&self, protocol: Protocol, base: SocketAddr) -> Option<usize> {
         let is_of_base = |candidate: &Candidate| {
-            candidate.kind != CandidateKind::PeerReflexive
-                && candidate.base().is_some_and(|known| address::same(known, base))
+            candidate.kind != CandidateKind::PeerReflexive && candidate.has_base(protocol, base)
         };
         (0..self.local_candidates.len())
             .filter(|index| is_of_base(&self.local_candidates[*index]))
@@ -147,10 +151,10 @@ impl Agent {
         }
         let Some(remote) = candidate.address.ip() else { return };
         let (role, local_candidates) = (self.role, &self.local_candidates);
-        for pair in self.list.iter_mut().filter(|pair| address::same(pair.remote, remote)) {
-            let local = local_candidates
-                .iter()
-                .find(|local| local.base().is_some_and(|base| address::same(base, pair.base)));
+        let protocol = candidate.protocol;
+        let is_of_it = |pair: &&mut Pair| pair.protocol == protocol && address::same(pair.remote, remote);
+        for pair in self.list.iter_mut().filter(is_of_it) {
+            let local = local_candidates.iter().find(|local| local.has_base(protocol, pair.base));
             pair.upgrade_remote(role, local, &candidate);
         }
         self.remote_candidates[index] = candidate;
@@ -166,9 +170,7 @@ impl Agent {
                 .position(|known| known.kind == CandidateKind::PeerReflexive && !self.is_in_use(known))
                 .ok_or(Rejected::TableFull)?;
             let gone = self.remote_candidates.remove(oldest);
-            let is_of_gone =
-                |pair: &Pair| gone.address.ip().is_some_and(|address| address::same(pair.remote, address));
-            self.list.retain(|pair| !is_of_gone(pair));
+            self.list.retain(|pair| !gone.is_at(pair.protocol, pair.remote));
             self.drop_orphans();
         }
         self.remote_candidates.push(candidate);
@@ -183,7 +185,7 @@ impl Agent {
                 Some(selected) => pair.id == selected,
                 None => pair.is_valuable(),
             };
-            is_needed && remote.address.ip().is_some_and(|address| address::same(pair.remote, address))
+            is_needed && remote.is_at(pair.protocol, pair.remote)
         })
     }
 
@@ -198,7 +200,9 @@ impl Agent {
                 continue;
             }
             for remote in 0..self.remote_candidates.len() {
-                self.pair(local, remote);
+                if self.local_candidates[local].may_open(&self.remote_candidates[remote]) {
+                    self.pair(local, remote);
+                }
             }
         }
         self.drop_orphans();
@@ -208,7 +212,8 @@ impl Agent {
     /// Forms one pair, unless it exists, makes no sense, or the list is full of better ones.
     fn pair(&mut self, local: usize, remote: usize) -> Option<PairId> {
         let (local, remote) = (self.local_candidates.get(local)?, self.remote_candidates.get(remote)?);
-        if let Some(pair) = self.list.between(local.base()?, remote.address.ip()?) {
+        let path = Path { protocol: local.protocol, local: local.base()?, remote: remote.address.ip()? };
+        if let Some(pair) = self.list.on(path).filter(|_| local.protocol == remote.protocol) {
             return Some(pair.id);
         }
         let id = self.list.fresh_id();
@@ -228,42 +233,38 @@ impl Agent {
 
     /// The pair a check from `remote` to `base` belongs to; learns the remote candidate if it is new
     /// (RFC 8445 sections 7.3.1.3 and 7.3.1.4).
-    pub(super) fn pair_of_check(
-        &mut self,
-        base: SocketAddr,
-        remote: SocketAddr,
-        priority: u32,
-    ) -> Result<PairId, Rejected> {
-        if let Some(pair) = self.list.between(base, remote) {
+    pub(super) fn pair_of_check(&mut self, path: Path, priority: u32) -> Result<PairId, Rejected> {
+        if let Some(pair) = self.list.on(path) {
             return Ok(pair.id);
         }
-        let index = match self.remote_candidate_at(remote) {
+        let Path { protocol, local, remote } = path;
+        let index = match self.remote_candidate_at(protocol, remote) {
             Some(index) => index,
             None => {
                 self.discovered = self.discovered.wrapping_add(1);
-                let candidate = Candidate::peer_reflexive(remote, None, priority, self.discovered);
+                let number = (self.component, self.discovered);
+                let candidate = Candidate::peer_reflexive(protocol, remote, None, priority, number);
                 self.store_remote(candidate)?;
                 self.remote_candidates.len() - 1
             }
         };
-        let local = self.local_candidate_with_base(base).ok_or(Rejected::UnknownLocalAddress)?;
+        let local = self.local_candidate_with_base(protocol, local).ok_or(Rejected::UnknownLocalAddress)?;
         let id = self.pair(local, index).ok_or(Rejected::TableFull);
         self.drop_orphans();
         id
     }
 
     /// A response told an address of ours that no candidate has (RFC 8445 section 7.2.5.3.1).
-    pub(super) fn discover_local(&mut self, mapped: SocketAddr, base: SocketAddr, priority: u32) {
+    pub(super) fn discover_local(&mut self, mapped: SocketAddr, path: Path, priority: u32) {
         let mapped = address::canonical(mapped);
-        let is_known = self
-            .local_candidates
-            .iter()
-            .any(|candidate| candidate.address.ip().is_some_and(|known| address::same(known, mapped)));
+        let is_known = self.local_candidates.iter().any(|known| known.is_at(path.protocol, mapped));
         if is_known || !address::is_endpoint(mapped) || self.local_candidates.len() >= MAX_LOCAL_CANDIDATES {
             return;
         }
         self.discovered = self.discovered.wrapping_add(1);
-        let mut candidate = Candidate::peer_reflexive(mapped, Some(base), priority, self.discovered);
+        let number = (self.component, self.discovered);
+        let mut candidate =
+            Candidate::peer_reflexive(path.protocol, mapped, Some(path.local), priority, number);
         candidate.ufrag = Some(self.local_credentials().ufrag.clone());
         self.local_candidates.push(candidate);
     }

@@ -2,10 +2,10 @@
 //! RFC 8838 section 12 for pairs that come later).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use super::config::Role;
 use super::pair::{Pair, PairId, PairState};
+use super::path::Path;
 
 /// The pairs of one generation and the triggered-check queue.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ impl CheckList {
         self.pairs.iter_mut().find(|pair| pair.id == id)
     }
 
-    pub(super) fn between(&self, base: SocketAddr, remote: SocketAddr) -> Option<&Pair> {
-        self.pairs.iter().find(|pair| pair.is_between(base, remote))
+    pub(super) fn on(&self, path: Path) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.is_on(path))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pair> {

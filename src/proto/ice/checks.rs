@@ -1,12 +1,16 @@
 //! Sending checks and consent checks, and everything that happens because time passes
 //! (RFC 8445 sections 6.1.4.2, 7.2 and 14; RFC 7675; RFC 8863).
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
+use super::candidate::ACTIVE_PORT;
 use super::config::Role;
-use super::pair::{PairId, PairState};
+use super::pair::{Pair, PairId, PairState};
+use super::path::Path;
 use super::transaction::{Purpose, Request, Transaction};
+use crate::proto::Protocol;
 use crate::proto::stun::{Class, MessageBuilder, Method, TransactionId};
 
 impl Agent {
@@ -61,7 +65,10 @@ impl Agent {
         let load = u32::try_from(self.list.load()).unwrap_or(u32::MAX);
         let retransmission = self.timings.retransmission.max(self.check_interval.saturating_mul(load));
         if let Some(request) = self.request(id, Purpose::Check { use_candidate }) {
-            self.transactions.add(Transaction::check(request, now, retransmission));
+            self.transactions.add(match request.path.protocol {
+                Protocol::Udp => Transaction::check(request, now, retransmission),
+                Protocol::Tcp => Transaction::reliable_check(request, now, self.timings.failure_patience),
+            });
         }
     }
 
@@ -98,26 +105,21 @@ impl Agent {
         if purpose == Purpose::Consent {
             pair.counters.consent_requests_sent = pair.counters.consent_requests_sent.saturating_add(1);
         }
-        let (base, remote) = (pair.base, pair.remote);
-        self.send(base, remote, payload.clone());
-        Some(Request { id: transaction, pair: id, purpose, base, remote, role, payload })
+        let path = pair.path();
+        self.send(path, payload.clone());
+        Some(Request { id: transaction, pair: id, purpose, path, role, payload })
     }
 
     fn advance_transactions(&mut self, now: Instant) {
         let mut resent = Vec::new();
         let given_up = self.transactions.advance(now, |transaction| {
-            resent.push((
-                transaction.pair,
-                transaction.base,
-                transaction.remote,
-                transaction.payload.clone(),
-            ));
+            resent.push((transaction.pair, transaction.path, transaction.payload.clone()));
         });
-        for (pair, base, remote, payload) in resent {
+        for (pair, path, payload) in resent {
             if let Some(pair) = self.pair_mut(pair) {
                 pair.counters.requests_sent = pair.counters.requests_sent.saturating_add(1);
             }
-            self.send(base, remote, payload);
+            self.send(path, payload);
         }
         for transaction in given_up {
             // Unanswered consent checks are the business of `Consent`.
@@ -145,6 +147,64 @@ impl Agent {
         }
     }
 
+    /// The connection of a TCP pair is closed or could not be opened: its checks have failed. A selected pair is in
+    /// doubt and keeps its consent, as one over UDP would; the connection may be opened again.
+    pub fn path_lost(&mut self, now: Instant, protocol: Protocol, local: SocketAddr, remote: SocketAddr) {
+        if self.closed || self.failed {
+            return;
+        }
+        let path = Path { protocol, local, remote }.canonical();
+        let selected = self.selected_list_pair().map(|pair| (pair.id, pair.path()));
+        if let Some(pair) = self.list.on(path).map(|pair| pair.id)
+            && selected.is_none_or(|(selected, _)| selected != pair)
+        {
+            self.transactions.abandon(pair);
+            self.list.untrigger(pair);
+            self.check_failed(pair);
+            self.wake(now);
+        }
+        if let Some((id, _)) = selected.filter(|(_, selected)| selected.is_same(path)) {
+            let is_news = self.selected.as_ref().is_some_and(|selected| !selected.consent.is_in_doubt());
+            self.doubt();
+            if is_news {
+                self.nominate_again(now, id);
+            }
+        }
+        self.fail_if_hopeless(now);
+        self.update_state();
+    }
+
+    /// This host has lost an address, or the system says that nothing can be sent from it: if the selected pair
+    /// leaves from there it is in doubt at once, long before its consent ends (RFC 7675 section 5.1).
+    pub fn local_address_lost(&mut self, local: IpAddr) {
+        let is_selected =
+            self.selected_list_pair().is_some_and(|pair| pair.base.ip() == local.to_canonical());
+        if is_selected && !self.closed && !self.failed {
+            self.doubt();
+            self.update_state();
+        }
+    }
+
+    /// A connection that we had opened is gone: a new one has another port, so the peer must be told again that this
+    /// is the pair. False if that is not ours to do.
+    fn nominate_again(&mut self, now: Instant, id: PairId) -> bool {
+        let opens = |pair: &Pair| pair.protocol == Protocol::Tcp && pair.base.port() == ACTIVE_PORT;
+        let is_ours = self.role == Role::Controlling && !self.is_previous(id);
+        if !is_ours || !self.list.get(id).is_some_and(opens) {
+            return false;
+        }
+        self.nominating = Some(id);
+        self.list.trigger_first(id);
+        self.wake(now);
+        true
+    }
+
+    fn doubt(&mut self) {
+        if let Some(selected) = &mut self.selected {
+            selected.consent.doubt();
+        }
+    }
+
     fn advance_consent(&mut self, now: Instant) {
         let Some(selected) = &mut self.selected else { return };
         if selected.consent.is_expired(now) {
@@ -153,7 +213,9 @@ impl Agent {
         }
         selected.consent.handle_timeout(now);
         let id = selected.id;
-        if selected.consent.take_check(now, &self.timings, &mut self.random) {
+        if selected.consent.take_check(now, &self.timings, &mut self.random)
+            && !(selected.consent.is_in_doubt() && self.nominate_again(now, id))
+        {
             self.consent_check(now, id);
         }
     }

@@ -43,6 +43,12 @@ pub struct AgentConfig {
     pub timings: Timings,
     /// The pace that this agent shares with others (RFC 8445 section 14.2); `None` for an agent alone.
     pub pacer: Option<Arc<Pacer>>,
+    /// The component that its candidates are of: 1 unless it is one of several
+    /// ([`super::Components`]).
+    pub component: u8,
+    /// The tie-breaker of role conflicts (RFC 8445 section 6.1.1), which the agents of several
+    /// components share at the start; `None`: a random one.
+    pub tie_breaker: Option<u64>,
 }
 
 impl AgentConfig {
@@ -56,6 +62,8 @@ impl AgentConfig {
             check_interval: Duration::from_millis(50),
             timings: Timings::default(),
             pacer: None,
+            component: 1,
+            tie_breaker: None,
         }
     }
 

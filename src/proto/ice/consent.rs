@@ -85,6 +85,12 @@ impl Consent {
         }
     }
 
+    /// There are reasons for a doubt besides missing answers. The next answer ends it.
+    pub(super) fn doubt(&mut self) {
+        self.doubt_at = None;
+        self.in_doubt = true;
+    }
+
     pub(super) fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }

@@ -24,8 +24,8 @@ pub enum IceError {
     /// The transport is neither UDP nor TCP, or it is TCP and the agent speaks UDP only.
     #[error("the candidate's transport is not supported")]
     UnsupportedTransport,
-    /// The component is not 1. RTCP is always multiplexed with RTP here.
-    #[error("the candidate is for a component other than 1")]
+    /// The component is none of this agent's: 1, unless it was made with several.
+    #[error("the candidate is for another component")]
     WrongComponent,
     /// The address is a host name that nobody resolved.
     #[error("the candidate's address is a name, not an IP address")]
@@ -42,6 +42,9 @@ pub enum IceError {
     /// The table of candidates is full.
     #[error("there are too many candidates already")]
     TooManyCandidates,
+    /// No two candidates with these foundations can be paired.
+    #[error("no pair has these foundations")]
+    UnknownPair,
 }
 
 /// Why a datagram was dropped (or answered with an error). Usable as the label of a drop counter.

@@ -17,8 +17,8 @@ use rand::rngs::StdRng;
 
 use super::address;
 use super::pacer::{Pacer, Turn};
-use crate::proto::Transmit;
 use crate::proto::stun::{AttributeType, Class, Message, MessageBuilder, Method, TransactionId};
+use crate::proto::{Protocol, Transmit};
 
 /// How long gathering may take, all in all: then whoever has not answered is left out.
 pub const GATHERING_LIMIT: Duration = Duration::from_secs(5);
@@ -214,7 +214,8 @@ impl Gathering {
             mapping.due = now + KEEPALIVE_INTERVAL;
             let id = TransactionId::random(&mut self.random);
             let payload = MessageBuilder::new(Class::Indication, Method::BINDING, id).finish();
-            self.transmits.push_back(Transmit { local: mapping.base, remote: mapping.to, payload });
+            let (protocol, local, remote) = (Protocol::Udp, mapping.base, mapping.to);
+            self.transmits.push_back(Transmit { protocol, local, remote, payload });
         }
     }
 
@@ -258,7 +259,7 @@ impl Gathering {
 impl Probe {
     fn request(&self) -> Transmit {
         let payload: Bytes = MessageBuilder::new(Class::Request, Method::BINDING, self.id).finish();
-        Transmit { local: self.base, remote: self.to, payload }
+        Transmit { protocol: Protocol::Udp, local: self.base, remote: self.to, payload }
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! [`Agent`] is a state machine without sockets or clock: datagrams, candidates and the time go in,
 //! [`crate::proto::Transmit`]s and [`Event`]s come out. It has one component, since everything is
-//! multiplexed over one 5-tuple, and is either full (both roles) or lite.
+//! multiplexed over one 5-tuple, and is either full (both roles) or lite. Who needs several makes an agent
+//! for each and composes them with [`Components`].
 //!
 //! | file | what |
 //! |---|---|
@@ -13,6 +14,8 @@
 //! | `checks`, `transaction` | sending, retransmission, timers |
 //! | `requests`, `responses` | datagrams in |
 //! | `nomination`, `consent` | which pair is used, and how long |
+//! | `forced` | a pair that the owner chooses |
+//! | `components` | several agents as one connection |
 //! | `gathering`, `server_url` | server-reflexive addresses, and whom to ask for them |
 //! | `pacer` | the pace of all agents of a process |
 //!
@@ -20,8 +23,11 @@
 //! the selected pair's address once [`Event::SelectedPairChanged`]`(None)` is out, except answers to
 //! checks.
 //!
-//! Deliberately not here: TURN and mDNS (other modules feed candidates in), ICE-TCP,
-//! several components, ALTERNATE-SERVER, pairs between two lite agents.
+//! Over TCP (RFC 6544) a pair is named by the listener and the other end of the connection, or by the base of the
+//! active candidate and the listener; connections, and the framing around datagrams, are the owner's.
+//!
+//! Deliberately not here: TURN and mDNS (other modules feed candidates in), simultaneous opens,
+//! ALTERNATE-SERVER, pairs between two lite agents.
 
 mod address;
 mod agent;
@@ -30,15 +36,18 @@ mod candidate_line;
 mod candidates;
 mod check_list;
 mod checks;
+mod components;
 mod config;
 mod consent;
 mod credentials;
 mod error;
+mod forced;
 mod gathering;
 mod generation;
 mod nomination;
 mod pacer;
 mod pair;
+mod path;
 mod requests;
 mod responses;
 mod server_url;
@@ -47,7 +56,10 @@ mod tests;
 mod transaction;
 
 pub use agent::{Agent, Event, State};
-pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority};
+pub use candidate::{
+    ACTIVE_PORT, Candidate, CandidateAddress, CandidateKind, TcpType, TransportProtocol, priority,
+};
+pub use components::{ComponentEvent, Components, MAX_COMPONENTS};
 pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use super::address;
 use super::candidate::{Candidate, CandidateKind};
 use super::config::Role;
+use super::path::Path;
+use crate::proto::Protocol;
 use crate::proto::stun::TransactionId;
 
 /// Names a pair within its agent, over all generations.
@@ -47,6 +49,8 @@ pub enum PairState {
 /// The pair that carries the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SelectedPair {
+    /// How datagrams go.
+    pub protocol: Protocol,
     /// The local socket to send from.
     pub local: SocketAddr,
     /// Where to send.
@@ -64,6 +68,8 @@ pub struct SelectedPair {
 pub struct PairStatistics {
     /// The pair.
     pub id: PairId,
+    /// How datagrams go.
+    pub protocol: Protocol,
     /// The local socket.
     pub local: SocketAddr,
     /// The remote address.
@@ -107,6 +113,7 @@ pub struct PairCounters {
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) id: PairId,
+    pub(super) protocol: Protocol,
     pub(super) base: SocketAddr,
     pub(super) remote: SocketAddr,
     pub(super) local_kind: CandidateKind,
@@ -136,6 +143,7 @@ impl Pair {
         }
         let mut pair = Self {
             id,
+            protocol: local.protocol,
             base,
             remote: address::with_scope_of(to, base),
             local_kind: local.kind,
@@ -178,8 +186,12 @@ impl Pair {
             + u64::from(controlling > controlled);
     }
 
-    pub(super) fn is_between(&self, base: SocketAddr, remote: SocketAddr) -> bool {
-        address::same(self.base, base) && address::same(self.remote, remote)
+    pub(super) fn is_on(&self, path: Path) -> bool {
+        self.path().is_same(path)
+    }
+
+    pub(super) fn path(&self) -> Path {
+        Path { protocol: self.protocol, local: self.base, remote: self.remote }
     }
 
     /// Whether no TURN server stands between, as far as is known.
@@ -200,6 +212,7 @@ impl Pair {
 
     pub(super) fn selected(&self) -> SelectedPair {
         SelectedPair {
+            protocol: self.protocol,
             local: self.base,
             remote: self.remote,
             local_kind: self.local_kind,
@@ -211,6 +224,7 @@ impl Pair {
     pub(super) fn statistics(&self) -> PairStatistics {
         PairStatistics {
             id: self.id,
+            protocol: self.protocol,
             local: self.base,
             remote: self.remote,
             local_kind: self.local_kind,
@@ -263,6 +277,12 @@ mod tests {
         let remote = Candidate::host("[fe80::2]:5000".parse().unwrap(), 20);
         let pair = Pair::form(PairId(0), Role::Controlling, &local, &remote).unwrap();
         assert_eq!(pair.remote, "[fe80::2%4]:5000".parse().unwrap());
-        assert!(pair.is_between("[fe80::1%4]:5000".parse().unwrap(), "[fe80::2%4]:5000".parse().unwrap()));
+        let seen = Path {
+            protocol: Protocol::Udp,
+            local: "[fe80::1%4]:5000".parse().unwrap(),
+            remote: "[fe80::2%4]:5000".parse().unwrap(),
+        };
+        assert!(pair.is_on(seen));
+        assert!(!pair.is_on(Path { protocol: Protocol::Tcp, ..seen }));
     }
 }

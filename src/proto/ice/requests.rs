@@ -12,6 +12,8 @@ use super::agent::Agent;
 use super::config::Role;
 use super::error::Rejected;
 use super::pair::{PairId, PairState};
+use super::path::Path;
+use crate::proto::Protocol;
 use crate::proto::stun::{Class, ErrorCode, IntegrityKey, Message, MessageBuilder, Method, TransactionId};
 
 /// Most checks remembered until the peer's credentials come.
@@ -21,8 +23,7 @@ const MAX_EARLY_CHECKS: usize = 100;
 /// triggered check follows when it can be signed).
 #[derive(Debug)]
 pub(super) struct EarlyCheck {
-    base: SocketAddr,
-    remote: SocketAddr,
+    path: Path,
     priority: u32,
     nomination: Option<TransactionId>,
 }
@@ -54,11 +55,24 @@ impl ErrorBudget {
 }
 
 impl Agent {
-    /// Takes a datagram that arrived at the socket `local` from `remote`. An error says why it had no
-    /// effect; a request may have been answered with an error response then.
+    /// Takes a datagram that arrived over UDP: see [`Agent::handle_packet_over`].
     pub fn handle_packet(
         &mut self,
         now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Rejected> {
+        self.handle_packet_over(now, Protocol::Udp, local, remote, bytes)
+    }
+
+    /// Takes a datagram that arrived at the socket `local` from `remote`; over a connection of an active TCP
+    /// candidate `local` is the base of that candidate. An error says why it had no effect; a request may have
+    /// been answered with an error response then.
+    pub fn handle_packet_over(
+        &mut self,
+        now: Instant,
+        protocol: Protocol,
         local: SocketAddr,
         remote: SocketAddr,
         bytes: &[u8],
@@ -67,12 +81,10 @@ impl Agent {
             return Err(Rejected::NotRunning);
         }
         let message = Message::parse(bytes).map_err(|_| Rejected::Malformed)?;
-        let (local, remote) = (address::canonical(local), address::canonical(remote));
+        let path = Path { protocol, local, remote }.canonical();
         let result = match message.class() {
-            Class::Request => self.handle_request(now, local, remote, &message),
-            Class::SuccessResponse | Class::ErrorResponse => {
-                self.handle_response(now, local, remote, &message)
-            }
+            Class::Request => self.handle_request(now, path, &message),
+            Class::SuccessResponse | Class::ErrorResponse => self.handle_response(now, path, &message),
             // RFC 8445 section 11: a keepalive, not authenticated and never answered.
             Class::Indication => Ok(()),
         };
@@ -80,19 +92,12 @@ impl Agent {
         result
     }
 
-    fn handle_request(
-        &mut self,
-        now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
-        message: &Message<'_>,
-    ) -> Result<(), Rejected> {
-        let path = Path { local, remote };
+    fn handle_request(&mut self, now: Instant, path: Path, message: &Message<'_>) -> Result<(), Rejected> {
         let is_previous = self.authenticate(now, path, message)?;
-        if self.local_candidate_with_base(local).is_none() {
+        if self.local_candidate_with_base(path.protocol, path.local).is_none() {
             return Err(Rejected::UnknownLocalAddress);
         }
-        if !address::is_endpoint(remote) || !address::can_pair(local, remote) {
+        if !address::is_endpoint(path.remote) || !address::can_pair(path.local, path.remote) {
             return Err(Rejected::ForbiddenAddress);
         }
         self.check_attributes(path, message, is_previous)?;
@@ -105,8 +110,7 @@ impl Agent {
         self.resolve_role_conflict(path, message)?;
         self.answer(path, message, false);
         let check = EarlyCheck {
-            base: local,
-            remote,
+            path,
             priority: message.priority().ok_or(Rejected::MissingAttribute)?,
             nomination: message.use_candidate().then(|| message.transaction_id()),
         };
@@ -205,7 +209,7 @@ impl Agent {
     /// Signs a response with the request's key (RFC 8489 section 9.1.3: and never with a USERNAME).
     fn reply(&mut self, path: Path, response: MessageBuilder, is_previous: bool) {
         let payload = response.integrity(self.local_key(is_previous)).finish();
-        self.send(path.local, path.remote, payload);
+        self.send(path, payload);
     }
 
     /// Answers an unauthenticated request with an unsigned error, if that can't amplify a flood.
@@ -213,15 +217,12 @@ impl Agent {
         let payload = response_to(message, Class::ErrorResponse).error_code(error).finish();
         let is_endpoint = address::is_endpoint(path.remote);
         if is_endpoint && payload.len() <= message.as_bytes().len() && self.error_budget.take(now) {
-            self.send(path.local, path.remote, payload);
+            self.send(path, payload);
         }
     }
 
     fn remember(&mut self, check: EarlyCheck) -> Result<(), Rejected> {
-        let known = self
-            .early_checks
-            .iter_mut()
-            .find(|known| address::same(known.base, check.base) && address::same(known.remote, check.remote));
+        let known = self.early_checks.iter_mut().find(|known| known.path.is_same(check.path));
         if let Some(known) = known {
             // Repeated or nominated meanwhile.
             known.nomination = check.nomination.or(known.nomination);
@@ -244,15 +245,15 @@ impl Agent {
 
     /// What an authenticated, answered check leads to (RFC 8445 sections 7.3.1.3 to 7.3.1.5).
     fn act_on_check(&mut self, now: Instant, check: &EarlyCheck) -> Result<(), Rejected> {
-        let path = Path { local: check.base, remote: check.remote };
-        let known = self.list.between(check.base, check.remote).map(|pair| pair.id);
+        let path = check.path;
+        let known = self.list.on(path).map(|pair| pair.id);
         if check.nomination.is_none() && (self.lite || self.is_concluded()) {
             // Nothing to learn: a lite agent sends no checks, and the decision has been made.
             self.count_request(known);
             self.renew_observed(now, path);
             return Ok(());
         }
-        let id = self.pair_of_check(check.base, check.remote, check.priority)?;
+        let id = self.pair_of_check(path, check.priority)?;
         self.count_request(Some(id));
         if self.lite {
             self.accept_nomination_lite(now, id, check.nomination);
@@ -307,19 +308,12 @@ impl Agent {
     /// In a lite agent an authenticated check on the selected pair renews its consent.
     fn renew_observed(&mut self, now: Instant, path: Path) {
         if self.lite
-            && self.selected_list_pair().is_some_and(|pair| pair.is_between(path.local, path.remote))
+            && self.selected_list_pair().is_some_and(|pair| pair.is_on(path))
             && let Some(selected) = &mut self.selected
         {
             selected.consent.renew(now, &self.timings);
         }
     }
-}
-
-/// The two ends a request came over.
-#[derive(Debug, Clone, Copy)]
-struct Path {
-    local: SocketAddr,
-    remote: SocketAddr,
 }
 
 fn response_to(request: &Message<'_>, class: Class) -> MessageBuilder {

@@ -6,11 +6,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::address;
 use super::agent::Agent;
 use super::config::Role;
 use super::error::Rejected;
 use super::pair::{PairId, PairState};
+use super::path::Path;
 use super::transaction::{Purpose, Transaction};
 use crate::proto::stun::{Class, ErrorCode, Message};
 
@@ -18,8 +18,7 @@ impl Agent {
     pub(super) fn handle_response(
         &mut self,
         now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
+        path: Path,
         message: &Message<'_>,
     ) -> Result<(), Rejected> {
         let id = message.transaction_id();
@@ -32,8 +31,7 @@ impl Agent {
         if !remote_key.is_some_and(|key| message.verify_integrity(key)) {
             return Err(Rejected::BadIntegrity);
         }
-        let is_symmetric =
-            address::same(transaction.base, local) && address::same(transaction.remote, remote);
+        let is_symmetric = transaction.path.is_same(path);
         if !is_symmetric && transaction.purpose == Purpose::Consent {
             // RFC 7675 section 5.1: only an answer on the same 5-tuple counts.
             return Err(Rejected::AsymmetricResponse);
@@ -88,9 +86,9 @@ impl Agent {
         let id = transaction.pair;
         let Some(pair) = self.list.get_mut(id) else { return };
         pair.state = PairState::Succeeded;
-        let (base, priority, foundation) = (pair.base, pair.check_priority, pair.foundation);
+        let (path, priority, foundation) = (pair.path(), pair.check_priority, pair.foundation);
         let nominated_by = pair.nominated_by;
-        self.discover_local(mapped, base, priority);
+        self.discover_local(mapped, path, priority);
         self.list.unfreeze(foundation);
         if self.nominating != Some(id) {
             // Whatever else was to be checked on this pair is settled.

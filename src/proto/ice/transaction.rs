@@ -1,12 +1,12 @@
 //! Outstanding STUN requests and their retransmission (RFC 8489 section 6.2.1, RFC 8445 section 14.3).
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::config::Role;
 use super::pair::PairId;
+use super::path::Path;
 use crate::proto::stun::TransactionId;
 
 /// Rc: how often a request is sent in all (RFC 8489 section 6.2.1).
@@ -32,14 +32,14 @@ pub(super) struct Transaction {
     pub(super) id: TransactionId,
     pub(super) pair: PairId,
     pub(super) purpose: Purpose,
-    pub(super) base: SocketAddr,
-    pub(super) remote: SocketAddr,
+    pub(super) path: Path,
     /// The role the request claimed: a 487 counts only if it is still ours.
     pub(super) role: Role,
     pub(super) sent_at: Instant,
     /// When to send again or to give up.
     pub(super) due: Instant,
     pub(super) sends: u32,
+    max_sends: u32,
     /// Zero: never sent again.
     retransmission: Duration,
     pub(super) payload: Bytes,
@@ -52,20 +52,39 @@ impl Transaction {
         Self::new(request, now, due, retransmission)
     }
 
+    /// A check over TCP, which repeats what is lost by itself: sent once, its answer may take as long as all the
+    /// repetitions over UDP (Ti, RFC 8489 section 6.2.2).
+    pub(super) fn reliable_check(request: Request, now: Instant, wait: Duration) -> Self {
+        Self { max_sends: 1, ..Self::new(request, now, now + wait, wait) }
+    }
+
     /// A consent check: sent once (RFC 7675 section 5.1), its answer counts for `wait`.
     pub(super) fn consent(request: Request, now: Instant, wait: Duration) -> Self {
         Self::new(request, now, now + wait, Duration::ZERO)
     }
 
     fn new(request: Request, now: Instant, due: Instant, retransmission: Duration) -> Self {
-        let Request { id, pair, purpose, base, remote, role, payload } = request;
-        Self { id, pair, purpose, base, remote, role, sent_at: now, due, sends: 1, retransmission, payload }
+        let Request { id, pair, purpose, path, role, payload } = request;
+        Self {
+            id,
+            pair,
+            purpose,
+            path,
+            role,
+            sent_at: now,
+            due,
+            sends: 1,
+            max_sends: MAX_SENDS,
+            retransmission,
+            payload,
+        }
     }
 
     /// Stops repeating it; an answer still counts until the transaction would have ended
     /// (RFC 8445 section 7.3.1.4).
     fn cancel(&mut self) {
-        let left = (self.sends..MAX_SENDS).map(|sends| self.retransmission * (1 << sends)).sum::<Duration>();
+        let left =
+            (self.sends..self.max_sends).map(|sends| self.retransmission * (1 << sends)).sum::<Duration>();
         // The interval after the last sending is LAST_WAIT, not the next power of two: close enough
         // for a request nobody depends on.
         self.due += left.min(self.retransmission * LAST_WAIT);
@@ -74,11 +93,11 @@ impl Transaction {
 
     /// What happens when `due` has come.
     fn expire(&mut self) -> Expiry {
-        if self.retransmission.is_zero() || self.sends >= MAX_SENDS {
+        if self.retransmission.is_zero() || self.sends >= self.max_sends {
             return Expiry::GiveUp;
         }
         self.sends += 1;
-        let wait = if self.sends == MAX_SENDS { LAST_WAIT } else { 1 << (self.sends - 1) };
+        let wait = if self.sends == self.max_sends { LAST_WAIT } else { 1 << (self.sends - 1) };
         self.due += self.retransmission * wait;
         Expiry::Resend
     }
@@ -99,8 +118,7 @@ pub(super) struct Request {
     pub(super) id: TransactionId,
     pub(super) pair: PairId,
     pub(super) purpose: Purpose,
-    pub(super) base: SocketAddr,
-    pub(super) remote: SocketAddr,
+    pub(super) path: Path,
     pub(super) role: Role,
     pub(super) payload: Bytes,
 }
@@ -143,6 +161,12 @@ impl Transactions {
                 transaction.cancel();
             }
         }
+    }
+
+    /// The way of these checks is gone. Consent checks may still be answered if it comes back.
+    pub(super) fn abandon(&mut self, pair: PairId) {
+        self.list.retain(|transaction| transaction.pair != pair || transaction.purpose == Purpose::Consent);
+        self.release();
     }
 
     /// Whether a check of the pair is still being repeated.
@@ -200,14 +224,18 @@ impl Transactions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::Protocol;
 
     fn request(id: u8, purpose: Purpose) -> Request {
         Request {
             id: TransactionId([id; 12]),
             pair: PairId(1),
             purpose,
-            base: ([192, 0, 2, 1], 1).into(),
-            remote: ([192, 0, 2, 2], 2).into(),
+            path: Path {
+                protocol: Protocol::Udp,
+                local: ([192, 0, 2, 1], 1).into(),
+                remote: ([192, 0, 2, 2], 2).into(),
+            },
             role: Role::Controlling,
             payload: Bytes::new(),
         }

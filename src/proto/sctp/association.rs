@@ -24,23 +24,24 @@ use super::{
         STALL_PATIENCE,
     },
     event::{Event, SctpError},
+    flight::Flight,
     handshake::Setup,
     inbound::{Checked, Inbound},
     outbound::{self, Outbound, Sign},
     packet::{self, Builder},
     scheduler::Scheduler,
     stream_ids::StreamIds,
+    window::Window,
 };
 use crate::proto::dtls::Role;
 
 /// The crate wants an address; packets travel through DTLS and have none. From RFC 5737.
 pub(super) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5000);
-/// A window that stops a sender: less than some full packets (RFC 9260 §6.1, silly windows).
-const MIN_TOLD_WINDOW: u32 = 4 * MAX_PAYLOAD;
-/// What must have been read for it to be told.
-const WINDOW_UPDATE: u64 = 256 << 10;
 /// Packets made ahead of being polled: one full segmented send, so that a turn of the owner stays short.
 const BATCH: usize = 64;
+
+/// Events that wait for being polled when more messages are read: those of one turn of the owner.
+const EVENTS_AHEAD: usize = 1_024;
 
 /// Why a channel can't be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -155,21 +156,20 @@ pub struct Association {
     pub(super) loaded: usize,
     /// Of these, bytes that were never sent.
     pub(super) unsent: usize,
+    flight: Flight,
+    /// Channels that read again what was kept for them.
+    pub(super) delivering: VecDeque<ChannelKey>,
+    /// Bytes that were read for channels that do not, with what each message costs.
+    pub(super) held: usize,
+    /// Something was done since the crate was last asked for packets.
+    is_touched: bool,
     /// When the peer acknowledged something last, or owed nothing.
     progressed: Option<Instant>,
-    is_stalled: bool,
+    pub(super) is_stalled: bool,
     /// The receive window as the peer knows it.
-    window: Window,
+    pub(super) window: Window,
     /// The latest time that was told.
     now: Option<Instant>,
-}
-
-/// What the last SACK said, and what was read since.
-#[derive(Default)]
-struct Window {
-    sack: Bytes,
-    told: u32,
-    read: usize,
 }
 
 impl Association {
@@ -201,6 +201,10 @@ impl Association {
             loaded_channels: HashSet::new(),
             loaded: 0,
             unsent: 0,
+            flight: Flight::default(),
+            delivering: VecDeque::new(),
+            held: 0,
+            is_touched: false,
             progressed: None,
             is_stalled: false,
             window: Window::default(),
@@ -255,8 +259,10 @@ impl Association {
             return;
         }
         self.now = Some(now);
+        self.is_touched = true;
         self.counters.packets_received += 1;
         let checked = self.inbound.check(packet);
+        let acknowledged = checked.acknowledged;
         if checked.is_abort {
             // What was received completely is delivered, although its reader was slow.
             self.read_everything();
@@ -264,6 +270,9 @@ impl Association {
         }
         if let Some((cause, information, error)) = &checked.violation {
             return self.fail(*cause, information, error.clone());
+        }
+        if checked.is_stale_cookie {
+            return self.cookie_was_stale(now);
         }
         if let Some(answer) = checked.answer.clone() {
             self.transmits.push_back(answer);
@@ -287,12 +296,20 @@ impl Association {
             // `admit` lets no INIT through that would make a second association.
             _ => self.counters.packets_discarded += 1,
         }
+        if let Some(tsn) = acknowledged {
+            self.flight.acknowledged(tsn);
+        }
         self.take_crate_events(now);
+        // At once, as long as somebody takes the events: the crate walks over what waits in it.
+        while self.events.len() < EVENTS_AHEAD && self.read_next() {
+            self.take_crate_events(now);
+        }
     }
 
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = Some(now);
+        self.is_touched = true;
         self.handle_setup_timeout(now);
         if let Some(core) = &mut self.core
             && core.association.poll_timeout().is_some_and(|due| due <= now)
@@ -334,7 +351,7 @@ impl Association {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        while self.events.is_empty() && self.read_next() {
+        while self.events.is_empty() && (self.deliver_next() || self.read_next()) {
             // The last message of a stream that the peer has reset is followed by its end.
             if let Some(now) = self.now {
                 self.take_crate_events(now);
@@ -347,7 +364,9 @@ impl Association {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         self.now = Some(now);
         if self.transmits.is_empty() {
-            self.make_packets(now);
+            if std::mem::take(&mut self.is_touched) {
+                self.make_packets(now);
+            }
             self.update_window();
         }
         let packet = self.transmits.pop_front()?;
@@ -355,8 +374,14 @@ impl Association {
         Some(packet)
     }
 
+    /// There may be packets to make: everything that changes anything says so.
+    pub(super) fn touch(&mut self) {
+        self.is_touched = true;
+    }
+
     /// Ends the association when everything that was accepted has been acknowledged (RFC 9260 §9.2).
     pub fn shutdown(&mut self, now: Instant) {
+        self.touch();
         if matches!(self.phase, Phase::Connected) {
             self.phase = Phase::Draining { until: now + SHUTDOWN_PATIENCE };
         } else if !matches!(self.phase, Phase::Draining { .. } | Phase::ShuttingDown { .. }) {
@@ -409,6 +434,8 @@ impl Association {
         self.readable.clear();
         self.resets.clear();
         self.streams.clear();
+        self.delivering.clear();
+        self.held = 0;
         let mut channels: Vec<_> = std::mem::take(&mut self.channels).into_keys().collect();
         channels.sort_unstable();
         self.events
@@ -453,6 +480,7 @@ impl Association {
     }
 
     fn handle_stream_event(&mut self, now: Instant, event: StreamEvent) {
+        self.touch();
         match event {
             StreamEvent::Opened { id } => {
                 // Its own list of the same, which would grow.
@@ -477,83 +505,67 @@ impl Association {
         self.refresh(now);
         self.expire_messages(now);
         self.request_resets(now);
-        while self.transmits.len() < BATCH {
-            self.load(now);
+        // The crate hands out all that it may send at once: it is asked again only for what was loaded
+        // since. Each time it walks over everything that is in flight.
+        let mut is_first = true;
+        while self.load(now) || std::mem::take(&mut is_first) {
+            is_first = false;
             let Some(core) = &mut self.core else { return };
             let Some(transmit) = core.association.poll_transmit(now) else { break };
             let Payload::RawEncode(packets) = transmit.payload else { break };
             for packet in packets {
-                self.read_signs(&packet);
+                self.read_signs(now, &packet);
+                let packet = outbound::announce_forward_tsn(self.less_window(packet));
                 outbound::fit(packet, |packet| self.transmits.push_back(packet));
             }
             if self.has_ended() {
                 return;
+            }
+            if self.transmits.len() >= BATCH {
+                self.touch();
+                break;
             }
         }
         self.take_crate_events(now);
         self.continue_shutdown(now);
     }
 
-    /// Gives the crate messages while less than its lead waits in it.
-    fn load(&mut self, now: Instant) {
+    /// Gives the crate messages while less than its lead waits in it, and the path may hold more. Says
+    /// whether there were some.
+    fn load(&mut self, now: Instant) -> bool {
+        let mut has_loaded = false;
         if !matches!(self.phase, Phase::Connected | Phase::Draining { .. }) {
-            return;
+            return has_loaded;
         }
-        while self.unsent < LEAD && self.loaded < MAX_UNACKNOWLEDGED {
+        let bytes = self.flight.bytes_allowed(MAX_UNACKNOWLEDGED);
+        let mut chunks = self.flight.chunks_allowed();
+        while self.unsent < LEAD && self.loaded < bytes && chunks > 0 {
             let channels = &self.channels;
             let priority =
                 |key| channels.get(&key).map_or_else(Default::default, |channel| channel.parameters.priority);
-            let Some(key) = self.scheduler.next(priority) else { return };
+            let Some(key) = self.scheduler.next(priority) else { return has_loaded };
+            let before = self.loaded;
             self.load_message(now, key);
+            let chunks_of_it = (self.loaded - before).div_ceil(MAX_PAYLOAD as usize).max(1);
+            chunks = chunks.saturating_sub(chunks_of_it);
+            has_loaded = true;
         }
+        has_loaded
     }
 
-    fn read_signs(&mut self, packet: &[u8]) {
+    fn read_signs(&mut self, now: Instant, packet: &[u8]) {
         let mut signs = std::mem::take(&mut self.outbound);
         signs.read(packet, |sign| match sign {
             Sign::LocalTag(tag) => self.inbound.local_tag = tag,
-            Sign::New(data) => self.data_sent(data),
+            Sign::New(data) => {
+                self.flight.sent(now, data.tsn);
+                self.data_sent(data);
+            }
             Sign::Again => self.counters.retransmissions += 1,
             Sign::Window(window) => self.window_told(window, packet),
             Sign::ShutdownComplete => self.end(None),
         });
         self.outbound = signs;
-    }
-
-    fn window_told(&mut self, window: u32, sack: &[u8]) {
-        self.window.told = window;
-        self.window.read = 0;
-        // Only a closed window will need to be told again.
-        if window < MIN_TOLD_WINDOW {
-            self.window.sack = Bytes::copy_from_slice(sack);
-        }
-        self.inbound.note_used_window(self.config.receive_window.saturating_sub(window));
-        let is_stalled = window < MAX_PAYLOAD && self.streams.values().any(Stream::is_unread);
-        if is_stalled && !self.is_stalled {
-            self.counters.reader_stalls += 1;
-        }
-        self.is_stalled = is_stalled;
-    }
-
-    /// Messages were read: so much of the receive window is free again.
-    pub(super) fn note_read(&mut self, bytes: usize) {
-        self.window.read += bytes;
-    }
-
-    /// RFC 9260 §6.2: tells a sender that has stopped for want of a window that there is one again. The
-    /// crate waits for the sender to ask, which it does ever more rarely.
-    fn update_window(&mut self) {
-        let window = &mut self.window;
-        let is_news = window.told < MIN_TOLD_WINDOW && window.read as u64 >= WINDOW_UPDATE;
-        if !is_news || !matches!(self.phase, Phase::Connected) {
-            return;
-        }
-        let free = window.told.saturating_add(u32::try_from(window.read).unwrap_or(u32::MAX));
-        if let Some(sack) = outbound::with_window(&window.sack, free.min(self.config.receive_window)) {
-            self.transmits.push_back(sack);
-            self.window = Window { sack: Bytes::new(), told: free, read: 0 };
-            self.is_stalled = false;
-        }
     }
 
     /// Asks the crate how much it still holds of each channel.
@@ -578,9 +590,12 @@ impl Association {
                 freed.push((*key, given_up));
             }
         }
+        let mut unsent = 0;
         for (key, given_up) in freed {
+            unsent += given_up;
             self.gave_up(key, given_up);
         }
+        self.flight.delivered(now, before.saturating_sub(self.loaded + unsent));
         if self.loaded < before || self.loaded == 0 || self.progressed.is_none() {
             self.progressed = Some(now);
             if let Phase::Draining { until } = &mut self.phase {
@@ -612,6 +627,9 @@ impl Association {
     fn admit(&mut self, now: Instant, checked: Checked) -> Option<Bytes> {
         if let Some(init) = checked.init {
             return self.admit_init(now, init, checked.packet?);
+        }
+        if checked.is_cookie && self.refuses_cookie(now) {
+            return None;
         }
         if let Some(init_ack) = checked.init_ack {
             self.learn_peer(init_ack);

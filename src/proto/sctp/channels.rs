@@ -11,7 +11,7 @@ use sctp_proto::{Error, PayloadProtocolIdentifier as Ppid, ReliabilityType};
 use super::{
     association::{Association, OpenError, Phase},
     channel::{ChannelKey, ChannelParameters, Message, MessageKind, Priority},
-    config::{MAX_INCOMING_CHANNELS, MAX_ORPHANS, first_id},
+    config::{MAX_INCOMING_CHANNELS, MAX_ORPHANS, MESSAGE_OVERHEAD, first_id},
     event::{Event, SctpError},
 };
 use crate::proto::dcep;
@@ -32,6 +32,8 @@ pub(super) struct Channel {
     /// Of these, bytes that were never sent.
     pub(super) unsent: usize,
     reads: bool,
+    /// Came while it did not read.
+    pub(super) unread: VecDeque<Message>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,7 @@ impl Association {
     /// # Errors
     /// Says why there can't be such a channel.
     pub fn open(&mut self, parameters: ChannelParameters) -> Result<ChannelKey, OpenError> {
+        self.touch();
         if !matches!(self.phase, Phase::New | Phase::Setup(_) | Phase::Connected) {
             return Err(OpenError::Ended);
         }
@@ -121,6 +124,7 @@ impl Association {
             loaded: 0,
             unsent: 0,
             reads: true,
+            unread: VecDeque::new(),
         };
         self.channels.insert(key, channel);
         key
@@ -137,14 +141,19 @@ impl Association {
         self.unsent = self.unsent.saturating_sub(channel.unsent);
         self.scheduler.remove(key);
         self.timed.remove(&key);
+        self.held -= channel.unread.iter().map(weight).sum::<usize>();
         Some(channel)
     }
 
     /// Whether messages of this channel may be polled. Those that come meanwhile fill the association's
     /// receive window.
     pub fn set_reading(&mut self, key: ChannelKey, reads: bool) {
+        self.touch();
         let Some(channel) = self.channels.get_mut(&key) else { return };
         channel.reads = reads;
+        if reads && !channel.unread.is_empty() && !self.delivering.contains(&key) {
+            self.delivering.push_back(key);
+        }
         let Some(id) = channel.id.filter(|_| reads) else { return };
         if self.streams.get_mut(&id).is_some_and(|stream| std::mem::take(&mut stream.is_unread)) {
             self.list(id);
@@ -249,6 +258,7 @@ impl Association {
     /// RFC 8832 §6: in order and reliably. False if the peer takes no message of this size, or the stream
     /// is about to end.
     fn write_dcep(&mut self, id: u16, bytes: &Bytes) -> bool {
+        self.touch();
         let Some(core) = &mut self.core else { return false };
         let written = core.association.stream(id).and_then(|mut stream| {
             stream.set_reliability_params(false, ReliabilityType::Reliable, 0)?;
@@ -283,8 +293,10 @@ impl Association {
         let Some(id) = self.readable.pop_front() else { return false };
         let Some(stream) = self.streams.get_mut(&id) else { return true };
         stream.is_listed = false;
+        // Ahead of a reader that is slow: the crate walks over what it holds at each packet.
+        let may_hold = self.held < self.config.receive_window as usize;
         let reads = match stream.channel.and_then(|key| self.channels.get(&key)) {
-            Some(channel) => channel.reads,
+            Some(channel) => channel.reads && channel.unread.is_empty() || may_hold,
             None => stream.orphan.is_none(),
         };
         if !reads {
@@ -298,12 +310,60 @@ impl Association {
         true
     }
 
+    /// Tells one message that was kept for a channel which reads again. False when there is none.
+    pub(super) fn deliver_next(&mut self) -> bool {
+        let Some(key) = self.delivering.pop_front() else { return false };
+        let Some(channel) = self.channels.get_mut(&key).filter(|channel| channel.reads) else { return true };
+        if let Some(message) = channel.unread.pop_front() {
+            let is_empty = channel.unread.is_empty();
+            let unread_stream = channel.id.filter(|_| is_empty);
+            let weight = weight(&message);
+            self.held -= weight;
+            self.note_read(weight);
+            self.events.push_back(Event::Message(key, message));
+            if !is_empty {
+                // Behind the other channels.
+                self.delivering.push_back(key);
+            }
+            self.list_unread(unread_stream);
+        }
+        true
+    }
+
+    /// What did not fit any more can be read now.
+    fn list_unread(&mut self, id: Option<u16>) {
+        let Some(id) = id else { return };
+        if self.streams.get_mut(&id).is_some_and(|stream| std::mem::take(&mut stream.is_unread)) {
+            self.list(id);
+        }
+    }
+
+    /// Tells everything that was kept for a channel: it is about to end.
+    pub(super) fn deliver_held(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        for message in std::mem::take(&mut channel.unread) {
+            self.held -= weight(&message);
+            self.events.push_back(Event::Message(key, message));
+        }
+    }
+
+    /// Forgets it: the application has closed the channel.
+    pub(super) fn drop_held(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        let weight: usize = std::mem::take(&mut channel.unread).iter().map(weight).sum();
+        self.held -= weight;
+        self.note_read(weight);
+    }
+
     /// Reads everything that is there, whoever wants it or not: the association is about to end.
     pub(super) fn read_everything(&mut self) {
         let streams: Vec<u16> =
             self.streams.iter().filter(|(_, s)| s.channel.is_some()).map(|(id, _)| *id).collect();
         for id in streams {
             while self.read(id) {}
+        }
+        for key in self.channels.keys().copied().collect::<Vec<_>>() {
+            self.deliver_held(key);
         }
     }
 
@@ -315,12 +375,20 @@ impl Association {
         };
         self.inbound.read(chunks.chunks.len());
         let mut data = BytesMut::zeroed(chunks.len());
-        self.note_read(data.len());
         if chunks.read(&mut data).is_err() {
             return true;
         }
         let data = data.freeze();
-        match chunks.ppi {
+        let (length, held) = (data.len(), self.held);
+        self.handle_user_data(id, chunks.ppi, data);
+        if self.held == held {
+            self.note_read(length);
+        }
+        true
+    }
+
+    fn handle_user_data(&mut self, id: u16, ppi: Ppid, data: Bytes) {
+        match ppi {
             Ppid::Dcep => self.handle_dcep(id, &data),
             Ppid::String => self.handle_message(id, Message { kind: MessageKind::Text, data }),
             Ppid::Binary => self.handle_message(id, Message { kind: MessageKind::Binary, data }),
@@ -330,7 +398,6 @@ impl Association {
             // RFC 8831 §8 lists no other that is in use.
             Ppid::Unknown => {}
         }
-        true
     }
 
     fn handle_message(&mut self, id: u16, message: Message) {
@@ -344,8 +411,15 @@ impl Association {
             return;
         };
         // W3C webrtc-pc §6.2: only an open channel has messages.
-        if self.channels.get(&key).is_some_and(|c| matches!(c.state, State::Open | State::Finishing)) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        if !matches!(channel.state, State::Open | State::Finishing) {
+            return;
+        }
+        if channel.reads && channel.unread.is_empty() {
             self.events.push_back(Event::Message(key, message));
+        } else {
+            self.held += weight(&message);
+            channel.unread.push_back(message);
         }
     }
 
@@ -407,6 +481,11 @@ impl Association {
             self.events.push_back(Event::Message(key, message));
         }
     }
+}
+
+/// What a message that is kept costs: also empty ones something.
+fn weight(message: &Message) -> usize {
+    message.data.len() + MESSAGE_OVERHEAD
 }
 
 fn open_message(parameters: &ChannelParameters) -> dcep::Message {

@@ -17,6 +17,9 @@ use super::{
 impl Association {
     /// Closes a channel: what was accepted is sent before (RFC 8831 §6.7).
     pub fn close(&mut self, key: ChannelKey) {
+        self.touch();
+        // W3C webrtc-pc §6.2: an application that has closed its channel hears no more messages.
+        self.drop_held(key);
         let Some(channel) = self.channels.get_mut(&key) else { return };
         match channel.state {
             State::Connecting => {
@@ -35,6 +38,7 @@ impl Association {
 
     /// Resets a stream that has no channel.
     pub(super) fn refuse(&mut self, id: u16) {
+        self.touch();
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.orphan = None;
             if stream.reset_since.is_none() && !self.resets.contains(&id) {
@@ -45,11 +49,15 @@ impl Association {
 
     /// Closes a channel now. What it had not sent is given up.
     pub(super) fn reset(&mut self, key: ChannelKey, error: Option<SctpError>) {
-        let Some(channel) = self.channels.get_mut(&key) else { return };
-        if matches!(channel.state, State::Closing(_)) {
+        if self.channels.get(&key).is_none_or(|channel| matches!(channel.state, State::Closing(_))) {
             return;
         }
+        self.touch();
         let has_failed = error.is_some();
+        if has_failed {
+            self.deliver_held(key);
+        }
+        let Some(channel) = self.channels.get_mut(&key) else { return };
         channel.state = State::Closing(error);
         channel.queue.clear();
         self.scheduler.remove(key);
@@ -95,6 +103,8 @@ impl Association {
             self.resets_outstanding += 1;
         }
         let Some(key) = stream.channel else { return };
+        // It came before the end, and is told before it.
+        self.deliver_held(key);
         let Some(channel) = self.channels.get_mut(&key) else { return };
         if !matches!(channel.state, State::Closing(_)) {
             channel.state = State::Closing(None);
@@ -113,6 +123,10 @@ impl Association {
         }
         let is_reopened = stream.is_reopened;
         self.forget_stream(id, is_reusable);
+        if !is_reusable {
+            // The peer has refused: whatever still comes on it goes nowhere.
+            self.inbound.discarding.insert(id);
+        }
         if is_reopened {
             self.streams.insert(id, Stream::default());
             self.list(id);

@@ -34,6 +34,8 @@ pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(200);
 pub(super) const CLIENT_INSISTENCE: Duration = Duration::from_secs(1);
 /// How long a DTLS client lets an INIT that it has answered lead to nothing before it sends its own.
 pub(super) const COOKIE_PATIENCE: Duration = Duration::from_secs(2);
+/// RFC 9260 §16, Valid.Cookie.Life: how long our INIT ACK is good for.
+pub(super) const COOKIE_LIFE: Duration = Duration::from_secs(60);
 /// How long a shutdown may make no progress before the association is aborted: as long as consent
 /// lasts (RFC 7675).
 pub(super) const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);
@@ -51,6 +53,8 @@ pub(super) const MAX_INCOMING_CHANNELS: usize = 4_096;
 /// Streams on which data came without a channel being open: it may be one that our application is
 /// about to open as negotiated. Beyond, they are reset.
 pub(super) const MAX_ORPHANS: usize = 64;
+/// What a message that waits for a slow reader costs besides its bytes.
+pub(super) const MESSAGE_OVERHEAD: usize = 64;
 /// Chunks that wait for being read or completed. As many full ones as the window holds; without it, a
 /// window of one-byte messages would take a hundred times its size in memory.
 pub(super) const MAX_HELD_CHUNKS: usize = 8_192;

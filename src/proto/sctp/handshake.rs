@@ -21,11 +21,11 @@ use sctp_proto::{ClientConfig, DatagramEvent, Endpoint, EndpointConfig, ServerCo
 use super::{
     association::{Association, Core, PEER, Phase},
     config::{
-        CLIENT_INSISTENCE, COOKIE_PATIENCE, MAX_PAYLOAD, RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS,
+        CLIENT_INSISTENCE, COOKIE_LIFE, COOKIE_PATIENCE, MAX_PAYLOAD, RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS,
         SERVER_PATIENCE, first_id,
     },
     inbound::InitFacts,
-    packet::CommonHeader,
+    packet::{self, Builder, CommonHeader},
     stream_ids::StreamIds,
 };
 use crate::proto::dtls::Role;
@@ -37,8 +37,9 @@ pub(super) enum Setup {
     Waiting { until: Instant },
     /// Our INIT is out.
     Calling { since: Instant },
-    /// The peer's INIT with this tag was answered. The DTLS client does not wait for ever.
-    Answering { tag: u32, until: Option<Instant> },
+    /// The peer's INIT with this tag was answered, last at `since`. The DTLS client does not wait for
+    /// ever.
+    Answering { tag: u32, since: Instant, until: Option<Instant> },
 }
 
 impl Setup {
@@ -58,6 +59,7 @@ impl Association {
         if !matches!(self.phase, Phase::New) {
             return;
         }
+        self.touch();
         self.role = Some(role);
         self.ids = StreamIds::new(first_id(role));
         self.identify_waiting();
@@ -99,7 +101,7 @@ impl Association {
         self.begin();
         self.learn_peer(init);
         let until = (self.role == Some(Role::Client)).then(|| now + self.patience(COOKIE_PATIENCE));
-        self.phase = Phase::Setup(Setup::Answering { tag: init.tag, until });
+        self.phase = Phase::Setup(Setup::Answering { tag: init.tag, since: now, until });
     }
 
     /// Twice as long with each attempt.
@@ -108,6 +110,7 @@ impl Association {
     }
 
     fn begin(&mut self) {
+        self.touch();
         self.counters.handshakes += 1;
         self.transmits.clear();
         self.inbound.local_tag = 0;
@@ -136,7 +139,10 @@ impl Association {
         let peer = self.inbound.outward.verification_tag;
         let yields = match setup {
             // Repeated, because our answer was lost.
-            Setup::Answering { tag, .. } if tag == init.tag => return Some(packet),
+            Setup::Answering { tag, until, .. } if tag == init.tag => {
+                self.phase = Phase::Setup(Setup::Answering { tag, since: now, until });
+                return Some(packet);
+            }
             Setup::Waiting { .. } | Setup::Answering { .. } => true,
             // No INIT ACK yet.
             Setup::Calling { since } if peer == 0 => {
@@ -150,6 +156,30 @@ impl Association {
             self.answer(now, init, packet);
         }
         None
+    }
+
+    /// RFC 9260 §5.1.5: whether the cookie that comes back is too old. The crate's never are. If so, the
+    /// peer is told, and begins again.
+    pub(super) fn refuses_cookie(&mut self, now: Instant) -> bool {
+        let Phase::Setup(Setup::Answering { since, .. }) = self.phase else { return false };
+        let Some(staleness) = now.checked_duration_since(since + COOKIE_LIFE).filter(|age| !age.is_zero())
+        else {
+            return false;
+        };
+        let microseconds = u32::try_from(staleness.as_micros()).unwrap_or(u32::MAX);
+        let mut answer = Builder::new(self.inbound.outward);
+        answer.error(packet::ERROR, packet::STALE_COOKIE, &microseconds.to_be_bytes());
+        self.transmits.push_back(answer.finish());
+        true
+    }
+
+    /// RFC 9260 §5.2.6: our cookie was too old when it arrived. With a new INIT there is a new one.
+    pub(super) fn cookie_was_stale(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Setup(Setup::Calling { .. }))
+            && self.inbound.outward.verification_tag != 0
+        {
+            self.call(now);
+        }
     }
 
     fn endpoint(&self) -> Endpoint {

@@ -15,8 +15,9 @@ use super::{
     event::SctpError,
     packet::{
         self, ABORT, Builder, COOKIE_ACK, COOKIE_ECHO, Chunk, Chunks, CommonHeader, DATA, DATA_HEADER, ERROR,
-        FORWARD_TSN, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK, NO_USER_DATA, PROTOCOL_VIOLATION, RECONFIG,
-        SACK, SHUTDOWN, SHUTDOWN_ACK, SHUTDOWN_COMPLETE, UNRECOGNIZED_CHUNK,
+        FORWARD_TSN, FORWARD_TSN_SUPPORTED, HEARTBEAT, HEARTBEAT_ACK, INIT, INIT_ACK, NO_USER_DATA,
+        PROTOCOL_VIOLATION, RECONFIG, SACK, SHUTDOWN, SHUTDOWN_ACK, SHUTDOWN_COMPLETE, STALE_COOKIE,
+        SUPPORTED_EXTENSIONS, UNRECOGNIZED_CHUNK,
     },
 };
 
@@ -24,9 +25,9 @@ use super::{
 const INIT_FIELDS: usize = 16;
 /// RFC 9260 §3.3.2: no receiver may announce less.
 const MIN_WINDOW: u32 = 1_500;
-/// Parameters of INIT and INIT ACK that mean something here: state cookie, supported extensions,
-/// FORWARD-TSN supported. The crate refuses an INIT for some of the others.
-const INIT_PARAMETERS: [u16; 3] = [7, 0x8008, 0xC000];
+/// Parameters of INIT and INIT ACK that mean something here, beside the one above: state cookie,
+/// supported extensions. The crate refuses an INIT for some of the others.
+const INIT_PARAMETERS: [u16; 2] = [7, SUPPORTED_EXTENSIONS];
 /// RFC 9260 §3.3.2.1.4: deprecated, and refused.
 const HOST_NAME_ADDRESS: u16 = 11;
 /// RFC 6525 §4: outgoing reset request and response are what the crate knows.
@@ -61,6 +62,12 @@ pub(super) struct Checked {
     pub(super) init: Option<InitFacts>,
     /// It has a valid INIT ACK for us.
     pub(super) init_ack: Option<InitFacts>,
+    /// It brings a cookie back.
+    pub(super) is_cookie: bool,
+    /// It says that the cookie that we brought back is too old.
+    pub(super) is_stale_cookie: bool,
+    /// Everything up to this TSN has arrived at the peer.
+    pub(super) acknowledged: Option<u32>,
     /// It ends the association.
     pub(super) is_abort: bool,
     /// The peer shuts the association down.
@@ -82,6 +89,8 @@ pub(super) struct Inbound {
     /// acknowledged and forgotten.
     pub(super) discarding: HashSet<u16>,
     highest_tsn: Option<u32>,
+    /// As much waits for slow readers as may: nothing new is let in.
+    pub(super) is_full: bool,
     /// Estimate, never too low: chunks that the crate holds.
     held: usize,
     refused: u32,
@@ -177,7 +186,21 @@ impl Inbound {
                 Decision::Replace(0, Bytes::new())
             }
             // RFC 9260 §3.3.10: an ERROR alone ends nothing. We never send HEARTBEAT.
-            ERROR | HEARTBEAT_ACK => Decision::Skip,
+            ERROR | HEARTBEAT_ACK => {
+                let is_stale = chunk.kind == ERROR
+                    && packet::parameters(chunk.value).any(|(cause, _)| cause == STALE_COOKIE);
+                checked.is_stale_cookie |= is_stale && is_ours && packet::checksum_matches(bytes);
+                Decision::Skip
+            }
+            SACK if is_ours => {
+                let tsn = chunk.value.first_chunk::<4>();
+                checked.acknowledged = tsn.map(|tsn| u32::from_be_bytes(*tsn));
+                Decision::Keep
+            }
+            COOKIE_ECHO if is_ours => {
+                checked.is_cookie = packet::checksum_matches(bytes);
+                Decision::Keep
+            }
             SHUTDOWN if is_ours => {
                 checked.is_shutdown = packet::checksum_matches(bytes);
                 Decision::Keep
@@ -214,6 +237,10 @@ impl Inbound {
             return Decision::Discard;
         }
         let is_new = self.highest_tsn.is_none_or(|highest| packet::is_after(data.tsn, highest));
+        if is_new && self.is_full {
+            // The peer is told when there is room again, and asks until then.
+            return Decision::Skip;
+        }
         if is_new && self.held >= MAX_HELD_CHUNKS {
             self.refused = self.refused.wrapping_add(1);
             // What is lost here is sent again when there is room. Never with a gap before it: what fills
@@ -313,15 +340,21 @@ fn init(chunk: &Chunk<'_>) -> Option<(InitFacts, Bytes)> {
         return None;
     }
     let mut value = BytesMut::from(&fields[..]);
+    let mut append = |kind: u16, parameter: &[u8]| {
+        value.resize(value.len().next_multiple_of(4), 0);
+        value.put_u16(kind);
+        value.put_u16((parameter.len() + 4) as u16);
+        value.put_slice(parameter);
+    };
     for (kind, parameter) in packet::parameters(&chunk.value[INIT_FIELDS..]) {
         if kind == HOST_NAME_ADDRESS {
             return None;
         }
-        if INIT_PARAMETERS.contains(&kind) {
-            value.resize(value.len().next_multiple_of(4), 0);
-            value.put_u16(kind);
-            value.put_u16((parameter.len() + 4) as u16);
-            value.put_slice(parameter);
+        if kind == FORWARD_TSN_SUPPORTED {
+            // RFC 3758 §3.1. The crate looks for it in a list of extensions only (RFC 5061).
+            append(SUPPORTED_EXTENSIONS, &[FORWARD_TSN]);
+        } else if INIT_PARAMETERS.contains(&kind) {
+            append(kind, parameter);
         }
     }
     Some((facts, value.freeze()))

@@ -11,11 +11,14 @@
 //! | `outbound` | what left in a packet, and SACKs that fit into one |
 //! | `channels`, `closing` | opening, reading, DCEP; resets, and when an identifier is free again |
 //! | `sending` | from a channel's queue to the network, and what is known of it there |
+//! | `flight` | how much may be in flight, by what the path holds |
+//! | `window` | what slow readers have left is not free for the peer |
 //! | `scheduler` | fair shares of the association, by priority; bounded lead of large messages |
 //! | `packet` | chunks as bytes, CRC32c |
 //!
 //! Invariants: no more than `LEAD` bytes and one message wait in the crate unsent; a stream
-//! identifier is reused only after both directions were reset; an empty message travels as one byte.
+//! identifier is reused only after both directions were reset; an empty message travels as one byte; what waits
+//! for slow readers is never more than the receive window.
 //!
 //! Not here: I-DATA and its schedulers (RFC 8260), path MTU discovery, multihoming. The crate draws
 //! tags and initial TSNs from the system's generator: a seed does not repeat them.
@@ -26,6 +29,7 @@ mod channels;
 mod closing;
 mod config;
 mod event;
+mod flight;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -33,6 +37,7 @@ mod packet;
 mod scheduler;
 mod sending;
 mod stream_ids;
+mod window;
 
 pub use self::{
     association::{Association, Counters, OpenError, SendError},

@@ -68,6 +68,23 @@ impl Outbound {
     }
 }
 
+/// RFC 3758 §3.1: INIT and INIT ACK say with a parameter of its own that FORWARD-TSN is understood. The
+/// crate says it only in its list of extensions, which a peer without RFC 5061 does not read.
+pub(super) fn announce_forward_tsn(bytes: Bytes) -> Bytes {
+    let chunk = match Chunks::of(&bytes).next() {
+        Some(Ok(chunk)) if matches!(chunk.kind, INIT | INIT_ACK) => chunk,
+        _ => return bytes,
+    };
+    let Some(header) = CommonHeader::parse(&bytes) else { return bytes };
+    let mut value = chunk.value.to_vec();
+    value.resize(value.len().next_multiple_of(4), 0);
+    value.extend(packet::FORWARD_TSN_SUPPORTED.to_be_bytes());
+    value.extend(4_u16.to_be_bytes());
+    let mut builder = Builder::new(header);
+    builder.chunk(chunk.kind, chunk.flags, &value);
+    builder.finish()
+}
+
 /// Makes the crate's packet fit: a SACK is cut to the lowest gaps, bundles are taken apart. The crate
 /// counts neither padding nor the header of the last chunk when it bundles.
 pub(super) fn fit(bytes: Bytes, mut send: impl FnMut(Bytes)) {
@@ -102,14 +119,19 @@ fn cut_sack(header: CommonHeader, bytes: &[u8]) -> Option<Bytes> {
     Some(builder.finish())
 }
 
-/// The same SACK with another window.
-pub(super) fn with_window(bytes: &[u8], window: u32) -> Option<Bytes> {
+/// The same SACK with another window; `None` if it is none.
+pub(super) fn with_window(bytes: &[u8], window: impl FnOnce(u32) -> u32) -> Option<Bytes> {
+    if bytes.get(packet::COMMON_HEADER) != Some(&SACK) {
+        return None;
+    }
     let header = CommonHeader::parse(bytes)?;
-    let chunk = Chunks::of(bytes).next()?.ok().filter(|chunk| chunk.kind == SACK)?;
+    let chunk = Chunks::of(bytes).next()?.ok()?;
     let mut value = chunk.value.to_vec();
-    value.get_mut(4..8)?.copy_from_slice(&window.to_be_bytes());
+    let field = value.get_mut(4..8).and_then(|field| field.first_chunk_mut::<4>())?;
+    *field = window(u32::from_be_bytes(*field)).to_be_bytes();
     let mut builder = Builder::new(header);
     builder.chunk(SACK, 0, &value);
+    // The crate sends SACK alone.
     Some(builder.finish())
 }
 

@@ -27,11 +27,16 @@ pub(super) const RECONFIG: u8 = 130;
 pub(super) const FORWARD_TSN: u8 = 192;
 
 /// RFC 9260 §3.3.10: causes of errors.
+pub(super) const STALE_COOKIE: u16 = 3;
 pub(super) const OUT_OF_RESOURCE: u16 = 4;
 pub(super) const UNRECOGNIZED_CHUNK: u16 = 6;
 pub(super) const NO_USER_DATA: u16 = 9;
 pub(super) const USER_INITIATED: u16 = 12;
 pub(super) const PROTOCOL_VIOLATION: u16 = 13;
+
+/// Parameters of INIT and INIT ACK (RFC 5061 §4.2.7, RFC 3758 §3.1).
+pub(super) const SUPPORTED_EXTENSIONS: u16 = 0x8008;
+pub(super) const FORWARD_TSN_SUPPORTED: u16 = 0xC000;
 
 /// Payload protocol identifiers (RFC 8831 §8).
 pub(super) const PPID_STRING_EMPTY: u32 = 56;

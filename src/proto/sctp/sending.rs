@@ -19,6 +19,7 @@ impl Association {
     /// # Errors
     /// When the channel is not open, or the peer does not take messages of this size.
     pub fn send(&mut self, now: Instant, key: ChannelKey, message: Message) -> Result<(), SendError> {
+        self.touch();
         let limit = self.max_message_size();
         let channel = self.channels.get_mut(&key).ok_or(SendError::NotOpen)?;
         if channel.state != State::Open || !matches!(self.phase, Phase::Connected) {

@@ -1,25 +1,32 @@
-//! Which stream identifier a new channel gets (RFC 8832 §6).
+//! Which stream identifier a new channel gets (RFC 8832 §6): the lowest that is free.
 //!
-//! Fresh ones first, then the one that has been free for longest: a late packet of a stream that was
-//! reset can't then meet a new channel on it.
+//! One that was used is free again when both directions of its stream have been reset, never before:
+//! whoever frees it knows. Low identifiers matter, because a peer may allow few streams.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 /// A DTLS client chooses even identifiers, a server odd ones.
 #[derive(Debug)]
 pub(super) struct StreamIds {
-    /// The next that was never used.
+    /// The lowest that was never used; all above it are free.
     fresh: u32,
-    recycled: VecDeque<u16>,
+    /// Below it: those that were used and are free again.
+    recycled: BTreeSet<u16>,
 }
 
 impl StreamIds {
     pub(super) fn new(first: u16) -> Self {
-        Self { fresh: first.into(), recycled: VecDeque::new() }
+        Self { fresh: first.into(), recycled: BTreeSet::new() }
     }
 
-    /// An identifier below `limit` that is not in use.
+    /// The lowest identifier below `limit` that is not in use.
     pub(super) fn allocate(&mut self, limit: u16, is_used: impl Fn(u16) -> bool) -> Option<u16> {
+        // Negotiated ones are in use without having been asked for here: they stay where they are.
+        let recycled = self.recycled.iter().copied().find(|id| !is_used(*id));
+        if let Some(id) = recycled.filter(|id| *id < limit) {
+            self.recycled.remove(&id);
+            return Some(id);
+        }
         while let Some(id) = u16::try_from(self.fresh).ok().filter(|id| *id < limit) {
             self.fresh += 2;
             if !is_used(id) {
@@ -27,24 +34,15 @@ impl StreamIds {
             }
             // Negotiated: it comes back like any other when it is free.
         }
-        // At most once around: a used one goes to the end.
-        for _ in 0..self.recycled.len() {
-            let id = self.recycled.pop_front()?;
-            if is_used(id) {
-                self.recycled.push_back(id);
-            } else if id < limit {
-                return Some(id);
-            }
-        }
         None
     }
 
-    /// Both directions of the stream were reset. To be called once for each use of it.
+    /// Both directions of the stream were reset, or it never was one.
     pub(super) fn release(&mut self, id: u16) {
         let is_ours = u32::from(id) % 2 == self.fresh % 2;
         // One that is still ahead comes by itself.
         if is_ours && u32::from(id) < self.fresh {
-            self.recycled.push_back(id);
+            self.recycled.insert(id);
         }
     }
 }
@@ -65,15 +63,26 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_free_one_is_recycled_when_no_fresh_one_is_left() {
+    fn the_lowest_free_one_comes_first_105() {
         let mut ids = StreamIds::new(0);
-        assert_eq!((0..3).filter_map(|_| ids.allocate(6, |_| false)).count(), 3);
-        assert_eq!(ids.allocate(6, |_| false), None);
+        assert_eq!((0..4).filter_map(|_| ids.allocate(u16::MAX, |_| false)).last(), Some(6));
         ids.release(4);
         ids.release(0);
-        assert_eq!(ids.allocate(6, |_| false), Some(4));
-        assert_eq!(ids.allocate(6, |_| false), Some(0));
-        assert_eq!(ids.allocate(6, |_| false), None);
+        ids.release(0);
+        let next: Vec<_> = (0..4).filter_map(|_| ids.allocate(u16::MAX, |_| false)).collect();
+        assert_eq!(next, [0, 4, 8, 10], "none twice");
+    }
+
+    #[test]
+    fn one_that_was_negotiated_meanwhile_is_passed_over_until_it_is_free() {
+        let mut ids = StreamIds::new(0);
+        assert_eq!((0..2).filter_map(|_| ids.allocate(4, |_| false)).count(), 2);
+        ids.release(0);
+        ids.release(2);
+        assert_eq!(ids.allocate(4, |id| id == 0), Some(2));
+        assert_eq!(ids.allocate(4, |id| id == 0 || id == 2), None);
+        ids.release(0);
+        assert_eq!(ids.allocate(4, |id| id == 2), Some(0));
     }
 
     #[test]

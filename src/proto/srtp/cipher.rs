@@ -6,13 +6,7 @@ use super::aead::Aead;
 use super::counter_mode::CounterMode;
 use super::key_derivation::SessionKeys;
 use super::{Profile, SrtpError};
-
-/// Whether a context seals or opens; OpenSSL contexts are set up for one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Seal,
-    Open,
-}
+pub(super) use crate::proto::aes_gcm::Direction;
 
 /// What a packet is encrypted with.
 pub(super) enum PacketCipher {

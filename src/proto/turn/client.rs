@@ -171,6 +171,8 @@ pub struct Client {
     pub(super) transactions: Vec<Transaction>,
     random: StdRng,
     last_sent: Instant,
+    /// When the allocation was last asked for or refreshed, for whatever reason.
+    asked_at: Instant,
     transmits: VecDeque<Bytes>,
     pub(super) events: VecDeque<Event>,
 }
@@ -196,6 +198,7 @@ impl Client {
             transactions: Vec::new(),
             random,
             last_sent: now,
+            asked_at: now,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -300,6 +303,20 @@ impl Client {
             .xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
             .attribute(AttributeType::DATA, payload)
             .finish_without_fingerprint()
+    }
+
+    /// Asks the server whether the allocation is still there: a Refresh before its time, which a server that has
+    /// lost it (restarted, say) answers with 437, and then [`Event::Failed`] follows. Nothing tells of a lost
+    /// allocation otherwise: what is sent through it vanishes. Not more often than every five seconds.
+    pub fn verify(&mut self, now: Instant) {
+        let Phase::Allocated(allocation) = &mut self.phase else { return };
+        if now < self.asked_at + MIN_REFRESH_INTERVAL {
+            // Soon, then, unless a request is under way anyway.
+            allocation.refresh_at =
+                allocation.refresh_at.map(|at| at.min(self.asked_at + MIN_REFRESH_INTERVAL));
+        } else if allocation.refresh_at.take().is_some() {
+            self.request(now, Request::Refresh, 0);
+        }
     }
 
     /// Deletes the allocation (RFC 8656 section 8.1). [`Event::Closed`] follows within two seconds; whoever
@@ -422,8 +439,14 @@ impl Client {
         let id = TransactionId::random(&mut self.random);
         let message = MessageBuilder::new(Class::Request, request.method(), id);
         let message = match request {
-            Request::Allocate => self.allocate(message),
-            Request::Refresh => self.refresh(message, self.config.lifetime),
+            Request::Allocate => {
+                self.asked_at = now;
+                self.allocate(message)
+            }
+            Request::Refresh => {
+                self.asked_at = now;
+                self.refresh(message, self.config.lifetime)
+            }
             Request::Delete => self.refresh(message, 0),
             Request::Permission(ip) => {
                 message.xor_address(AttributeType::XOR_PEER_ADDRESS, SocketAddr::new(ip, 0))

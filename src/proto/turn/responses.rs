@@ -16,6 +16,10 @@ const MAX_CHALLENGES: u8 = 4;
 /// 437: the server knows no such allocation, or knows another (RFC 8656 section 18.13).
 const ALLOCATION_MISMATCH: u16 = 437;
 
+/// What coturn answers instead of 437 to CreatePermission and ChannelBind where it has no allocation. It may also
+/// mean what it says.
+const BAD_REQUEST: u16 = 400;
+
 /// 440: no address of that family (RFC 8656 section 18.13).
 const ADDRESS_FAMILY_NOT_SUPPORTED: u16 = 440;
 
@@ -153,12 +157,16 @@ impl Client {
 
     fn refused(&mut self, now: Instant, request: Request, failure: Failure) {
         let is_lost = matches!(&failure, Failure::Refused { code: ALLOCATION_MISMATCH, .. });
+        let is_doubtful = matches!(&failure, Failure::Refused { code: BAD_REQUEST, .. });
         match request {
             Request::Allocate | Request::Refresh => self.end(Event::Failed(failure)),
             Request::Delete => self.end(Event::Closed),
             Request::Permission(_) | Request::Channel(..) if is_lost => self.end(Event::Failed(failure)),
             Request::Permission(ip) => self.peers.permission_refused(now, ip),
             Request::Channel(number, _) => self.peers.channel_refused(now, number),
+        }
+        if is_doubtful {
+            self.verify(now);
         }
     }
 }

@@ -109,6 +109,8 @@ const AIORTC: &[&str] = &[
     "aiortc answers: a thousand data channels",
     "aiortc offers: 16 MiB each way",
     "aiortc answers: 16 MiB each way",
+    "aiortc offers: data through a bad network",
+    "aiortc answers: data through a bad network",
     "aiortc offers: data beside media",
     "aiortc offers: we restart ICE",
     "aiortc answers: we restart ICE",
@@ -133,10 +135,10 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
     })
 }
 
-type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
 
 /// Starts our peer and the script, and passes on what the script says of each case.
-fn calls(
+pub(super) fn calls(
     workspace: &Workspace,
     name: &str,
     known: &[&str],
@@ -167,7 +169,7 @@ fn calls(
 }
 
 /// Waits for what the script says of one case.
-fn pass_on(script: &mut Running, case: &str, tell: Tell<'_>) -> Result<()> {
+pub(super) fn pass_on(script: &mut Running, case: &str, tell: Tell<'_>) -> Result<()> {
     let of_case = |line: &str| {
         let said: Value = serde_json::from_str(line).ok()?;
         if said["script"].is_string() && said["ok"] == false {

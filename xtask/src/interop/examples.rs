@@ -32,6 +32,7 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
         Ok::<_, anyhow::Error>(Terminals { workspace, tools: &tools, port })
     };
     stage.case("data_channel example, twice", &[], || terminals()?.pings())?;
+    stage.case("data_channel example, twice, copied and pasted", &[], || terminals()?.pasted())?;
     stage.case("file_transfer example, twice, resumed", &[], || terminals()?.resumed())?;
     let aiortc = [&tools.aiortc];
     stage.case("data_channel example pings aiortc", &aiortc, || terminals()?.pings_aiortc())?;
@@ -42,12 +43,17 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
 
 impl Terminals<'_> {
     fn example(&self, name: &str, arguments: &[&str]) -> Result<Running> {
+        let port = self.port.to_string();
+        let signaling = ["--signaling", "tcp-socket", "--signaling-port", &port];
+        self.program(name, &[arguments, &signaling].concat())
+    }
+
+    fn program(&self, name: &str, arguments: &[&str]) -> Result<Running> {
         let program = self.workspace.target.join(Profile::Dev.folder()).join("examples").join(name);
         if !program.is_file() {
             bail!("{} is not built", program.display());
         }
         let mut command = Command::new(program);
-        command.args(["--signaling", "tcp-socket", "--signaling-port", &self.port.to_string()]);
         command.args(arguments);
         let title = format!("{name} {}", arguments.first().copied().unwrap_or_default());
         let log = self.workspace.logs().join(format!("{}.example.log", title.replace(' ', "-")));
@@ -66,6 +72,20 @@ impl Terminals<'_> {
     fn pings(&self) -> Result<String> {
         let answer = self.example("data_channel", &["answer"])?;
         let offer = self.example("data_channel", &["offer", "--count", "5", "--interval", "50"])?;
+        let offer = ended_well(offer.finish()?)?;
+        ended_well(answer.finish()?)?;
+        round_trips(&offer)
+    }
+
+    /// Nobody but us carries the two lines across.
+    fn pasted(&self) -> Result<String> {
+        let by_hand = ["--signaling", "copy-and-paste"];
+        let mut answer = self.program("data_channel", &[&["answer"][..], &by_hand].concat())?;
+        let asks = ["offer", "--count", "5", "--interval", "50"];
+        let mut offer = self.program("data_channel", &[&asks[..], &by_hand].concat())?;
+        let description = |line: &str| line.starts_with('{').then(|| line.to_owned());
+        answer.write_line(&offer.wait_for_line(DEADLINE, "an offer", description)?)?;
+        offer.write_line(&answer.wait_for_line(DEADLINE, "an answer", description)?)?;
         let offer = ended_well(offer.finish()?)?;
         ended_well(answer.finish()?)?;
         round_trips(&offer)

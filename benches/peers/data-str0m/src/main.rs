@@ -23,11 +23,14 @@ use str0m::{
 
 /// Messages of more than this are not asked for.
 const LARGEST_MESSAGE: usize = 256 * 1024;
-/// How much str0m may buffer; its default of 128 KiB is slower.
-const SEND_BUFFER: usize = 1 << 20;
+/// How much str0m may buffer: its default. With more, its sender is slower.
+const SEND_BUFFER: usize = 128 << 10;
+/// Messages in flight on all channels: sctp-proto sorts what is in flight at every chunk, so that more small ones
+/// cost more than they bring.
+const MESSAGES_IN_FLIGHT: usize = 64;
 /// How often commands are looked for while nothing else happens.
 const IDLE: Duration = Duration::from_millis(2);
-/// Receive calls between two turns of sending: acknowledgements go out once for all of them.
+/// Receive calls between two turns of sending.
 const RECEIVES_PER_TURN: usize = 32;
 
 /// A channel, in the order of opening.
@@ -109,18 +112,18 @@ impl Driver {
         }
     }
 
+    /// Hands in what has come. str0m wants to be polled after every datagram: its queue for DTLS is short.
     fn receive(&mut self) -> Result<()> {
         let destination = self.socket.address();
         for _ in 0..RECEIVES_PER_TURN {
-            let rtc = &mut self.rtc;
-            let received = self.socket.receive(|source, datagram| {
-                let Ok(contents) = datagram.try_into() else { return Ok(()) };
+            let Some(received) = self.socket.receive()? else { return Ok(()) };
+            for (source, datagram) in received.datagrams() {
+                let Ok(contents) = datagram.try_into() else { continue };
                 let receive = Receive { proto: Protocol::Udp, source, destination, contents };
-                Ok(rtc.handle_input(Input::Receive(Instant::now(), receive))?)
-            })?;
-            if !received {
-                break;
+                self.rtc.handle_input(Input::Receive(Instant::now(), receive))?;
+                self.poll()?;
             }
+            self.socket.give_back(received);
         }
         Ok(())
     }
@@ -172,6 +175,7 @@ impl Driver {
     /// Writes a message to each channel that has room; false when none has.
     fn write(&mut self) -> Result<bool> {
         let mut wrote = false;
+        let limit = (MESSAGES_IN_FLIGHT * self.size / self.channels.len().max(1)).max(self.size);
         for channel in &mut self.channels {
             if !channel.waiting {
                 let (header, body) = self.pattern.message(channel.next, self.size);
@@ -180,6 +184,10 @@ impl Driver {
                 channel.message.extend_from_slice(body);
             }
             let mut writer = self.rtc.channel(channel.id).context("a channel is gone")?;
+            if writer.buffered_amount() >= limit {
+                channel.waiting = true;
+                continue;
+            }
             channel.waiting = !writer.write(true, &channel.message)?;
             if !channel.waiting {
                 channel.next = channel.next.wrapping_add(1);

@@ -28,7 +28,24 @@ pub(crate) struct Socket {
     pending: Vec<u8>,
     segment: usize,
     destination: Option<SocketAddr>,
+    spare: Received,
+}
+
+/// What one receive call took.
+#[derive(Default)]
+pub(crate) struct Received {
     buffers: Vec<Vec<u8>>,
+    metas: Vec<RecvMeta>,
+    count: usize,
+}
+
+impl Received {
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        let filled = self.metas.iter().zip(&self.buffers).take(self.count);
+        filled.flat_map(|(meta, buffer)| {
+            buffer[..meta.len].chunks(meta.stride.max(1)).map(|datagram| (meta.addr, datagram))
+        })
+    }
 }
 
 impl Socket {
@@ -48,7 +65,7 @@ impl Socket {
             pending: Vec::with_capacity(LARGEST_SEND),
             segment: 0,
             destination: None,
-            buffers,
+            spare: Received { metas: vec![RecvMeta::default(); buffers.len()], buffers, count: 0 },
         })
     }
 
@@ -89,29 +106,39 @@ impl Socket {
         Ok(())
     }
 
-    /// Hands the datagrams of one receive call to `sink`; false when there were none.
-    pub(crate) fn receive(&mut self, mut sink: impl FnMut(SocketAddr, &[u8]) -> Result<()>) -> Result<bool> {
-        if !self.batched {
-            return match self.socket.recv_from(&mut self.buffers[0]) {
-                Ok((length, source)) => sink(source, &self.buffers[0][..length]).map(|()| true),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        let mut slices: Vec<IoSliceMut<'_>> =
-            self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
-        let count = match self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error.into()),
+    /// The datagrams of one receive call; none when there is nothing to receive.
+    pub(crate) fn receive(&mut self) -> Result<Option<Received>> {
+        let mut received = std::mem::take(&mut self.spare);
+        let result = if self.batched {
+            let Received { buffers, metas, .. } = &mut received;
+            let mut slices: Vec<IoSliceMut<'_>> =
+                buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+            self.state.recv(UdpSockRef::from(&self.socket), &mut slices, metas)
+        } else {
+            self.socket.recv_from(&mut received.buffers[0]).map(|(length, source)| {
+                (received.metas[0].addr, received.metas[0].len) = (source, length);
+                received.metas[0].stride = length;
+                1
+            })
         };
-        for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
-            for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                sink(meta.addr, datagram)?;
+        match result {
+            Ok(count) => {
+                received.count = count;
+                Ok(Some(received))
+            }
+            Err(error) => {
+                self.spare = received;
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => Ok(None),
+                    _ => Err(error.into()),
+                }
             }
         }
-        Ok(true)
+    }
+
+    /// Returns the buffers for the next call.
+    pub(crate) fn give_back(&mut self, received: Received) {
+        self.spare = received;
     }
 
     /// Waits until something can be received, no longer than until `deadline`.

@@ -3,6 +3,8 @@
 //! As its own benches do it: tokio, the connection's driver on a thread of its own, and a limit beyond which `send`
 //! waits for the network.
 
+mod runtime;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,6 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use data_driver::{Command, PING, Pattern, Report, Tally};
+use runtime::LargeBuffers;
 use tokio::sync::mpsc;
 use webrtc::{
     data_channel::{DataChannel, DataChannelEvent, RTCDataChannelMessage},
@@ -108,7 +111,7 @@ impl Driver {
             .with_media_engine(media)
             .with_interceptor_registry(registry)
             .with_handler(Arc::new(handler))
-            .with_runtime(default_runtime().context("built without a runtime")?)
+            .with_runtime(Arc::new(LargeBuffers(default_runtime().context("built without a runtime")?)))
             .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
             .with_dedicated_reactor_pool_size(1)
             .with_data_channel_send_buffer_limit(SEND_BUFFER)

@@ -175,7 +175,13 @@ impl Sfu {
             let Some(stream) = direct.stream_tx_by_mid(mid, None) else { continue };
             let header = &packet.header;
             let time = packet.time.numer() as u32;
-            let rtp = RtpWrite::new(header.payload_type, packet.seq_no, time, packet.timestamp, packet.payload.clone());
+            let rtp = RtpWrite::new(
+                header.payload_type,
+                packet.seq_no,
+                time,
+                packet.timestamp,
+                packet.payload.clone(),
+            );
             stream.write_rtp(rtp.marker(header.marker).nackable(true));
             written = true;
         }
@@ -220,11 +226,13 @@ impl Sfu {
                 }
             }
             Event::RtpPacket(packet) => {
-                let Some(stream) = self.clients[index].rtc.direct_api().stream_rx(&packet.header.ssrc).map(|s| s.mid())
+                let Some(stream) =
+                    self.clients[index].rtc.direct_api().stream_rx(&packet.header.ssrc).map(|s| s.mid())
                 else {
                     return;
                 };
-                let track = self.tracks.iter().position(|(client, mid, _)| (*client, *mid) == (index, stream));
+                let track =
+                    self.tracks.iter().position(|(client, mid, _)| (*client, *mid) == (index, stream));
                 self.lot.extend(track.map(|track| (track, packet)));
             }
             Event::KeyframeRequest(request) => self.wanted.push((index, request)),

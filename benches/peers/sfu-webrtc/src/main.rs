@@ -111,13 +111,7 @@ fn main() -> Result<()> {
     sfu_http::serve(move |role, offer| answer(&handle, &room, media, role, offer))
 }
 
-fn answer(
-    handle: &Handle,
-    room: &Arc<Room>,
-    media: IpAddr,
-    role: Role,
-    offer: String,
-) -> Result<String> {
+fn answer(handle: &Handle, room: &Arc<Room>, media: IpAddr, role: Role, offer: String) -> Result<String> {
     handle.block_on(async {
         let (gathering_ended, mut gathered) = mpsc::unbounded_channel();
         let handler = Handler { room: Arc::clone(room), role, gathered: gathering_ended };

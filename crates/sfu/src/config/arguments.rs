@@ -32,6 +32,17 @@ pub struct Arguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     udp_port: Option<u16>,
 
+    /// Offer TCP for media as well, below UDP, to peers whose networks let no UDP through [default: true]
+    #[arg(long, env = "ACTIX_RTC_TCP", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Option<bool>,
+
+    /// TCP port for media; each further shard takes the next one. 0 takes any free ones [default: the number of
+    /// --udp-port, or any free ones where the page's own port would be among them]
+    #[arg(long, env = "ACTIX_RTC_TCP_PORT", value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp_port: Option<u16>,
+
     /// Threads that carry media; 0 means one per core [default: 0]
     #[arg(long, env = "ACTIX_RTC_SHARDS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -91,6 +91,21 @@ fn values_out_of_range_are_refused_with_what_they_may_be() {
 }
 
 #[test]
+fn media_over_tcp_has_the_number_of_the_udp_port_unless_the_page_has_it() {
+    let port = |words: &[&'static str]| config(&[&["--shards", "2"], words].concat()).unwrap().tcp_port;
+    assert_eq!(port(&[]), Some(0));
+    assert_eq!(port(&["--udp-port", "40000"]), Some(40_000));
+    assert_eq!(port(&["--udp-port", "40000", "--tcp-port", "443"]), Some(443));
+    assert_eq!(port(&["--udp-port", "40000", "--tcp=false"]), None);
+    assert_eq!(port(&["--listen", "0.0.0.0:40001", "--udp-port", "40000"]), Some(0));
+    let words = ["--shards", "2", "--listen", "0.0.0.0:444", "--tcp-port", "443"];
+    let error = config(&words).unwrap_err().to_string();
+    assert!(error.contains("--tcp-port 443") && error.contains("0.0.0.0:444"), "{error}");
+    let error = config(&["--shards", "2", "--tcp-port", "65535"]).unwrap_err().to_string();
+    assert!(error.contains("--tcp-port") && error.contains("or less"), "{error}");
+}
+
+#[test]
 fn every_option_says_what_it_does_and_how_the_environment_names_it() {
     use clap::CommandFactory;
     for argument in Arguments::command().get_arguments() {

@@ -269,6 +269,37 @@ fn replayed_records_are_delivered_once() {
 }
 
 #[test]
+fn replayed_finished_is_not_answered() {
+    let mut pair = connected_pair();
+    let finished: Vec<_> = pair.sent.iter().filter(|(from, _)| *from == Role::Client).cloned().collect();
+    for _ in 0..20 {
+        for (_, datagram) in &finished {
+            pair.server.handle_packet(pair.now, datagram);
+        }
+    }
+    assert_eq!(pair.server.poll_transmit(), None, "whoever recorded the handshake makes us send");
+    assert!(pair.server.take_dropped() >= 20);
+}
+
+/// Forged records that came with the real Finished must not move the window for the peer's records.
+#[test]
+fn record_numbers_of_forged_records_do_not_count() {
+    let (client, server) = configs();
+    let mut pair = Pair::new(client, server);
+    for number in [50, 100, 255] {
+        let body = [7; 40];
+        pair.server.handle_packet(pair.now, &forged(APPLICATION_DATA, 1, number, &body));
+    }
+    pair.run(Duration::from_secs(2));
+    for _ in 0..300 {
+        pair.client.send_application_data(b"x").unwrap();
+    }
+    pair.run(Duration::from_secs(1));
+    pair.assert_connected();
+    assert_eq!(data(&pair.server_events).len(), 300);
+}
+
+#[test]
 fn record_nonces_never_repeat() {
     let mut pair = connected_pair();
     let mut seen = std::collections::HashSet::new();

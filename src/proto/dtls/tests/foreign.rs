@@ -2,6 +2,7 @@
 //! session does must not count on the other side being one.
 
 use bytes::Bytes;
+use openssl::hash::MessageDigest;
 use openssl::ssl::{
     ErrorCode, ExtensionContext, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream,
     SslVerifyMode, SslVersion,
@@ -9,6 +10,7 @@ use openssl::ssl::{
 use openssl::x509::X509;
 
 use super::super::datagram_io::DatagramIo;
+use super::super::prf;
 use super::super::record::{HANDSHAKE, HELLO_VERIFY_REQUEST, records};
 use super::network::data;
 use super::*;
@@ -151,4 +153,98 @@ fn peer_without_use_srtp_connects_without_srtp_keys() {
     let mut foreign = foreign_stream(context, Role::Client);
     connect(&mut session, &mut foreign, now);
     assert!(matches!(session.poll_event(), Some(Event::Connected { srtp: None })));
+}
+
+/// The other hash and key length: our own two ends never agree on it.
+#[test]
+fn suite_with_aes_256_works_in_both_roles() {
+    let (own, other) = (certificate(KeyType::EcdsaP256), certificate(KeyType::Rsa2048));
+    let now = Instant::now();
+    for (role, foreign_role) in [(Role::Client, Role::Server), (Role::Server, Role::Client)] {
+        let mut context = foreign_context(&other);
+        context.set_cipher_list("ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384").unwrap();
+        let mut session = Session::new(now, config(role, &own, &other)).unwrap();
+        let mut foreign = foreign_stream(context, foreign_role);
+        connect(&mut session, &mut foreign, now);
+        assert!(session.cipher_suite().unwrap().ends_with("_WITH_AES_256_GCM_SHA384"));
+        exchange(&mut session, &mut foreign, now);
+    }
+}
+
+/// OpenSSL exports its keying material with the same function, so both must agree on it.
+#[test]
+fn own_key_derivation_agrees_with_the_exporter_of_openssl() {
+    for suites in ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"] {
+        let (own, other) = (certificate(KeyType::EcdsaP256), certificate(KeyType::Rsa2048));
+        let mut context = foreign_context(&other);
+        context.set_cipher_list(suites).unwrap();
+        let now = Instant::now();
+        let mut session = Session::new(now, config(Role::Client, &own, &other)).unwrap();
+        let mut foreign = foreign_stream(context, Role::Server);
+        connect(&mut session, &mut foreign, now);
+        let ssl = foreign.ssl();
+        let (mut master, mut client, mut server) = ([0; 48], [0; 32], [0; 32]);
+        assert_eq!(ssl.session().unwrap().master_key(&mut master), 48);
+        ssl.client_random(&mut client);
+        ssl.server_random(&mut server);
+        let digest = if suites.ends_with("384") { MessageDigest::sha384() } else { MessageDigest::sha256() };
+        let mut exported = vec![0; 100];
+        ssl.export_keying_material(&mut exported, "EXPORTER-test", None).unwrap();
+        let own = prf::expand(digest, &master, b"EXPORTER-test", [&client, &server], 100).unwrap();
+        assert_eq!(*own, exported, "{suites}");
+    }
+}
+
+#[test]
+fn close_notify_is_understood_in_both_directions() {
+    let (own, other) = (certificate(KeyType::EcdsaP256), certificate(KeyType::Rsa2048));
+    let now = Instant::now();
+    for foreign_closes in [true, false] {
+        let mut session = Session::new(now, config(Role::Server, &own, &other)).unwrap();
+        let mut foreign = foreign_stream(foreign_context(&other), Role::Client);
+        connect(&mut session, &mut foreign, now);
+        if foreign_closes {
+            foreign.shutdown().unwrap();
+            session.handle_packet(now, &foreign.get_mut().poll_outbound().unwrap());
+            assert_eq!(session.state(), State::Closed);
+        } else {
+            session.close();
+        }
+        foreign.get_mut().push(session.poll_transmit().expect("a close_notify"));
+        let error = foreign.ssl_read(&mut [0; 10]).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ZERO_RETURN);
+    }
+}
+
+/// OpenSSL's client sends its last flight again with new record numbers when ours was lost.
+#[test]
+fn plain_openssl_client_that_missed_the_last_flight_gets_it_again() {
+    let (own, other) = (certificate(KeyType::EcdsaP256), certificate(KeyType::Rsa2048));
+    let now = Instant::now();
+    let mut session = Session::new(now, config(Role::Server, &own, &other)).unwrap();
+    let mut foreign = foreign_stream(foreign_context(&other), Role::Client);
+    let mut lost = 0;
+    for _ in 0..200 {
+        if let Err(error) = foreign.do_handshake() {
+            assert_eq!(error.code(), ErrorCode::WANT_READ, "{error}");
+        }
+        while let Some(datagram) = foreign.get_mut().poll_outbound() {
+            session.handle_packet(now, &datagram);
+        }
+        while let Some(datagram) = session.poll_transmit() {
+            if session.state() == State::Connected && lost < 1 {
+                lost += 1;
+            } else {
+                foreign.get_mut().push(datagram);
+            }
+        }
+        if foreign.ssl().is_init_finished() {
+            break;
+        }
+        // Its timer runs by the clock: a second. It looks at it when it reads.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(lost, 1, "the last flight was never lost");
+    assert!(foreign.ssl().is_init_finished());
+    exchange(&mut session, &mut foreign, now);
 }

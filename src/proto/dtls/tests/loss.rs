@@ -157,3 +157,37 @@ fn lost_final_flight_is_sent_again_when_the_client_repeats_its_own() {
         assert_eq!(data(&pair.server_events), ["after"]);
     }
 }
+
+/// RFC 5288 §3: with the same nonce, two different records would give the key away. Repetitions of the same
+/// bytes are fine.
+#[test]
+fn nonces_of_handshake_and_data_never_repeat_under_loss() {
+    let quality = Quality { loss: 0.3, repetition: 0.05, delay_ms: (5, 60) };
+    let mut repeated_flights = 0;
+    for seed in 0..60 {
+        let (client, server) = configs();
+        let mut pair = Pair::over(client, server, quality, seed);
+        pair.run(Duration::from_secs(40));
+        for _ in 0..50 {
+            pair.client.send_application_data(b"x").unwrap();
+            pair.server.send_application_data(b"x").unwrap();
+        }
+        pair.run(Duration::from_secs(5));
+        for side in [Role::Client, Role::Server] {
+            let mut seen = std::collections::HashMap::new();
+            let mut numbers = std::collections::HashMap::new();
+            for (_, datagram) in pair.sent.iter().filter(|(from, _)| *from == side) {
+                for record in records(datagram).filter(|record| record.epoch == 1) {
+                    let nonce = record.body[..8].to_vec();
+                    repeated_flights += usize::from(record.content_type == record::HANDSHAKE);
+                    let first = seen.entry(nonce).or_insert_with(|| record.bytes.to_vec());
+                    assert_eq!(first, record.bytes, "seed {seed}: a nonce for two records");
+                    let first =
+                        numbers.entry(record.sequence_number).or_insert_with(|| record.bytes.to_vec());
+                    assert_eq!(first, record.bytes, "seed {seed}: a number for two records");
+                }
+            }
+        }
+    }
+    assert!(repeated_flights > 2 * 60 + 30, "hardly any Finished was repeated: {repeated_flights}");
+}

@@ -304,7 +304,7 @@ fn candidates_that_may_not_be_used_are_named() {
         ("candidate:1 1 udp 1 192.0.2.9 53 typ host", IceError::ForbiddenAddress),
         ("candidate:1 1 udp 1 192.0.2.9 0 typ host", IceError::ForbiddenAddress),
         ("candidate:1 2 udp 1 192.0.2.9 5000 typ host", IceError::WrongComponent),
-        ("candidate:1 1 tcp 1 192.0.2.9 9 typ host tcptype active", IceError::UnsupportedTransport),
+        ("candidate:1 1 tcp 1 192.0.2.9 9 typ host tcptype passive", IceError::ForbiddenAddress),
         ("candidate:1 1 udp 1 a.local 5000 typ host", IceError::UnresolvedName),
         ("candidate:1 1 udp 1 192.0.2.9 5000 typ host ufrag nope", IceError::StaleCandidate),
     ] {

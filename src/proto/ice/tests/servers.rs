@@ -12,8 +12,8 @@ use rand::rngs::StdRng;
 
 use super::super::*;
 use super::simulation::{A, World, config};
-use crate::proto::Transmit;
 use crate::proto::stun::{AttributeType, Class, ErrorCode, Message, MessageBuilder, Method, TransactionId};
+use crate::proto::{Protocol, Transmit};
 
 const BASE: &str = "192.0.2.1:5000";
 const SERVER: &str = "198.51.100.1:3478";
@@ -275,8 +275,25 @@ fn a_lost_relay_takes_its_candidates_and_pairs_away() {
     world.host(super::simulation::B, "192.0.2.2:6000", 65_535);
     world.signal_all();
     assert_eq!(world.agent(A).pairs().count(), 1);
-    world.agent(A).remove_local_base(now, relayed);
+    world.agent(A).remove_local_base(now, Protocol::Udp, relayed);
     assert_eq!((world.agent(A).pairs().count(), world.agent(A).local_candidates().len()), (0, 0));
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.agent(A).state(), State::Failed);
+}
+
+#[test]
+fn losing_the_relay_in_use_is_told_at_once_and_a_restart_over_another_helps() {
+    let mut world = World::new(1);
+    let [first, second] = ["198.51.100.7:50000", "198.51.100.7:50001"].map(address);
+    let now = world.now;
+    world.agent(A).add_local_candidate(now, Candidate::relayed(first, address(MAPPED), 1)).unwrap();
+    world.host(super::simulation::B, "192.0.2.2:6000", 65_535);
+    world.signal_all();
+    world.connect(Duration::from_secs(10));
+    let now = world.now;
+    world.agent(A).remove_local_base(now, Protocol::Udp, first);
+    assert_eq!(world.agent(A).state(), State::Disconnected);
+    // A new relay of the same server.
+    world.agent(A).add_local_candidate(now, Candidate::relayed(second, address(MAPPED), 1)).unwrap();
+    assert_eq!(world.agent(A).local_candidates().len(), 1);
 }

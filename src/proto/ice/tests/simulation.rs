@@ -200,11 +200,18 @@ impl World {
         for index in [A, B] {
             let owns = self.sides[index].agent.local_candidates().iter().any(|c| c.base() == Some(target));
             if owns && !(index == B && self.one_way) {
-                let _ = self.inject(index, target, source, &transmit.payload);
+                let (now, protocol) = (self.now, transmit.protocol);
+                let agent = self.agent(index);
+                let _ = agent.handle_packet_over(now, protocol, target, source, &transmit.payload);
             }
         }
         if self.delivered.len() < 10_000 {
-            self.delivered.push(Transmit { local: source, remote: target, payload: transmit.payload });
+            self.delivered.push(Transmit {
+                protocol: transmit.protocol,
+                local: source,
+                remote: target,
+                payload: transmit.payload,
+            });
         }
     }
 

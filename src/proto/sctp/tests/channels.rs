@@ -328,11 +328,29 @@ fn identifiers_are_recycled_while_channels_come_and_go_a45() {
             pair.sides[side].close(ours);
             pair.run_until(|pair| is_closed(pair, side, ours) && is_closed(pair, 1 - side, theirs));
             assert_eq!(pair.messages(1 - side, theirs), [Message::text(text)], "seed {seed} round {round}");
+            // The lowest of its parity, each time: both directions were reset before.
+            assert!(pair.has(side, &Event::Identified { channel: ours, id: side as u16 }));
         }
         for side in &pair.sides {
             assert!(side.streams.is_empty() && side.taken.is_empty() && side.resets_outstanding == 0);
         }
     }
+}
+
+/// protocols.md 109: one direction is reset, the other is not: the identifier is not free.
+#[test]
+fn an_identifier_is_not_free_before_both_directions_are_reset_109() {
+    let mut pair = Pair::connected(14, Network::PERFECT);
+    let (first, _) = pair.open(CLIENT, labelled("first"));
+    pair.sides[CLIENT].close(first);
+    pair.settle();
+    let second = pair.sides[CLIENT].open(labelled("second")).expect("possible");
+    pair.settle();
+    assert_eq!(id_of(&pair, CLIENT, second), Some(2));
+    pair.run_until(|pair| is_closed(pair, CLIENT, first));
+    let third = pair.sides[CLIENT].open(labelled("third")).expect("possible");
+    pair.settle();
+    assert_eq!(id_of(&pair, CLIENT, third), Some(0));
 }
 
 /// Issue 5: thousands of channels, closed all at once; no packet is too large for that.

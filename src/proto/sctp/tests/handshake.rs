@@ -312,6 +312,31 @@ fn a_cookie_with_a_flipped_bit_does_not_connect_a38() {
 }
 
 /// Channels are possible up to what both sides allow.
+/// RFC 9260 §5.1.5, §5.2.6: the cookie comes back after its minute is over. A new handshake makes one
+/// association of it all the same.
+#[test]
+fn a_stale_cookie_is_refused_and_leads_to_a_new_handshake() {
+    for held_back in [50, 70] {
+        let mut pair = Pair::new(5, Network::PERFECT);
+        pair.records = true;
+        pair.start();
+        // INIT ACK is on its way back; then nothing arrives for long.
+        pair.run_for(Duration::from_millis(15));
+        pair.network.loss = 1.0;
+        pair.run_for(Duration::from_secs(held_back));
+        pair.network.loss = 0.0;
+        pair.run_until(both_connected);
+        let is_stale = held_back > 60;
+        assert_eq!(kinds(&pair.sent, SERVER).contains(&packet::ERROR), is_stale, "{held_back} s");
+        // The crate sets the timer of an INIT by the real clock: here it is due at once, once more.
+        let inits = kinds(&pair.sent, CLIENT).iter().filter(|kind| **kind == INIT).count();
+        assert_eq!(inits > 1, is_stale, "{held_back} s: {inits}");
+        let (ours, theirs) = pair.open(CLIENT, labelled("x"));
+        pair.send(CLIENT, ours, Message::text("at last"));
+        pair.run_until(|pair| pair.count(SERVER, theirs) == 1);
+    }
+}
+
 #[test]
 fn the_number_of_channels_is_the_least_of_both_sides() {
     for limited in [CLIENT, SERVER] {

@@ -347,6 +347,37 @@ fn other_reconfigurations_are_denied_104() {
     assert!(attack.is_connected());
 }
 
+/// RFC 6525 §5.2.7: the peer denies our reset. The channel is closed for us; its stream can't be used
+/// again, because the peer goes on with it.
+#[test]
+fn a_denied_reset_closes_the_channel_and_retires_its_identifier() {
+    let mut attack = Attack::new(10);
+    let key = attack.pair.sides[SERVER].open(labelled("x")).expect("possible");
+    let open = attack.answers();
+    let data = open.iter().find(|(kind, _)| *kind == DATA).expect("DCEP OPEN").1.clone();
+    let mut sack = data[..4].to_vec();
+    sack.put_u32(100_000);
+    sack.put_u32(0);
+    attack.inject(|packet| packet.chunk(SACK, 0, &sack));
+    attack.pair.sides[SERVER].close(key);
+    let request = attack.answers().into_iter().find(|(kind, _)| *kind == RECONFIG).expect("a request").1;
+    assert_eq!(request[..2], [0, 13], "outgoing reset");
+    let mut response = vec![0, 16, 0, 12];
+    response.put_slice(&request[4..8]);
+    response.put_u32(2);
+    attack.inject(|packet| packet.chunk(RECONFIG, 0, &response));
+    attack.answers();
+    assert!(attack.pair.has(SERVER, &Event::Closed { channel: key, error: None }));
+    // It goes on as if nothing had been said.
+    attack.message(1, 51, b"still here");
+    attack.answers();
+    let next = attack.pair.sides[SERVER].open(labelled("y")).expect("possible");
+    attack.answers();
+    assert!(attack.pair.has(SERVER, &Event::Identified { channel: next, id: 3 }));
+    let said = attack.pair.events[SERVER].iter().any(|event| matches!(event, Event::Message(..)));
+    assert!(!said && attack.is_connected());
+}
+
 /// protocols.md A41: beginnings of messages that never end, on one stream and on all of them.
 #[test]
 fn messages_that_never_end_fill_a_bounded_buffer_and_end_in_abort_a41() {

@@ -38,8 +38,12 @@ pub(super) struct Pair {
     wire: BinaryHeap<Reverse<(Instant, u64, usize, Bytes)>>,
     number: u64,
     rng: StdRng,
+    /// What a packet becomes on its way: of whom it is, and how it was sent.
+    pub(super) rewrite: fn(usize, Bytes) -> Bytes,
     /// Every packet that was sent, by whom.
     pub(super) sent: Vec<(usize, Bytes)>,
+    /// And when.
+    pub(super) sent_at: Vec<Instant>,
     pub(super) records: bool,
 }
 
@@ -61,7 +65,9 @@ impl Pair {
             wire: BinaryHeap::new(),
             number: 0,
             rng: StdRng::seed_from_u64(seed),
+            rewrite: |_, packet| packet,
             sent: Vec::new(),
+            sent_at: Vec::new(),
             records: false,
         }
     }
@@ -157,8 +163,10 @@ impl Pair {
     }
 
     fn transmit(&mut self, from: usize, packet: Bytes) {
+        let packet = (self.rewrite)(from, packet);
         if self.records {
             self.sent.push((from, packet.clone()));
+            self.sent_at.push(self.now);
         }
         let network = self.network;
         let copies = 1 + usize::from(self.rng.random_bool(network.duplicate));

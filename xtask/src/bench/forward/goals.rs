@@ -54,7 +54,12 @@ fn judge(series: &[Series]) -> Vec<String> {
         [(Subject::Janus, 0.4), (Subject::Str0m, 0.4), (Subject::Floor, 1.5), (Subject::PacedFloor, 1.5)]
     {
         let ratio = ratio(series, (VIDEO, Subject::Own), (VIDEO, subject));
-        lines.extend(line(&format!("CPU per video packet, {VIDEO}, beside {}", subject.name()), ratio, limit, "×"));
+        lines.extend(line(
+            &format!("CPU per video packet, {VIDEO}, beside {}", subject.name()),
+            ratio,
+            limit,
+            "×",
+        ));
     }
     let peers = [Subject::Janus, Subject::Str0m, Subject::WebrtcRs];
     let best = peers.into_iter().filter_map(|subject| ratio(series, (AUDIO, Subject::Own), (AUDIO, subject)));

@@ -93,10 +93,10 @@ pub(super) fn measure(
         ("--linger", LINGER_SECONDS.to_owned()),
         ("--json", "-".to_owned()),
     ];
-    let mut generator = load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments)?.start()?;
+    let mut generator =
+        load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments)?.start()?;
     let measured = window(&server, &mut generator, plan);
-    let mut measured =
-        measured.inspect_err(|_| eprintln!("{}\n{}", server.tail(30), generator.tail(30)))?;
+    let mut measured = measured.inspect_err(|_| eprintln!("{}\n{}", server.tail(30), generator.tail(30)))?;
     let grown = measured.memory_kib_per_peer.map(|kib| kib - idle_kib);
     measured.memory_kib_per_peer = grown.map(|kib| kib / f64::from(publishers + subscribers));
     Ok(measured)

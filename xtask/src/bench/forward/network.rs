@@ -67,7 +67,9 @@ pub(in crate::bench) fn run_inside(workspace: &Workspace) -> Result<Option<bool>
         }
     };
     if let Err(reason) = add_interface(&namespace) {
-        progress(format!("no interface in the network ({reason}): the bench runs on loopback, without janus"));
+        progress(format!(
+            "no interface in the network ({reason}): the bench runs on loopback, without janus"
+        ));
         return Ok(None);
     }
     let mut command = namespace.command(Path::new(&workspace.xtask));

@@ -94,8 +94,7 @@ impl Subject {
     ) -> Result<Started> {
         match self {
             Self::Own => {
-                let options =
-                    Options { profile, name: "bench-forward", fault_injection: false, prefix };
+                let options = Options { profile, name: "bench-forward", fault_injection: false, prefix };
                 let arguments = [&OWN_LIMITS[..], case.own_server].concat();
                 Ok(Started::Program(Server::start_with(workspace, &options, &arguments)?))
             }
