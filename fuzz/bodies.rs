@@ -1,6 +1,11 @@
 //! What each target does with its bytes. Targets include this file; so does `tests/fuzzing`, which runs the same
 //! bodies without nightly. A body panics when something is wrong, and only then.
 
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
 use actix_rtc::proto::{
     dcep,
     ice::Candidate,
@@ -8,10 +13,12 @@ use actix_rtc::proto::{
         CandidateInit, Description, Direction, MediaKind, OfferOptions, SdpType, Session, SessionConfig,
         TransceiverInit,
     },
+    mdns,
     rtcp::{Compound, RtcpPacket},
     rtp::{ExtensionMap, RtpHeader},
     sdp::SessionDescription,
-    stun::{AttributeType, IntegrityKey, Message, is_stun, ufrag_of},
+    stun::{AttributeType, Class, IntegrityKey, Message, MessageBuilder, Method, is_stun, ufrag_of},
+    turn::{Client, ClientConfig, Deframer, Event, Received, Sent},
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -19,7 +26,7 @@ use rand::{SeedableRng, rngs::StdRng};
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const BODIES: [Body; 7] = [
+pub const BODIES: [Body; 9] = [
     ("sdp_parse", sdp_parse),
     ("jsep_apply", jsep_apply),
     ("stun", stun),
@@ -27,6 +34,8 @@ pub const BODIES: [Body; 7] = [
     ("rtcp_compound", rtcp_compound),
     ("dcep", dcep_message),
     ("candidate_line", candidate_line),
+    ("turn_channel", turn_channel),
+    ("mdns", mdns_answer),
 ];
 
 /// What is understood is written as text that means the same.
@@ -167,5 +176,88 @@ pub fn candidate_line(bytes: &[u8]) {
     if let Ok(candidate) = text.parse::<Candidate>() {
         let written = candidate.to_string();
         assert_eq!(written.parse::<Candidate>().map(|again| again.to_string()), Ok(written));
+    }
+}
+
+/// Where the peer of [`turn_channel`] is.
+pub const TURN_PEER: &str = "192.0.2.1:5000";
+
+/// A client with an allocation, a permission and a channel, the first that there is: 0x4000.
+fn turn_client(now: Instant) -> Client {
+    let mut client = Client::new(now, ClientConfig::new(), StdRng::seed_from_u64(7));
+    let peer = TURN_PEER.parse().expect("an address");
+    let grant = |client: &mut Client| {
+        while let Some(sent) = client.poll_transmit() {
+            let Ok(request) = Message::parse(&sent) else { continue };
+            let answer =
+                MessageBuilder::new(Class::SuccessResponse, request.method(), request.transaction_id());
+            let answer = match request.method() {
+                Method::ALLOCATE => answer
+                    .xor_mapped_address("203.0.113.5:4000".parse().expect("an address"))
+                    .xor_address(
+                        AttributeType::XOR_RELAYED_ADDRESS,
+                        "198.51.100.7:50000".parse().expect("an address"),
+                    )
+                    .lifetime(600),
+                _ => answer,
+            };
+            let _ = client.handle_packet(now, &answer.finish());
+        }
+    };
+    grant(&mut client);
+    // What is no check asks for a channel, once there is a permission.
+    for _ in 0..2 {
+        let _ = client.send(now, peer, &[20, 0xfe, 0xfd], &mut Vec::new());
+        grant(&mut client);
+    }
+    let mut framed = Vec::new();
+    assert_eq!(client.send(now, peer, b"x", &mut framed), Sent::Framed);
+    assert_eq!(framed, [0x40, 0, 0, 1, b'x'], "there is a channel");
+    client
+}
+
+/// Whatever a TURN server sends, as a datagram and as a piece of a stream: data comes of the one peer alone and lies
+/// within what was received, and the client can end.
+pub fn turn_channel(bytes: &[u8]) {
+    let now = Instant::now();
+    let mut client = turn_client(now);
+    let peer: SocketAddr = TURN_PEER.parse().expect("an address");
+    let mut take = |message: &[u8]| {
+        if let Ok(Received::Data { peer: from, payload, .. }) = client.handle_packet(now, message) {
+            assert_eq!(from.ip(), peer.ip(), "data of strangers");
+            assert!(payload.len() <= message.len());
+        }
+    };
+    take(bytes);
+    let mut deframer = Deframer::default();
+    for piece in bytes.chunks(7) {
+        deframer.extend(piece);
+        while let Ok(Some(message)) = deframer.next_message() {
+            assert!(message.len() <= bytes.len());
+            take(&message);
+        }
+    }
+    client.close(now);
+    while client.poll_transmit().is_some() {}
+    client.handle_timeout(now + Duration::from_secs(60));
+    assert!(client.is_ended());
+    while let Some(event) = client.poll_event() {
+        assert!(!matches!(event, Event::Failed(_)) || bytes.len() >= 20, "too little to end an allocation");
+    }
+}
+
+/// The name that [`mdns_answer`] asks for.
+pub const MDNS_NAME: &str = "9b36eaac-bb2e-49bb-bb78-21c41c499900.local";
+
+/// An answer gives an address or none; and a name that may be asked for gives a question of one datagram, which is no
+/// answer.
+pub fn mdns_answer(bytes: &[u8]) {
+    let _ = mdns::address_in(bytes, MDNS_NAME);
+    let text = String::from_utf8_lossy(bytes);
+    let query = mdns::query(&text);
+    assert!(query.is_some() || !mdns::is_candidate_name(&text), "{text:?}");
+    if let Some(query) = query {
+        assert!(query.len() <= 512, "{} bytes", query.len());
+        assert_eq!(mdns::address_in(&query, &text), None);
     }
 }

@@ -219,6 +219,7 @@ impl TurnClient {
                 Event::Allocated { relayed, mapped } => {
                     self.report(RelayEvent::Allocated { relayed: relayed.into_vec(), mapped });
                 }
+                Event::Refreshed => self.report(RelayEvent::Confirmed),
                 Event::Failed(failure) => self.over(RelayEvent::Failed(failure), ctx),
                 Event::Closed => self.stop(ctx),
             }

@@ -26,6 +26,8 @@ pub enum RelayEvent {
         /// Our address as the server sees it.
         mapped: SocketAddr,
     },
+    /// It can still be used, as the server has just said.
+    Confirmed,
     /// It can't be used, or no longer. The last event.
     Failed(Failure),
 }

@@ -206,8 +206,18 @@ impl Viewer {
 
     /// Waits for `count` more packets, and asserts that none was ever missing.
     pub(crate) async fn sees(&mut self, count: u64) {
-        let enough = self.seen.borrow().packets + count;
-        let seen = *self.seen.wait_for(|seen| seen.packets >= enough).await.expect("the track has ended");
+        let seen = self.wait(count).await;
         assert_eq!(seen.missing, 0, "media never stops: {seen:?}");
+    }
+
+    /// Waits for `count` more packets, whatever is missing before them.
+    #[allow(dead_code, reason = "for tests/ice_servers")]
+    pub(crate) async fn sees_after_a_gap(&mut self, count: u64) {
+        self.wait(count).await;
+    }
+
+    async fn wait(&mut self, count: u64) -> Seen {
+        let enough = self.seen.borrow().packets + count;
+        *self.seen.wait_for(|seen| seen.packets >= enough).await.expect("the track has ended")
     }
 }

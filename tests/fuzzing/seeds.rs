@@ -67,6 +67,28 @@ pub(crate) fn fixed(target: &str) -> Vec<Vec<u8>> {
             text("candidate:1 1 tcp 1518280447 2001:db8::1 9 typ host tcptype active generation 0"),
             text("candidate:1 1 udp 1 9b36eaac-bb2e-49bb-bb78-21c41c499900.local 5000 typ host"),
         ],
+        "turn_channel" => vec![
+            // On the channel that the body has bound, padded as in a stream; and a Data indication of its peer.
+            [&[0x40, 0, 0, 5][..], b"hello", &[0, 0, 0]].concat(),
+            [
+                &[0, 0x17, 0, 20, 0x21, 0x12, 0xa4, 0x42][..],
+                b"transaction!",
+                &[0, 0x12, 0, 8, 0, 1, 0x32, 0x9a, 0xe1, 0x12, 0xa6, 0x43],
+                &[0, 0x13, 0, 4, b'd', b'a', b't', b'a'],
+            ]
+            .concat(),
+        ],
+        "mdns" => vec![
+            [
+                &[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0, 36][..],
+                b"9b36eaac-bb2e-49bb-bb78-21c41c499900",
+                &[5],
+                b"local",
+                &[0, 0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 1],
+            ]
+            .concat(),
+            text("9b36eaac-bb2e-49bb-bb78-21c41c499900.local"),
+        ],
         other => panic!("no seeds for {other}"),
     }
 }
@@ -86,6 +108,13 @@ fn folders(target: &str) -> &'static [&'static str] {
             "pion-gofuzz",
             "coturn-fuzz/FuzzStun/FuzzStun_seed_corpus",
         ],
+        "turn_channel" => &[
+            "libwebrtc-fuzz-corpora/stun",
+            "pion-turn",
+            "coturn-fuzz/FuzzStun/FuzzStun_seed_corpus",
+            "coturn-fuzz/FuzzStunClient/FuzzStunClient_seed_corpus",
+        ],
+        "mdns" => &["libwebrtc-fuzz-corpora/mdns"],
         "rtp_header" => {
             &["libwebrtc-fuzz-corpora/rtp", "libwebrtc-fuzz-corpora/crashes-rtp", "aiortc", "werift-rtp"]
         }

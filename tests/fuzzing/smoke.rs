@@ -1,7 +1,7 @@
 //! Every body, over every input there is and over what becomes of it.
 
 use crate::{
-    bodies::BODIES,
+    bodies::{BODIES, MDNS_NAME, TURN_PEER},
     seeds::{collected, fixed, has_collections},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -12,6 +12,17 @@ const MUTATIONS: u64 = 2_000;
 const MUTATIONS_OF_COLLECTED: u64 = 20;
 /// Inputs that are no datagram and no description are not what the targets are for.
 const BYTES_MAX: usize = 65_536;
+
+/// How many mutations of each well-formed input: more where `ACTIX_RTC_FUZZ_MUTATIONS` says so.
+fn mutations_of_fixed() -> u64 {
+    let given = std::env::var("ACTIX_RTC_FUZZ_MUTATIONS").ok();
+    given.and_then(|count| count.parse().ok()).unwrap_or(MUTATIONS)
+}
+
+/// Which targets: all, or the one that `ACTIX_RTC_FUZZ_TARGET` names.
+fn is_wanted(target: &str) -> bool {
+    std::env::var("ACTIX_RTC_FUZZ_TARGET").map_or(true, |wanted| wanted == target)
+}
 
 /// Runs a body, and names the input when it panics.
 fn run(target: &str, body: fn(&[u8]), name: &str, bytes: &[u8]) {
@@ -84,10 +95,10 @@ fn every_target_survives_its_collection() {
 
 #[test]
 fn every_target_survives_mutations_of_what_is_well_formed() {
-    for (target, body) in BODIES {
+    for (target, body) in BODIES.into_iter().filter(|(target, _)| is_wanted(target)) {
         for (number, bytes) in fixed(target).iter().enumerate() {
             run(target, body, "as it is", bytes);
-            mutations(target, body, &format!("seed input {number}"), bytes, MUTATIONS);
+            mutations(target, body, &format!("seed input {number}"), bytes, mutations_of_fixed());
         }
     }
 }
@@ -106,7 +117,7 @@ fn every_target_survives_noise() {
 /// The seeds are what they should be: understood. Otherwise mutations would end at the first check.
 #[test]
 fn what_is_called_well_formed_is_understood() {
-    use actix_rtc::proto::{dcep, ice, rtcp, rtp, sdp, stun};
+    use actix_rtc::proto::{dcep, ice, mdns, rtcp, rtp, sdp, stun};
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     for bytes in fixed("sdp_parse") {
         text(&bytes).parse::<sdp::SessionDescription>().unwrap();
@@ -126,4 +137,10 @@ fn what_is_called_well_formed_is_understood() {
     for bytes in fixed("candidate_line") {
         text(&bytes).parse::<ice::Candidate>().unwrap();
     }
+    let indication = fixed("turn_channel")[1].clone();
+    let peer = stun::Message::parse(&indication).unwrap().xor_address(stun::AttributeType::XOR_PEER_ADDRESS);
+    assert_eq!(peer, Some(TURN_PEER.parse().unwrap()));
+    let answer = mdns::address_in(&fixed("mdns")[0], MDNS_NAME);
+    assert_eq!(answer, Some([192, 0, 2, 1].into()));
+    assert!(mdns::is_candidate_name(&text(&fixed("mdns")[1])));
 }

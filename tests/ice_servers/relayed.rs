@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use actix_rtc::{
-    NetworkConfig, RtcConfiguration, RtcEngine, RtcEngineConfig, RtcIceCandidateType, RtcIceServer,
-    RtcIceTransportPolicy, RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState,
+    NetworkConfig, RtcConfiguration, RtcEngine, RtcEngineConfig, RtcEvents, RtcIceCandidateType,
+    RtcIceServer, RtcIceTransportPolicy, RtcPeerConnection, RtcPeerConnectionEvent, RtcPeerConnectionState,
     RtcRtpTransceiver, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, TlsTrust, UdpMode,
 };
 use futures_util::StreamExt;
@@ -50,6 +50,8 @@ pub(crate) struct Relayed {
     pub(crate) receiver: RtcPeerConnection,
     transceiver: RtcRtpTransceiver,
     pub(crate) viewer: Viewer,
+    /// Of the sender, after it was connected.
+    pub(crate) events: RtcEvents,
     _camera: Camera,
 }
 
@@ -73,7 +75,7 @@ impl Relayed {
         };
         assert!(sender_events.until(RtcPeerConnectionState::Connected).await);
         assert!(receiver_events.until(RtcPeerConnectionState::Connected).await);
-        Self { sender, receiver, transceiver, viewer, _camera: camera }
+        Self { sender, receiver, transceiver, viewer, events: sender_events, _camera: camera }
     }
 
     pub(crate) fn assert_only_relays_are_known(&self) {

@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// Which cases, separated by commas; the usual ones without it
     #[arg(long, value_delimiter = ',', value_name = "CASES")]
     cases: Vec<String>,
+    /// `forward` only: how long each measurement takes, in seconds; 5 without it
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    seconds: Option<u32>,
     /// `connect` only: peers in one process at the end; 0 leaves that out
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     peers: u32,
@@ -126,7 +129,7 @@ fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<Forwarded
     let (cases, subjects) = (&arguments.cases, &arguments.subjects);
     let plan = match arguments.quick {
         true => forward::Plan::quick(Profile::Dev, cases, subjects)?,
-        false => forward::Plan::full(arguments.rounds, cases, subjects)?,
+        false => forward::Plan::full(arguments.rounds, cases, subjects)?.lasting(arguments.seconds),
     };
     let inside = forward::Inside::detect();
     if inside.is_none() {

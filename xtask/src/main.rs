@@ -43,7 +43,7 @@ enum Task {
     /// Debian packages (chromium, coturn, iproute2, nftables, python3-venv, nodejs, npm) when run as root, promtool
     /// taken out of its Debian package into target/tools, playwright-core from npm into interop/browser, aiortc
     /// from PyPI into target/venv. Does nothing, quickly, when everything is there.
-    Setup,
+    Setup(setup::Arguments),
     /// Run the tests: all areas, or those named
     Test(test::Arguments),
     /// Everything CI checks: fmt, clippy, rustdoc, then all tests
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<bool> {
     let workspace = Workspace::locate()?;
     match task {
-        Task::Setup => setup::run(&workspace),
+        Task::Setup(arguments) => setup::run(&workspace, &arguments),
         Task::Test(arguments) => test::run(&workspace, &arguments),
         Task::Ci => ci::run(&workspace),
         Task::Interop(arguments) => interop::run(&workspace, &arguments),

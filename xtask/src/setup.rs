@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::namespace::is_root;
@@ -54,9 +55,17 @@ impl Tools {
     }
 }
 
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Also what the benches measure beside or with: the Debian packages janus and linux-perf
+    #[arg(long)]
+    bench: bool,
+}
+
 /// The command line `cargo xtask setup`.
-pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
     let tools = install(workspace);
+    let benches = !arguments.bench || install_for_benches(workspace);
     for (name, reason) in tools.missing() {
         println!("MISSING  {name}: {reason}");
     }
@@ -64,7 +73,26 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     if complete {
         println!("everything the tests need is installed");
     }
-    Ok(complete)
+    Ok(complete && benches)
+}
+
+/// Says what is missing; the benches leave it out then.
+fn install_for_benches(workspace: &Workspace) -> bool {
+    let wanted: Vec<&str> = [("janus", "janus"), ("perf", "linux-perf")]
+        .into_iter()
+        .filter(|(program, _)| on_path(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    if wanted.is_empty() {
+        return true;
+    }
+    match install_packages(workspace, &wanted) {
+        Ok(()) => true,
+        Err(reason) => {
+            println!("MISSING  for benches: {reason}");
+            false
+        }
+    }
 }
 
 /// Installs what is missing and can be installed. Never fails as a whole: each tool carries its own reason.

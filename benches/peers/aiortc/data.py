@@ -25,8 +25,9 @@ LARGEST_MESSAGE = 256 * 1024
 SHIFTS = 256
 PING = 0xFFFF_FFFF
 HEADER = struct.Struct(">II")
-# Bytes of a channel that may wait: between the two, so that there is always something to send.
-HIGH_WATER, LOW_WATER = 1 << 20, 1 << 19
+# Bytes that may wait on all channels: between the two, so that there is always something to send. Several times the
+# congestion window; with more, what waits takes longer than a round to go out.
+HIGH_WATER, LOW_WATER = 256 * 1024, 128 * 1024
 
 
 def pattern_bytes():
@@ -125,12 +126,12 @@ class Driver:
 
     async def send_on(self, channel, size):
         low = asyncio.Event()
-        channel.bufferedAmountLowThreshold = LOW_WATER
+        channel.bufferedAmountLowThreshold = LOW_WATER // len(self.channels)
         channel.on("bufferedamountlow", low.set)
         number = 0
         while self.sending:
             low.clear()
-            while channel.bufferedAmount < HIGH_WATER:
+            while channel.bufferedAmount < HIGH_WATER // len(self.channels):
                 channel.send(self.message(number, size))
                 number += 1
                 self.sent += 1

@@ -20,8 +20,6 @@ pub(crate) enum Use {
     Send { kind: Kind, layers: Vec<(u32, &'static str)> },
     /// Receives, with the payload type that the other side has chosen.
     Receive { kind: Kind, payload_type: u8 },
-    /// Data channels.
-    Data,
     /// Not used: its media type stays.
     Refused { media_type: &'static str, format: String },
 }
@@ -64,7 +62,6 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         Use::Receive { kind: Kind::Video, payload_type } => {
             format!("m=video 9 UDP/TLS/RTP/SAVPF {payload_type}")
         }
-        Use::Data => "m=application 9 UDP/DTLS/SCTP webrtc-datachannel".to_owned(),
         Use::Refused { media_type, format } => format!("m={media_type} 0 UDP/TLS/RTP/SAVPF {format}"),
     };
     let _ = write!(text, "{media_line}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\n", section.mid);
@@ -83,7 +80,6 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
     let host = Candidate::host(*address, u16::MAX);
     let _ = write!(text, "a={host}\r\na=end-of-candidates\r\n");
     match &section.purpose {
-        Use::Data => text.push_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n"),
         Use::Send { kind, layers } => write_sender(text, section, *kind, layers),
         Use::Receive { kind, payload_type } => {
             text.push_str("a=rtcp-mux\r\na=recvonly\r\n");

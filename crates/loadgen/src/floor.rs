@@ -173,9 +173,8 @@ fn send_all(options: &Options, destinations: &mut [Destination]) -> anyhow::Resu
     let (mut frame, mut lengths, mut slab) = (Vec::new(), Vec::new(), Vec::new());
     let (start, mut sent) = (Instant::now(), Sent::default());
     let (mut now, duration) = (Duration::ZERO, Duration::from_secs_f64(options.seconds));
-    loop {
-        // The stream whose next frame is due first: in the order in which a server would get them.
-        let Some((encoder, due)) = streams.iter_mut().min_by_key(|(_, due)| *due) else { break };
+    // The stream whose next frame is due first: in the order in which a server would get them.
+    while let Some((encoder, due)) = streams.iter_mut().min_by_key(|(_, due)| *due) {
         if options.paced {
             std::thread::sleep(due.saturating_sub(start.elapsed()));
         }

@@ -481,7 +481,7 @@ mod tests {
     #[test]
     fn key_frames_come_first_and_when_asked_for_but_not_too_often() {
         let mut encoder = encoders(Profile::Video).remove(0);
-        let mut is_key = |encoder: &mut Encoder, milliseconds: u64| {
+        let is_key = |encoder: &mut Encoder, milliseconds: u64| {
             let first = &payloads(encoder, milliseconds * 1_000_000)[0];
             check(Kind::Video, first).unwrap().decodable
         };

@@ -95,8 +95,6 @@ pub(crate) struct Totals {
 pub(crate) enum Media {
     Publisher(Vec<Stream>),
     Subscriber(Box<Tally>),
-    /// Nothing: connects and stays.
-    Idle,
 }
 
 /// An encoder and when its next frame is due.
@@ -484,10 +482,10 @@ impl Peer {
             Media::Publisher(streams) if reports => {
                 compounds = streams.iter().map(|stream| sender_report(&stream.encoder)).collect();
             }
+            Media::Publisher(_) => {}
             Media::Subscriber(tally) => {
                 compounds.extend(subscriber_feedback(self.ssrc, tally, &self.kinds, reports));
             }
-            _ => {}
         }
         let (Some(srtp), Some(remote)) = (&mut self.srtp, self.remote) else { return };
         for mut compound in compounds {

@@ -121,10 +121,11 @@ impl IceAgent {
         let (Some(address), base) = (stored.address.ip(), stored.base()) else { return };
         // A translated address may lead to several of ours, and is one to the peer.
         let base = base.filter(|_| kind != CandidateKind::Host);
-        if stored.kind == kind && self.gatherer.told.insert((stored.protocol, address, base)) {
-            if let Some(told) = self.as_told(stored) {
-                self.report(IceEvent::LocalCandidate(told));
-            }
+        if stored.kind == kind
+            && self.gatherer.told.insert((stored.protocol, address, base))
+            && let Some(told) = self.as_told(stored)
+        {
+            self.report(IceEvent::LocalCandidate(told));
         }
     }
 

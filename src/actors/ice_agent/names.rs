@@ -6,7 +6,7 @@
 //! of the peer's candidates waits for the answers, three seconds at most.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::{IpAddr, SocketAddr},
 };
 
@@ -160,16 +160,16 @@ impl IceAgent {
         if address.ip() != base.ip() {
             return Some(candidate);
         }
-        if !self.names.own.contains_key(&address.ip()) {
-            match HiddenName::new(address.ip()) {
-                Ok(name) => drop(self.names.own.insert(address.ip(), name)),
+        let host = match self.names.own.entry(address.ip()) {
+            Entry::Occupied(known) => known.get().name().to_owned(),
+            Entry::Vacant(vacant) => match HiddenName::new(address.ip()) {
+                Ok(name) => vacant.insert(name).name().to_owned(),
                 Err(error) => {
                     tracing::warn!(%error, "an address is not offered: it can't be hidden");
                     return None;
                 }
-            }
-        }
-        let host = self.names.own.get(&address.ip())?.name().to_owned();
+            },
+        };
         candidate.base = Some(base);
         candidate.address = CandidateAddress::Name { host, port: address.port() };
         Some(candidate)

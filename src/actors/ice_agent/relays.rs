@@ -65,6 +65,8 @@ struct Attempt {
 struct Live {
     relayed: Vec<SocketAddr>,
     mapped: SocketAddr,
+    /// From before a restart: offered again when the server has said that it is still there.
+    is_doubtful: bool,
 }
 
 impl Attempt {
@@ -89,7 +91,7 @@ pub(super) struct Relays {
 
 impl Relays {
     pub(super) fn is_busy(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.live.is_none())
+        self.attempts.iter().any(|attempt| attempt.live.as_ref().is_none_or(|live| live.is_doubtful))
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -111,8 +113,7 @@ impl IceAgent {
     /// as it does for sockets), what is under way is given up, what is not wanted any more closed.
     pub(super) fn keep_relays(&mut self, now: Instant) {
         let attempts = std::mem::take(&mut self.gatherer.relays.attempts);
-        let mut has_kept = false;
-        for attempt in attempts {
+        for mut attempt in attempts {
             let in_use = self.selected.map(|selected| selected.local);
             let is_selected = attempt
                 .live
@@ -120,19 +121,18 @@ impl IceAgent {
                 .is_some_and(|live| live.relayed.iter().any(|relayed| Some(*relayed) == in_use));
             let is_wanted = self.gatherer.servers.iter().any(|server| attempt.is_of(server));
             if attempt.live.is_some() && is_wanted {
-                self.offer_relay(now, &attempt);
+                // A restart follows when something is wrong: it may be the relay.
+                if let (Some(live), Some((_, relay))) = (&mut attempt.live, &attempt.client) {
+                    live.is_doubtful = true;
+                    relay.verify(now);
+                }
                 self.gatherer.relays.attempts.push(attempt);
-                has_kept = true;
             } else if is_selected {
                 // Media goes on over it until the new generation has a pair.
                 self.gatherer.relays.attempts.push(attempt);
             } else {
                 self.retire(now, &attempt);
             }
-        }
-        if has_kept {
-            // A restart follows when something is wrong: it may be the relay.
-            self.verify_relays(now);
         }
     }
 
@@ -267,7 +267,7 @@ impl IceAgent {
         }
         let mut attempt = self.gatherer.relays.attempts.remove(index);
         attempt.gives_way_at = None;
-        attempt.live = Some(Live { relayed: usable, mapped });
+        attempt.live = Some(Live { relayed: usable, mapped, is_doubtful: false });
         self.offer_relay(now, &attempt);
         self.gatherer.relays.attempts.push(attempt);
         self.end_when_done();
@@ -282,7 +282,7 @@ impl IceAgent {
     }
 
     fn offer_relay(&mut self, now: Instant, attempt: &Attempt) {
-        let Some(Live { relayed, mapped }) = &attempt.live else { return };
+        let Some(Live { relayed, mapped, .. }) = &attempt.live else { return };
         for (index, address) in relayed.iter().enumerate() {
             let preference = relay_preference(attempt.server.url.transport, index);
             let mut candidate = Candidate::relayed(*address, *mapped, preference);
@@ -352,6 +352,17 @@ impl IceAgent {
         }
     }
 
+    /// A server says that a relay is still there.
+    fn relay_confirmed(&mut self, now: Instant, index: usize) {
+        let attempt = &mut self.gatherer.relays.attempts[index];
+        if attempt.live.as_mut().is_some_and(|live| std::mem::take(&mut live.is_doubtful)) {
+            let attempt = self.gatherer.relays.attempts.remove(index);
+            self.offer_relay(now, &attempt);
+            self.gatherer.relays.attempts.push(attempt);
+            self.end_when_done();
+        }
+    }
+
     /// The path does not answer: perhaps because a server has lost a relay, which nothing else would tell.
     pub(super) fn verify_relays(&self, now: Instant) {
         for attempt in self.gatherer.relays.attempts.iter().filter(|attempt| attempt.live.is_some()) {
@@ -374,6 +385,10 @@ impl IceAgent {
         let attempts = std::mem::take(&mut self.gatherer.relays.attempts);
         let (live, late): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|attempt| attempt.live.is_some());
         self.gatherer.relays.attempts = live;
+        // A server that can't say whether a relay is still there: it is kept for what goes over it, and not offered.
+        for live in self.gatherer.relays.attempts.iter_mut().filter_map(|attempt| attempt.live.as_mut()) {
+            live.is_doubtful = false;
+        }
         for attempt in late {
             attempt.close();
             let text = "the TURN server does not answer".to_owned();
@@ -400,6 +415,7 @@ impl Handler<RelayReport> for IceAgent {
         let Some(index) = self.gatherer.relays.position(id) else { return };
         match event {
             RelayEvent::Allocated { relayed, mapped } => self.allocated(id, relayed, mapped, ctx),
+            RelayEvent::Confirmed => self.relay_confirmed(kit::now(), index),
             RelayEvent::Failed(failure) if self.gatherer.relays.attempts[index].live.is_some() => {
                 self.relay_lost(kit::now(), index, &failure, ctx);
             }

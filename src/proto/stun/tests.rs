@@ -49,7 +49,7 @@ fn request() -> MessageBuilder {
 }
 
 #[test]
-fn reads_the_sample_request_of_rfc_5769() {
+fn item_4_reads_the_sample_request_of_rfc_5769() {
     let bytes = bytes(SAMPLE_REQUEST);
     let message = Message::parse(&bytes).unwrap();
     assert_eq!(message.class(), Class::Request);
@@ -99,7 +99,7 @@ fn reads_the_long_term_sample_of_rfc_5769() {
 }
 
 #[test]
-fn rebuilds_a_sample_bit_for_bit() {
+fn item_5_rebuilds_a_sample_bit_for_bit_and_pads_with_zeros() {
     let wanted = bytes(SAMPLE_RESPONSE_V6);
     let transaction = Message::parse(&wanted).unwrap().transaction_id();
     let built = MessageBuilder::new(Class::SuccessResponse, Method::BINDING, transaction)
@@ -108,6 +108,7 @@ fn rebuilds_a_sample_bit_for_bit() {
     // The vector pads SOFTWARE with a space, this codec with zero: the bytes before it agree.
     let built = built.finish_without_fingerprint();
     assert_eq!(built[20..35], wanted[20..35]);
+    assert_eq!((built[35], wanted[35]), (0, b' '));
     assert_eq!(built[36..60], wanted[36..60]);
 }
 
@@ -117,7 +118,7 @@ fn refuses_the_faulty_vector_of_rfc_8489() {
 }
 
 #[test]
-fn refuses_a_damaged_header() {
+fn item_1_refuses_a_damaged_header() {
     let good = bytes(SAMPLE_REQUEST);
     let changed = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = good.clone();
@@ -152,7 +153,7 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
-fn fingerprint_must_be_right_and_last() {
+fn item_2_fingerprint_must_be_right_and_last() {
     let mut bytes = request().finish().to_vec();
     assert!(Message::parse(&bytes).unwrap().has_fingerprint());
     bytes.extend_from_slice(&[0x80, 0x22, 0, 0]);
@@ -166,7 +167,7 @@ fn fingerprint_must_be_right_and_last() {
 }
 
 #[test]
-fn nothing_after_message_integrity_counts() {
+fn item_3_nothing_after_message_integrity_counts() {
     let bytes = request()
         .username("a:b")
         .integrity(&key(b"secret"))

@@ -110,6 +110,8 @@ pub enum Event {
         /// Our address as the server sees it.
         mapped: SocketAddr,
     },
+    /// The allocation is still there, as the server has just said.
+    Refreshed,
     /// There is no allocation, or none any more. The last event.
     Failed(Failure),
     /// The allocation was deleted as wished. The last event.
@@ -305,17 +307,22 @@ impl Client {
             .finish_without_fingerprint()
     }
 
-    /// Asks the server whether the allocation is still there: a Refresh before its time, which a server that has
-    /// lost it (restarted, say) answers with 437, and then [`Event::Failed`] follows. Nothing tells of a lost
-    /// allocation otherwise: what is sent through it vanishes. Not more often than every five seconds.
+    /// Asks the server whether the allocation is still there: a Refresh before its time. [`Event::Refreshed`] follows,
+    /// or [`Event::Failed`] when the server has lost it (was restarted, say) and answers with 437. Nothing else tells
+    /// of a lost allocation: what is sent through it vanishes.
     pub fn verify(&mut self, now: Instant) {
-        let Phase::Allocated(allocation) = &mut self.phase else { return };
-        if now < self.asked_at + MIN_REFRESH_INTERVAL {
-            // Soon, then, unless a request is under way anyway.
-            allocation.refresh_at =
-                allocation.refresh_at.map(|at| at.min(self.asked_at + MIN_REFRESH_INTERVAL));
-        } else if allocation.refresh_at.take().is_some() {
+        if let Phase::Allocated(allocation) = &mut self.phase
+            && allocation.refresh_at.take().is_some()
+        {
             self.request(now, Request::Refresh, 0);
+        }
+    }
+
+    /// The same on the word of the server, which decides how often: not more than every five seconds.
+    pub(super) fn suspect(&mut self, now: Instant) {
+        let at = now.max(self.asked_at + MIN_REFRESH_INTERVAL);
+        if let Phase::Allocated(allocation) = &mut self.phase {
+            allocation.refresh_at = allocation.refresh_at.map(|due| due.min(at));
         }
     }
 

@@ -97,6 +97,7 @@ impl Client {
         if let Phase::Allocated(allocation) = &mut self.phase {
             let (until, refresh_at) = schedule(transaction.sent_at, lifetime);
             (allocation.until, allocation.refresh_at) = (until, Some(refresh_at));
+            self.events.push_back(Event::Refreshed);
         }
     }
 
@@ -166,7 +167,7 @@ impl Client {
             Request::Channel(number, _) => self.peers.channel_refused(now, number),
         }
         if is_doubtful {
-            self.verify(now);
+            self.suspect(now);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::workspace::{Profile, Workspace};
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 /// Offers that the server works on at once.
-const IN_FLIGHT: &str = "64";
+const IN_FLIGHT: &str = "128";
 /// Subscribers of the timed rounds.
 const ROUND_PEERS: u32 = 500;
 /// How long the peers stay for the process to be looked at.

@@ -50,6 +50,11 @@ impl Plan {
         })
     }
 
+    /// Measures for so long each time, instead of a few seconds.
+    pub(super) fn lasting(self, seconds: Option<u32>) -> Self {
+        Self { seconds: seconds.unwrap_or(self.seconds), ..self }
+    }
+
     /// One short round with few peers; measures nothing.
     pub(super) fn quick(profile: Profile, cases: &[String], subjects: &[String]) -> Result<Self> {
         let (warmup_seconds, seconds, floor_seconds) = (1, 1, 1);

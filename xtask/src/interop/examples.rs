@@ -45,7 +45,7 @@ impl Terminals<'_> {
     fn example(&self, name: &str, arguments: &[&str]) -> Result<Running> {
         let port = self.port.to_string();
         let signaling = ["--signaling", "tcp-socket", "--signaling-port", &port];
-        self.program(name, &[arguments, &signaling].concat())
+        self.program(name, &[&signaling[..], arguments].concat())
     }
 
     fn program(&self, name: &str, arguments: &[&str]) -> Result<Running> {

@@ -92,6 +92,9 @@ impl PeerConnectionEventHandler for Handler {
                     for (ssrc, viewer) in viewers.iter() {
                         let mut packet = packet.clone();
                         packet.header.ssrc = *ssrc;
+                        // The viewers' sections have none, and packets with one would be refused.
+                        packet.header.extension = false;
+                        packet.header.extensions.clear();
                         // A viewer that is not connected yet, or has gone.
                         let _ = viewer.write_rtp(packet).await;
                     }

@@ -97,7 +97,7 @@ fn the_best_path_is_chosen_among_those_that_work() {
 }
 
 #[test]
-fn both_controlling_or_both_controlled_ends_with_one_of_each() {
+fn a8_both_controlling_or_both_controlled_ends_with_one_of_each() {
     for role in [Role::Controlling, Role::Controlled] {
         for seed in 0..40 {
             println!("seed {seed} {role:?}");

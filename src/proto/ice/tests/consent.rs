@@ -100,7 +100,7 @@ fn a_lite_agent_notices_that_the_peer_is_gone() {
 }
 
 #[test]
-fn replayed_and_misplaced_answers_do_not_extend_consent() {
+fn a10_replayed_and_misplaced_answers_do_not_extend_consent() {
     let mut world = connected(6);
     world.run_for(Duration::from_secs(30));
     let last_real = world.now;
@@ -119,7 +119,7 @@ fn replayed_and_misplaced_answers_do_not_extend_consent() {
 }
 
 #[test]
-fn a_genuine_answer_on_another_path_does_not_extend_consent() {
+fn a10_a_genuine_answer_on_another_path_does_not_extend_consent() {
     let mut world = connected(7);
     world.dark = true;
     let (a, b) = ("192.0.2.1:5000".parse().unwrap(), "192.0.2.2:6000".parse().unwrap());

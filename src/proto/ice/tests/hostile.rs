@@ -46,7 +46,7 @@ fn state_of_the_pair(agent: &Agent) -> PairState {
 }
 
 #[test]
-fn a_good_check_is_answered_with_the_senders_address_and_signed() {
+fn item_8_a_good_check_is_answered_with_the_senders_address_and_signed() {
     let (mut agent, mut peer, now) = scene();
     let request = peer.request(1, false);
     agent.handle_packet(now, base(), remote(), &request).unwrap();
@@ -60,7 +60,7 @@ fn a_good_check_is_answered_with_the_senders_address_and_signed() {
 }
 
 #[test]
-fn unauthenticated_requests_are_refused_unsigned_sparingly_and_change_nothing() {
+fn a2_item_7_unauthenticated_requests_are_refused_unsigned_sparingly_and_change_nothing() {
     type Make = fn(&mut Peer) -> Bytes;
     let cases: [(Make, Rejected, Option<u16>); 5] = [
         (
@@ -143,7 +143,7 @@ fn unauthenticated_requests_are_refused_unsigned_sparingly_and_change_nothing() 
 }
 
 #[test]
-fn a_short_request_is_not_answered_with_more_bytes() {
+fn a2_a_short_request_is_not_answered_with_more_bytes() {
     let (mut agent, mut peer, now) = scene();
     let request = peer.start(Class::Request, Method::BINDING).finish_without_fingerprint();
     assert_eq!(request.len(), 20);
@@ -152,7 +152,7 @@ fn a_short_request_is_not_answered_with_more_bytes() {
 }
 
 #[test]
-fn unknown_required_attributes_are_listed() {
+fn item_6_unknown_required_attributes_are_listed() {
     let (mut agent, mut peer, now) = scene();
     let (username, key) = (peer.username(), peer.key());
     let request = peer
@@ -181,7 +181,7 @@ fn a_check_without_priority_is_a_bad_request() {
 }
 
 #[test]
-fn indications_are_taken_and_never_answered() {
+fn item_11_indications_are_taken_and_never_answered() {
     let (mut agent, mut peer, now) = scene();
     let indication = peer.start(Class::Indication, Method::BINDING).finish();
     agent.handle_packet(now, base(), remote(), &indication).unwrap();
@@ -189,7 +189,7 @@ fn indications_are_taken_and_never_answered() {
 }
 
 #[test]
-fn a_nomination_behind_the_signature_is_ignored() {
+fn a9_a_nomination_behind_the_signature_is_ignored() {
     let (mut agent, mut peer, now) = scene();
     agent.set_remote_credentials(now, peer.credentials.clone()).unwrap();
     let (username, key) = (peer.username(), peer.key());
@@ -212,7 +212,7 @@ fn a_nomination_behind_the_signature_is_ignored() {
 }
 
 #[test]
-fn ten_thousand_authenticated_addresses_fill_no_table() {
+fn a4_ten_thousand_authenticated_addresses_fill_no_table() {
     for (lite, nominate, before) in [
         (false, false, false),
         (false, true, false),
@@ -268,7 +268,7 @@ fn the_selected_pair_survives_a_flood_of_nominations() {
 }
 
 #[test]
-fn ten_thousand_candidates_are_capped_and_checked_slowly() {
+fn a5_ten_thousand_candidates_are_capped_and_checked_slowly() {
     let (mut agent, peer, now) = scene();
     agent.set_remote_credentials(now, peer.credentials.clone()).unwrap();
     let mut refused = 0;
@@ -292,7 +292,7 @@ fn ten_thousand_candidates_are_capped_and_checked_slowly() {
 }
 
 #[test]
-fn candidates_that_may_not_be_used_are_named() {
+fn a6_candidates_that_may_not_be_used_are_named() {
     let (mut agent, peer, now) = scene();
     agent.set_remote_credentials(now, peer.credentials.clone()).unwrap();
     for (line, error) in [
@@ -325,7 +325,7 @@ fn candidates_that_may_not_be_used_are_named() {
 }
 
 #[test]
-fn an_answer_that_is_not_signed_is_as_if_it_had_never_come() {
+fn item_9_an_answer_that_is_not_signed_is_as_if_it_had_never_come() {
     let (mut agent, peer, now, check) = checking_scene();
     let request = Message::parse(&check).unwrap();
     let forged = [

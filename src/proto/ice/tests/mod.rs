@@ -1,5 +1,6 @@
 //! Two agents over a simulated network, and an agent against hostile datagrams.
 
+mod attacks;
 mod composed;
 mod connect;
 mod consent;

@@ -86,7 +86,11 @@ fn item_40_an_allocation_is_refreshed_before_its_end() {
     for (lifetime, interval) in [(600, 540), (3_600, 3_540), (30, 15), (120, 60)] {
         let mut setup = Setup::allocated(Rules { lifetime, ..Rules::default() });
         setup.run(Duration::from_secs(7_200));
-        assert!(setup.events.is_empty(), "{lifetime}: {:?}", setup.events);
+        assert!(
+            setup.events.iter().all(|event| *event == Event::Refreshed),
+            "{lifetime}: {:?}",
+            setup.events
+        );
         assert!(setup.server.allocated_until.unwrap() > setup.now, "{lifetime}");
         let refreshes = setup.server.requests(Method::REFRESH);
         assert!(refreshes.abs_diff(7_200 / interval) <= 2, "{lifetime}: {refreshes}");
@@ -98,7 +102,7 @@ fn a_refresh_survives_a_new_nonce() {
     let mut setup = Setup::allocated(Rules::default());
     setup.server.rules.nonce_uses = 1;
     setup.run(Duration::from_secs(3_600));
-    assert!(setup.events.is_empty());
+    assert!(setup.events.iter().all(|event| *event == Event::Refreshed));
     assert!(setup.server.allocated_until.unwrap() > setup.now);
 }
 
@@ -215,4 +219,43 @@ fn a_silent_client_keeps_the_way_to_the_server_open() {
         .filter(|(_, class, method)| *class == Class::Indication && *method == Method::BINDING);
     assert_eq!(indications.count(), 10);
     assert!(setup.elapsed() < Duration::from_secs(200));
+}
+
+#[test]
+fn an_allocation_in_doubt_is_asked_for_and_a_lost_one_ends() {
+    let mut setup = Setup::allocated(Rules::default());
+    setup.run(Duration::from_secs(30));
+    setup.client.verify(setup.now);
+    setup.client.verify(setup.now);
+    setup.run(Duration::from_secs(1));
+    assert_eq!(setup.events, [Event::Refreshed], "it is there");
+    assert_eq!(setup.server.requests(Method::REFRESH), 1, "one question at a time");
+    setup.events.clear();
+    setup.server.allocated_until = None;
+    setup.client.verify(setup.now);
+    setup.run(Duration::from_secs(1));
+    assert!(matches!(&setup.events[..], [Event::Failed(Failure::Refused { code: 437, .. })]));
+}
+
+#[test]
+fn a_400_where_437_is_due_reveals_that_the_allocation_is_lost() {
+    for is_lost in [true, false] {
+        let refuses = vec![(Method::CREATE_PERMISSION, ErrorCode { code: 400, reason: "Bad Request" })];
+        let mut setup = Setup::allocated(Rules { refuses, ..Rules::default() });
+        setup.run(Duration::from_secs(60));
+        if is_lost {
+            setup.server.allocated_until = None;
+        }
+        setup.send("192.0.2.1:1000", &[0; 20]);
+        setup.run(Duration::from_secs(1));
+        let lost = matches!(&setup.events[..], [Event::Failed(Failure::Refused { code: 437, .. })]);
+        assert_eq!(lost, is_lost, "{:?}", setup.events);
+        // Servers that say so all the time get no more out of it than one Refresh in five seconds.
+        for peer in 0..100 {
+            setup.send(&format!("192.0.2.{}:1000", 2 + peer), &[0; 20]);
+            setup.run(Duration::from_millis(100));
+        }
+        let refreshes = setup.server.requests(Method::REFRESH);
+        assert!(refreshes <= 4, "{refreshes}");
+    }
 }

@@ -41,7 +41,10 @@ pub(super) fn measure(
     let [mut sender, mut receiver] = pair.map(|running| Driver { running, asked: 0 });
     let result = round(plan, shape, &mut sender, &mut receiver);
     result.map_err(|error| {
-        error.context(format!("{}{}", sender.running.tail(4), receiver.running.tail(4)).replace('\n', " "))
+        // What a driver says in JSON is long, and no reason.
+        let tails = [sender.running.tail(40), receiver.running.tail(40)].concat();
+        let words: Vec<&str> = tails.lines().filter(|line| !line.starts_with(['{', '-', ' '])).collect();
+        if words.is_empty() { error } else { error.context(words.join("; ")) }
     })
 }
 

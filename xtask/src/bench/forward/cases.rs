@@ -16,9 +16,13 @@ pub(super) struct Case {
     by_default: bool,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 11] = [
     video("1-to-50", 1, 50, true),
     video("1-to-500", 1, 500, true),
+    // Towards full load: which of them comes near 70 % of a core depends on the machine.
+    video("1-to-1000", 1, 1_000, false),
+    video("1-to-1500", 1, 1_500, false),
+    video("1-to-2000", 1, 2_000, false),
     video("10x10", 10, 10, true),
     Case { profile: "audio", ..video("audio-50x50", 50, 50, true) },
     Case { profile: "audio", ..video("audio-1-to-50", 1, 50, false) },

@@ -1,5 +1,6 @@
 //! What the numbers are for: ratios within each round, and whether the project's goals are reached.
 
+use super::measure::Measured;
 use super::{Case, Series, Subject};
 
 /// CPU per packet beside other servers and the floor, and memory: the goals that this bench can judge.
@@ -7,6 +8,8 @@ const VIDEO: &str = "1-to-50";
 const MANY: &str = "1-to-500";
 const TWO_SHARDS: &str = "1-to-50-two-shards";
 const AUDIO: &str = "audio-50x50";
+/// Shares of a core that count as 70 % load.
+const LOAD: std::ops::RangeInclusive<f64> = 0.6..=0.8;
 
 /// This server's CPU time per packet as a multiple of the others', round by round: machines differ, and so does
 /// one machine from minute to minute, but less within a round.
@@ -71,7 +74,25 @@ fn judge(series: &[Series]) -> Vec<String> {
     let memory = find(series, (MANY, Subject::Own))
         .and_then(|one| median(one.rounds.iter().filter_map(|round| round.memory_kib_per_peer).collect()));
     lines.extend(line("memory per subscriber of video", memory, 100.0, " KiB"));
+    lines.extend(series.iter().filter(|one| one.subject == Subject::Own).flat_map(at_load));
     lines
+}
+
+/// Delay and loss, where the server happened to be about 70 % busy.
+fn at_load(series: &Series) -> Vec<String> {
+    let busy = |round: &&Measured| LOAD.contains(&round.cores_used);
+    let rounds: Vec<&Measured> = series.rounds.iter().filter(busy).collect();
+    let median = |value: fn(&Measured) -> Option<f64>| {
+        median(rounds.iter().filter_map(|round| value(round)).collect())
+    };
+    let name = series.load.name;
+    let delay = median(|round| round.latency_p99_ms);
+    let lost = median(|round| round.lost_percent);
+    let lines = [
+        line(&format!("p99 of the delay at about 70 % load, {name}"), delay, 2.0, " ms"),
+        line(&format!("packets lost at about 70 % load, {name}"), lost, 0.0, " %"),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 fn find<'a>(series: &'a [Series], (load, subject): (&str, Subject)) -> Option<&'a Series> {
@@ -95,7 +116,7 @@ fn line(what: &str, measured: Option<f64>, limit: f64, unit: &str) -> Option<Str
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Load, measure::Measured};
+    use super::super::Load;
     use super::*;
 
     fn series(load: &str, subject: Subject, costs: &[f64]) -> Series {

@@ -1,0 +1,8 @@
+//! libFuzzer target; what it does is `bodies::turn_channel`.
+#![no_main]
+
+#[allow(dead_code, reason = "each target uses one of the bodies")]
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::turn_channel(bytes));
