@@ -301,3 +301,69 @@ impl Driven for TcpConnection {
 
 #[cfg(feature = "fault-injection")]
 crate::actors::fault_injection::impl_boom!(TcpConnection);
+
+#[cfg(all(test, feature = "fault-injection"))]
+mod tests {
+    use super::*;
+    use crate::actors::{
+        fault_injection::Boom,
+        kit::{DownReason, LaneKind},
+        lanes::control_lane,
+        network::{NetworkConfig, PeerLanes, PortChoice, SocketSet},
+        tcp_listener::{TCP_LISTENER_POLICY, TcpListener},
+    };
+
+    /// A panic costs the connection, which is told to its agent; nobody else.
+    #[test]
+    fn a_panic_ends_a_connection_and_its_agent_hears_of_it() {
+        System::new().block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let remote = listener.local_addr().unwrap();
+            let (stun, ends) = control_lane(LaneKind::Stun);
+            let (dtls, media) = (control_lane(LaneKind::Dtls).0, control_lane(LaneKind::Media).0);
+            let lanes = PeerLanes { stun, dtls, media, is_raw: false };
+            let link = TcpLink::new("127.0.0.1:9".parse().unwrap(), remote, Some(lanes));
+            let told = Rc::clone(&link);
+            let down = move |reason: DownReason| {
+                assert_ne!(reason, DownReason::Stopped);
+                told.tell_end(kit::now());
+            };
+            let connection = TcpConnection::opened(Rc::clone(&link));
+            let connection = kit::start(TCP_CONNECTION_POLICY, down, |_| connection);
+            let (_stream, _) = listener.accept().await.unwrap();
+            assert!(connection.send(Boom).await.is_err());
+            let mut heard = Vec::new();
+            std::future::poll_fn(|cx| {
+                ends.poll_take(cx, kit::now(), 1, &mut heard);
+                if heard.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            assert!(heard[0].is_end() && heard[0].remote == remote);
+            assert!(link.is_closed());
+        });
+    }
+
+    #[test]
+    fn a_listener_survives_three_panics_with_its_port() {
+        System::new().block_on(async {
+            let network = NetworkConfig { ipv6: false, ..NetworkConfig::default() };
+            let set = SocketSet::bind(&PortChoice::Any, Some(&PortChoice::Any), &network).unwrap();
+            let listener = Rc::clone(set.listeners().next().unwrap());
+            let port = listener.socket.local().port();
+            let actor = TcpListener::new(Rc::clone(&listener), Rc::default());
+            let actor = kit::start(TCP_LISTENER_POLICY, |_| (), |_| actor);
+            let mut connections = Vec::new();
+            for count in 0..4 {
+                connections.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+                let links = listener.socket.tcp_links().unwrap();
+                while links.len() <= count {
+                    tokio::task::yield_now().await;
+                }
+                if count < 3 {
+                    assert!(actor.send(Boom).await.is_err());
+                }
+            }
+            assert_eq!(listener.socket.tcp_links().unwrap().len(), 4, "connections of before go on");
+        });
+    }
+}

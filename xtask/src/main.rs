@@ -40,8 +40,8 @@ struct Cli {
 enum Task {
     /// Install what the tests need and say what could not be installed
     ///
-    /// Debian packages (chromium, coturn, iproute2, nftables, python3-venv, nodejs, npm) when run as root, promtool
-    /// taken out of its Debian package into target/tools, playwright-core from npm into interop/browser, aiortc
+    /// Debian packages (chromium, coturn, iproute2, nftables, openssl, python3-venv, nodejs, npm) when run as root,
+    /// promtool taken out of its Debian package into target/tools, playwright-core from npm into interop/browser, aiortc
     /// from PyPI into target/venv. Does nothing, quickly, when everything is there.
     Setup(setup::Arguments),
     /// Run the tests: all areas, or those named

@@ -123,6 +123,8 @@ fn wanted_packages() -> Vec<&'static str> {
         (chromium().is_some(), &["chromium"][..]),
         (on_path("ip").is_some(), &["iproute2"]),
         (on_path("turnserver").is_some(), &["coturn"]),
+        // Makes the certificate of the TURN server that `interop` starts.
+        (on_path("openssl").is_some(), &["openssl"]),
         (on_path("nft").is_some(), &["nftables"]),
         (has_venv.is_ok_and(|output| output.status.success()), &["python3", "python3-venv"]),
         (on_path("node").is_some(), &["nodejs"]),
