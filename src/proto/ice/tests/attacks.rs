@@ -12,9 +12,7 @@ use super::super::*;
 use super::hostile::{base, checking_scene, remote};
 use super::peer::Peer;
 use super::simulation::{A, B, World, payloads};
-use crate::proto::stun::{
-    AttributeType, Class, IntegrityKey, MessageBuilder, Method, TransactionId,
-};
+use crate::proto::stun::{AttributeType, Class, IntegrityKey, MessageBuilder, Method, TransactionId};
 
 /// What a stranger can make of its knowledge of both ufrags: checks signed with a guess, cut, changed, of other classes
 /// and methods, with values too short.
