@@ -43,8 +43,10 @@ impl Plan {
     }
 }
 
-/// Metric, unit, and how it follows from what a subject prints.
-const METRICS: [(&str, &str, fn(&Value) -> Option<f64>); 4] = [
+/// Name, unit, and how it follows from what a subject prints.
+type Metric = (&'static str, &'static str, fn(&Value) -> Option<f64>);
+
+const METRICS: [Metric; 4] = [
     ("connects_per_second_and_core", "1/s", |line| Some(1e3 / line["cpu_ms_per_connect"].as_f64()?)),
     ("cpu_ms_per_connect", "ms", |line| line["cpu_ms_per_connect"].as_f64()),
     ("connects_per_second", "1/s", |line| line["connects_per_second"].as_f64()),
@@ -68,7 +70,7 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> Result<Results> {
 
 fn cases(name: &str, ours: &[Value], theirs: &[Value]) -> Vec<Case> {
     let subjects = [("actix-rtc", ours), ("aioice", theirs)];
-    let of_metric = |(metric, unit, value): &(&'static str, &'static str, fn(&Value) -> Option<f64>)| {
+    let of_metric = |(metric, unit, value): &Metric| {
         subjects.map(|(subject, lines)| {
             Case::new(name, subject, metric, unit, lines.iter().filter_map(value).collect())
         })
