@@ -86,6 +86,11 @@ pub(super) struct Links {
 }
 
 impl Links {
+    /// Whether the sockets have joined the same links.
+    pub(super) fn are_those_of(&self, other: &Self) -> bool {
+        self.v4 == other.v4 && self.v6 == other.v6
+    }
+
     /// A link that can't be sent to is not asked: others may be.
     pub(super) async fn send(&self, query: &[u8]) {
         let socket = socket2::SockRef::from(&self.socket);

@@ -170,8 +170,11 @@ async fn respond() {
             }
         }
         if is_changed {
-            // The interfaces may have changed as well.
-            links = Sockets::open();
+            // The interfaces may have changed as well. If not, questions may wait in the sockets that there are.
+            let present = Sockets::open();
+            if !present.have_the_links_of(&links) {
+                links = present;
+            }
         }
         let [v4, v6] = &mut buffers;
         let asked = tokio::select! {
@@ -218,6 +221,14 @@ impl Sockets {
             tracing::warn!(%error, "no socket for multicast DNS: own names can't be answered for");
         }
         Self { v4: v4.ok(), v6: v6.ok() }
+    }
+
+    fn have_the_links_of(&self, other: &Self) -> bool {
+        let same = |one: &Option<Links>, other: &Option<Links>| match (one, other) {
+            (Some(one), Some(other)) => one.are_those_of(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same(&self.v4, &other.v4) && same(&self.v6, &other.v6)
     }
 
     async fn send(&self, name: &str, address: IpAddr, ttl: u32) {
