@@ -20,8 +20,9 @@ use std::{
 use actix::{Message, Recipient};
 use tokio::sync::watch;
 
+pub use crate::proto::rtp::MediaLot;
 use crate::proto::{
-    rtp::{MediaKind, Rid, RtpPacket},
+    rtp::{MediaKind, Rid},
     sender::EncodingParameters,
 };
 
@@ -30,16 +31,6 @@ pub const SUBSCRIPTIONS_MAX: usize = 4096;
 
 /// What stands for "no target" in [`Source::jitter_buffer_target`].
 const NO_TARGET: u64 = u64::MAX;
-
-/// Packets of one track that arrived together, shared by all who take them.
-#[derive(Debug, Clone)]
-pub struct MediaLot {
-    /// The packets, in the order of arrival.
-    pub packets: Vec<RtpPacket>,
-    /// Something before these packets was lost inside this process (a lane was full), or withheld
-    /// while the track was disabled: a video consumer should wait for a key frame.
-    pub gap: bool,
-}
 
 /// Where a track's media goes. Class: media. Implementations are bounded and drop their oldest.
 pub trait MediaSink: Send + Sync {

@@ -1,6 +1,9 @@
 //! The encodings of one sender: each is a stream of its own, and all take from the same track.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -141,21 +144,22 @@ impl Encodings {
     pub(super) fn forward(
         &mut self,
         now: Instant,
-        lot: &MediaLot,
+        lot: &Arc<MediaLot>,
         generation: u32,
         out: &mut Vec<OutgoingPacket>,
     ) {
         let is_only = self.running.len() == 1;
         for (index, encoding) in self.running.iter_mut().enumerate() {
             let named = encoding.sender.parameters().rid;
-            let packets = lot.packets.iter().filter(|packet| belongs(packet, named, index, is_only));
+            let packets = lot.packets.iter().enumerate();
+            let packets = packets.filter(|(_, packet)| belongs(packet, named, index, is_only));
             if !encoding.wanted.active {
                 encoding.sender.withhold(packets.count());
                 continue;
             }
             let before = encoding.sender.statistics();
-            for packet in packets {
-                out.extend(encoding.sender.forward(now, packet, generation));
+            for (at, _) in packets {
+                out.extend(encoding.sender.forward(now, lot, at, generation));
             }
             count_refused(&before, &encoding.sender.statistics());
         }
@@ -191,6 +195,8 @@ impl Encodings {
                     if self.saved.len() == SAVED_MAX {
                         self.saved.remove(0);
                     }
+                    // Most senders have one stream, and a state is large.
+                    self.saved.reserve_exact(1);
                     self.saved.push((ssrc, state));
                 }
             }

@@ -11,6 +11,7 @@ mod frame_packetizer;
 mod header;
 mod identifier;
 mod key_frame;
+mod media_lot;
 mod packet;
 pub mod picture_index;
 
@@ -22,4 +23,5 @@ pub use frame_packetizer::{FramePacketizer, PacketizeError};
 pub use header::{ExtensionElements, HeaderBytes, RtpError, RtpHeader};
 pub use identifier::{Mid, Rid};
 pub use key_frame::starts_key_frame;
+pub use media_lot::MediaLot;
 pub use packet::{ClockReference, RtpPacket};
