@@ -35,6 +35,7 @@ impl PeerConnection {
             self.reconcile_sender(index, transceiver, ctx);
             self.show_parameters(transceiver);
         }
+        self.transceivers.shrink_to_fit();
         // Stopped ones leave the session with the final answer.
         let is_gone = |actors: &TransceiverActors| transceivers.iter().all(|t| t.id() != actors.id);
         for mut actors in self.transceivers.extract_if(.., |actors| is_gone(actors)) {

@@ -9,6 +9,7 @@ use super::transceiver::{Link, Source};
 use super::types::*;
 use crate::proto::sdp::{MediaDescription, MediaType, RidDirection, SessionDescription};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 impl Session {
     /// Applies a description created here, or rolls back. Empty text means the one created last, or a new one.
@@ -163,7 +164,7 @@ impl Session {
         let unnamed = self.name_sections(&mut sdp);
         self.associate(&sdp);
         self.link_data(&sdp);
-        let mut stored = Stored::new(SdpType::Offer, text, sdp);
+        let mut stored = Stored::new(SdpType::Offer, text.into(), sdp);
         stored.unnamed = unnamed;
         self.slots.pending_remote = Some(stored);
         self.avoid_remote_sources();
@@ -210,7 +211,7 @@ impl Session {
         self.shared.placement =
             leads.iter().map(|lead| lead.and_then(|lead| *self.shared.placement.get(lead)?)).collect();
         self.negotiate(&local.sdp, &sdp, Answerer::Remote, &leads);
-        let mut stored = Stored::new(kind, text, sdp);
+        let mut stored = Stored::new(kind, text.into(), sdp);
         stored.leads = Some(leads);
         self.slots.pending_remote = Some(stored);
         self.avoid_remote_sources();
@@ -224,8 +225,9 @@ impl Session {
     /// Makes a created description the one in force, with its version and the candidates found since.
     fn take_local(&mut self, kind: SdpType, created: Created) -> Stored {
         self.version = created.sdp.origin.session_version.parse().ok();
-        self.last_local = Some(created.sdp.clone());
-        let mut stored = Stored::new(kind, created.text, created.sdp);
+        let text: Arc<str> = created.text.into();
+        self.last_local = Some(Arc::clone(&text));
+        let mut stored = Stored::new(kind, text, created.sdp);
         stored.carriers = created.carriers;
         for transport in &self.shared.transports {
             let Some(section) = stored.carrier(transport.id).map(|carrier| carrier.section) else { continue };
@@ -244,6 +246,7 @@ impl Session {
         self.forget_created();
         self.slots.current_local = self.slots.pending_local.take();
         self.slots.current_remote = self.slots.pending_remote.take();
+        self.transceivers.shrink_to_fit();
         self.stable = None;
         self.state = SignalingState::Stable;
         let rejected = |section: usize| {

@@ -10,6 +10,7 @@ use crate::proto::sdp::SessionDescription;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The signalling half of one peer connection (RFC 8829).
 ///
@@ -39,8 +40,8 @@ pub struct Session {
     pub(super) default_stream: String,
     /// `o=` version of the last local description applied; `None` before the first.
     pub(super) version: Option<u64>,
-    /// That description, to see whether the next one differs.
-    pub(super) last_local: Option<SessionDescription>,
+    /// The text of that description, to see whether the next one differs.
+    pub(super) last_local: Option<Arc<str>>,
     /// The negotiated state that belongs to no transceiver.
     pub(super) shared: Shared,
     /// `shared` of the last stable state while an exchange is in progress.
