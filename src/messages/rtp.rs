@@ -90,7 +90,7 @@ pub struct SetRoundTripTime(pub Duration);
 /// until the next one.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct SetSendParameters(pub Option<SenderParameters>);
+pub struct SetSendParameters(pub Option<Arc<SenderParameters>>);
 
 /// `PeerConnection` → `RtpSender`, control: take media from this track from its next key frame on
 /// (W3C `replaceTrack`); the old one keeps flowing until then. `None` falls silent at once.

@@ -1,6 +1,8 @@
 //! Brings transports and streams into line with what is negotiated. Idempotent: it compares what the
 //! session says with what they were told, so it may run after anything.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 
 use super::{
@@ -137,7 +139,7 @@ impl PeerConnection {
                 }
             }
         }
-        let converted = ready.map(|(p, _)| sender_parameters(transceiver, p, self.clock));
+        let converted = ready.map(|(p, _)| Arc::new(sender_parameters(transceiver, p, self.clock)));
         if converted != sending.parameters {
             sending.parameters.clone_from(&converted);
             sending.actor.do_send(SetSendParameters(converted));

@@ -41,7 +41,7 @@ pub(super) struct Encodings {
     /// By SSRC, the newest last: another stream must not continue from it.
     saved: Vec<(u32, SenderState)>,
     wanted: Vec<EncodingParameters>,
-    parameters: Option<SenderParameters>,
+    parameters: Option<Arc<SenderParameters>>,
     /// When the first of them took to the next track.
     takeover_began: Option<Instant>,
 }
@@ -49,7 +49,7 @@ pub(super) struct Encodings {
 impl Encodings {
     /// What was negotiated. True when the streams are others than before, so that a source must be
     /// opened for them.
-    pub(super) fn set_parameters(&mut self, now: Instant, parameters: Option<SenderParameters>) -> bool {
+    pub(super) fn set_parameters(&mut self, now: Instant, parameters: Option<Arc<SenderParameters>>) -> bool {
         let streams = parameters.as_ref().map(streams_of).unwrap_or_default();
         self.parameters = parameters;
         let known = self.running.iter().map(|encoding| encoding.sender.parameters().ssrc);
@@ -73,8 +73,8 @@ impl Encodings {
         }
     }
 
-    fn start(&mut self, now: Instant, streams: Vec<SenderParameters>) {
-        let start = |parameters: SenderParameters| {
+    fn start(&mut self, now: Instant, streams: Vec<Arc<SenderParameters>>) {
+        let start = |parameters: Arc<SenderParameters>| {
             let saved = self.saved.iter().find(|(ssrc, _)| *ssrc == parameters.ssrc).map(|(_, state)| *state);
             let sender = Sender::new(now, parameters, saved, StdRng::from_os_rng());
             Encoding { sender, wanted: EncodingParameters::default() }
@@ -219,16 +219,18 @@ impl Encodings {
 }
 
 /// One set of parameters for each stream.
-fn streams_of(parameters: &SenderParameters) -> Vec<SenderParameters> {
+fn streams_of(parameters: &Arc<SenderParameters>) -> Vec<Arc<SenderParameters>> {
     if parameters.encodings.is_empty() {
-        return vec![parameters.clone()];
+        return vec![Arc::clone(parameters)];
     }
-    let stream = |encoding: &crate::proto::sender::EncodingStream| SenderParameters {
-        ssrc: encoding.ssrc,
-        rtx_ssrc: encoding.rtx_ssrc,
-        rid: Some(encoding.rid),
-        encodings: Vec::new(),
-        ..parameters.clone()
+    let stream = |encoding: &crate::proto::sender::EncodingStream| {
+        Arc::new(SenderParameters {
+            ssrc: encoding.ssrc,
+            rtx_ssrc: encoding.rtx_ssrc,
+            rid: Some(encoding.rid),
+            encodings: Vec::new(),
+            ..SenderParameters::clone(parameters)
+        })
     };
     parameters.encodings.iter().take(ENCODINGS_MAX).map(stream).collect()
 }

@@ -20,8 +20,12 @@ impl TransportActors {
                 self.state_mut().remote_certificates.clone_from(remote_certificates);
                 self.state_mut().dtls_state = DtlsTransportState::Connected;
             }
-            TransportEvent::Dtls(DtlsEvent::Failed(_)) => self.state_mut().dtls_state = DtlsTransportState::Failed,
-            TransportEvent::Dtls(DtlsEvent::Closed) => self.state_mut().dtls_state = DtlsTransportState::Closed,
+            TransportEvent::Dtls(DtlsEvent::Failed(_)) => {
+                self.state_mut().dtls_state = DtlsTransportState::Failed
+            }
+            TransportEvent::Dtls(DtlsEvent::Closed) => {
+                self.state_mut().dtls_state = DtlsTransportState::Closed
+            }
             TransportEvent::Down(_, DownReason::Stopped) => {}
             TransportEvent::Down(TransportPart::IceAgent, _) => self.lose_agent(),
             TransportEvent::Down(TransportPart::Dtls, _) => {

@@ -126,7 +126,7 @@ impl Session {
         }
         self.link_data(&created.sdp);
         self.state = SignalingState::HaveLocalOffer;
-        self.slots.pending_local = Some(self.take_local(SdpType::Offer, created));
+        self.slots.pending_local = Some(Box::new(self.take_local(SdpType::Offer, created)));
     }
 
     fn apply_local_answer(&mut self, kind: SdpType, created: Created) {
@@ -143,7 +143,7 @@ impl Session {
         if let Some(remote) = &mut self.slots.pending_remote {
             remote.leads = Some(leads);
         }
-        self.slots.pending_local = Some(local);
+        self.slots.pending_local = Some(Box::new(local));
         self.state = SignalingState::HaveLocalPranswer;
         if kind == SdpType::Answer {
             self.complete();
@@ -166,7 +166,7 @@ impl Session {
         self.link_data(&sdp);
         let mut stored = Stored::new(SdpType::Offer, text.into(), sdp);
         stored.unnamed = unnamed;
-        self.slots.pending_remote = Some(stored);
+        self.slots.pending_remote = Some(Box::new(stored));
         self.avoid_remote_sources();
         self.state = SignalingState::HaveRemoteOffer;
         self.plan_transports();
@@ -213,7 +213,7 @@ impl Session {
         self.negotiate(&local.sdp, &sdp, Answerer::Remote, &leads);
         let mut stored = Stored::new(kind, text.into(), sdp);
         stored.leads = Some(leads);
-        self.slots.pending_remote = Some(stored);
+        self.slots.pending_remote = Some(Box::new(stored));
         self.avoid_remote_sources();
         self.state = SignalingState::HaveRemotePranswer;
         if kind == SdpType::Answer {
@@ -250,7 +250,7 @@ impl Session {
         self.stable = None;
         self.state = SignalingState::Stable;
         let rejected = |section: usize| {
-            let rejects = |stored: &Option<Stored>| {
+            let rejects = |stored: &Option<Box<Stored>>| {
                 stored.as_ref().and_then(|s| s.sdp.media.get(section)).is_none_or(MediaDescription::rejected)
             };
             rejects(&self.slots.current_local) || rejects(&self.slots.current_remote)

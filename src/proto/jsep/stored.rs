@@ -52,6 +52,7 @@ impl Stored {
             }
         }
         self.write_later(&mut sdp, next_section);
+        sdp.shrink_to_fit();
         Description { kind: self.kind, sdp }
     }
 

@@ -22,6 +22,7 @@ mod history;
 mod outgoing;
 mod parameters;
 mod placement;
+mod random;
 mod reports;
 mod retransmission;
 mod sent_window;
@@ -48,6 +49,7 @@ use self::continuity::{Counters, Shifts};
 use self::dtmf::Dtmf;
 use self::history::{History, Shift};
 use self::placement::Placement;
+use self::random::SmallRandom;
 use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::Latest;
@@ -66,7 +68,8 @@ const FIXED_HEADER_LENGTH: usize = 12;
 /// The outbound half of one media section.
 #[derive(Debug)]
 pub struct Sender {
-    parameters: SenderParameters,
+    /// Shared with those who have set them.
+    parameters: Arc<SenderParameters>,
     codecs: Codecs,
     leg: LegExtensions,
     sends_absolute_time: bool,
@@ -89,17 +92,18 @@ pub struct Sender {
     /// A TMMBR waits for its answer.
     notification_at: Option<Instant>,
     statistics: OutboundStatistics,
-    random: StdRng,
+    random: SmallRandom,
 }
 
 impl Sender {
     /// A new sender, or with the saved `state` the continuation of one that panicked.
     pub fn new(
         now: Instant,
-        parameters: SenderParameters,
+        parameters: impl Into<Arc<SenderParameters>>,
         state: Option<SenderState>,
         mut random: StdRng,
     ) -> Self {
+        let parameters = parameters.into();
         let is_restart = state.is_some();
         let state = state.unwrap_or_else(|| SenderState::new(&mut random));
         let mut sender = Self {
@@ -120,7 +124,7 @@ impl Sender {
             requested_bitrate: None,
             notification_at: None,
             statistics: OutboundStatistics { ssrc: parameters.ssrc, ..OutboundStatistics::default() },
-            random,
+            random: SmallRandom::new(&mut random),
             state,
             parameters,
         };
@@ -138,7 +142,8 @@ impl Sender {
     }
 
     /// After a renegotiation. The SSRCs must be the same; a new SSRC needs a new sender.
-    pub fn set_parameters(&mut self, parameters: SenderParameters) {
+    pub fn set_parameters(&mut self, parameters: impl Into<Arc<SenderParameters>>) {
+        let parameters = parameters.into();
         if !self.parameters.compose_as(&parameters) {
             self.history.clear();
         }
