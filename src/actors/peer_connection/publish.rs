@@ -19,7 +19,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{SignalingState, Transceiver},
+        jsep::{Description, SignalingState, Transceiver},
     },
 };
 
@@ -87,7 +87,7 @@ impl PeerConnection {
         self.gauge.set(Gauge::ConnectionState(connection_label(state)));
         let mut snapshot = self.snapshot.lock();
         snapshot.closed = true;
-        for transport in snapshot.transports.values_mut() {
+        for transport in snapshot.transports.values_mut().map(Arc::make_mut) {
             transport.ice_state = Some(ice::State::Closed);
             transport.dtls_state = DtlsTransportState::Closed;
         }
@@ -113,7 +113,7 @@ impl PeerConnection {
         let signaling = self.session.signaling_state();
         let (ice_state, gathering, state) = self.states();
         let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
-        let transports = self.transports.iter().map(|(id, actors)| (id, actors.state().clone())).collect();
+        let transports = self.transports.iter().map(|(id, actors)| (id, actors.shared_state())).collect();
         let sctp = self.sctp_snapshot();
         let previous = {
             let mut snapshot = self.snapshot.lock();
@@ -137,12 +137,11 @@ impl PeerConnection {
         snapshot.current_remote_description = self.session.current_remote_description();
         snapshot.pending_local_description = self.session.pending_local_description();
         snapshot.pending_remote_description = self.session.pending_remote_description();
-        snapshot.local_description = self.session.local_description();
-        snapshot.remote_description = self.session.remote_description();
-        snapshot.can_trickle_ice_candidates = snapshot.remote_description.as_ref().map(|remote| {
+        let can_trickle = |remote: &Description| {
             let mut options = remote.sdp.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
             options.any(|options| options.split_ascii_whitespace().any(|option| option == "trickle"))
-        });
+        };
+        snapshot.can_trickle_ice_candidates = snapshot.remote_description().map(can_trickle);
     }
 
     fn snapshot_of(&self, transceiver: &Transceiver) -> TransceiverSnapshot {

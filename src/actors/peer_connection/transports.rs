@@ -99,6 +99,8 @@ impl Transports {
         let number = self.next_slot;
         self.next_slot += 1;
         let actors = TransportActors::start(config, place, tell(parent, number));
+        // A bundle has one, and they are large.
+        self.slots.reserve_exact(1);
         self.slots.push(Slot { number, id, is_announced: false, actors });
         Ok(())
     }

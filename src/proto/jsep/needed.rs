@@ -45,7 +45,7 @@ impl Session {
         if transceiver.stopped() {
             return true;
         }
-        let of = |stored: &Option<Stored>| -> Option<(SdpType, MediaDescription, Direction)> {
+        let of = |stored: &Option<Box<Stored>>| -> Option<(SdpType, MediaDescription, Direction)> {
             let stored = stored.as_ref()?;
             let media = stored.sdp.media.get(section)?;
             Some((stored.kind, media.clone(), stored.sdp.direction_of(media).into()))
