@@ -35,8 +35,8 @@ const NO_TARGET: u64 = u64::MAX;
 
 /// Where a track's media goes. Class: media. Implementations are bounded and drop their oldest.
 pub trait MediaSink: Send + Sync {
-    /// Takes a lot; never blocks.
-    fn push(&self, now: Instant, lot: Arc<MediaLot>);
+    /// Takes a lot; never blocks. False: it [is closed](Self::is_closed).
+    fn push(&self, now: Instant, lot: Arc<MediaLot>) -> bool;
 
     /// Nobody takes from it any more: the track forgets it.
     fn is_closed(&self) -> bool;

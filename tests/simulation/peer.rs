@@ -210,7 +210,7 @@ impl Peer {
         let key_frame = media.sender.wants_key_frame();
         let packet = video_packet(now, media.codec, media.number, key_frame);
         media.number += 1;
-        let lot = Arc::new(MediaLot { packets: vec![packet], gap: false });
+        let lot = Arc::new(MediaLot::new(vec![packet], false));
         if let Some(packet) = media.sender.forward(now, &lot, 0, GENERATION) {
             self.send_rtp(&packet);
         }

@@ -12,9 +12,7 @@ use crate::{
     messages::track::{EncodingDemand, MediaLot},
     proto::{
         rtp::{Rid, RtpPacket},
-        sender::{
-            EncodingParameters, OutboundStatistics, OutgoingPacket, Sender, SenderParameters, SenderState,
-        },
+        sender::{EncodingParameters, OutgoingPacket, Refused, Sender, SenderParameters, SenderState},
     },
 };
 
@@ -157,11 +155,11 @@ impl Encodings {
                 encoding.sender.withhold(packets.count());
                 continue;
             }
-            let before = encoding.sender.statistics();
+            let before = encoding.sender.refused();
             for (at, _) in packets {
                 out.extend(encoding.sender.forward(now, lot, at, generation));
             }
-            count_refused(&before, &encoding.sender.statistics());
+            count_refused(before, encoding.sender.refused());
         }
     }
 
@@ -246,7 +244,7 @@ fn belongs(packet: &RtpPacket, named: Option<Rid>, index: usize, is_only: bool) 
 }
 
 /// Counts what a sender refused, by reason.
-fn count_refused(before: &OutboundStatistics, after: &OutboundStatistics) {
+fn count_refused(before: Refused, after: Refused) {
     let refused = after.packets_dropped - before.packets_dropped;
     if refused == 0 {
         return;

@@ -13,6 +13,7 @@ mod identifier;
 mod key_frame;
 mod media_lot;
 mod packet;
+mod padding;
 pub mod picture_index;
 
 pub use codec::{CodecFamily, CodecKey, CodecParameters, MediaKind};

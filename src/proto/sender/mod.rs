@@ -65,6 +65,20 @@ const HELD_MAX: usize = 64;
 /// Length of an RTP header without extension.
 const FIXED_HEADER_LENGTH: usize = 12;
 
+/// RFC 3550 §5.1: set in the first byte if there is padding behind the payload.
+const PADDING_BIT: u8 = 0x20;
+
+/// Counts of [`OutboundStatistics`], without the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// All packets that were not sent.
+    pub packets_dropped: u64,
+    /// The peer has not negotiated their codec.
+    pub packets_without_codec: u64,
+    /// Their source has been replaced.
+    pub packets_of_replaced_source: u64,
+}
+
 /// The outbound half of one media section.
 #[derive(Debug)]
 pub struct Sender {
@@ -232,6 +246,13 @@ impl Sender {
         Some(self.emit(now, lot, index, codec, picture, &placement))
     }
 
+    /// Packets that were not sent, of all and by two of the reasons.
+    pub fn refused(&self) -> Refused {
+        let OutboundStatistics { packets_dropped, packets_without_codec, packets_of_replaced_source, .. } =
+            self.statistics;
+        Refused { packets_dropped, packets_without_codec, packets_of_replaced_source }
+    }
+
     #[cold]
     fn count_dropped(&mut self, packet: &RtpPacket, generation: u32) {
         self.statistics.packets_dropped += 1;
@@ -305,15 +326,15 @@ impl Sender {
             counters: shifts,
         };
         let send_time = self.send_time_at(now);
-        let Composed { header, rtp_header_length, payload, .. } =
-            self.compose(packet, codec, picture, shift, send_time);
+        let Composed { header, rtp_header_length, payload, padding, .. } =
+            self.compose(lot, index, codec, picture, shift, send_time);
         let timestamp = packet.timestamp.wrapping_add(timestamp_shift);
         self.note_sent(now, sequence, timestamp, codec, packet, rtp_header_length);
         self.state.counters.sent(shifts, picture, packet.extensions.frame_number());
         if codec.nack {
             self.history.insert(sequence, now, send_time, lot, index, shift);
         }
-        OutgoingPacket { header, payload, retransmission: false }
+        OutgoingPacket { header, payload, padding, retransmission: false }
     }
 
     /// Makes a packet of this stream from one of a source. Depends on its arguments and the parameters alone: called
@@ -321,12 +342,14 @@ impl Sender {
     #[inline(always)]
     fn compose(
         &mut self,
-        packet: &RtpPacket,
+        lot: &MediaLot,
+        index: usize,
         codec: Codec,
         picture: Option<PictureIndex>,
         shift: Shift,
         send_time: u32,
     ) -> Composed {
+        let packet = &lot.packets[index];
         let mut header = HeaderBytes::new();
         header.extend_from_slice(&fixed_header(
             packet.marker,
@@ -340,8 +363,12 @@ impl Sender {
         if rtp_header_length > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
         }
+        let padding = lot.padding_of(index);
+        if padding > 0 {
+            header[0] |= PADDING_BIT;
+        }
         let payload = start_of_payload(&packet.payload, picture, shift.counters, &mut header);
-        Composed { header, rtp_header_length, written, payload }
+        Composed { header, rtp_header_length, written, payload, padding }
     }
 
     /// The value of `abs-send-time`; any if that was not negotiated.
@@ -381,7 +408,7 @@ impl Sender {
             let distance = packet.sequence_number.wrapping_sub(first.sequence_number);
             *of == generation && packet.ssrc == first.ssrc && distance <= HELD_MAX as u64
         });
-        let lot = Arc::new(MediaLot { packets: held.map(|(_, packet)| packet).collect(), gap: false });
+        let lot = Arc::new(MediaLot::new(held.map(|(_, packet)| packet).collect(), false));
         for (index, packet) in lot.packets.iter().enumerate() {
             if let Some((codec, picture, placement)) = self.decide(now, packet, generation) {
                 self.emit(now, &lot, index, codec, picture, &placement);
@@ -431,6 +458,8 @@ struct Composed {
     written: WrittenExtensions,
     /// The rest of the payload.
     payload: Bytes,
+    /// Bytes of padding behind it.
+    padding: u8,
 }
 
 impl SenderState {

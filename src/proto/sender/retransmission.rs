@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::codecs::Codec;
 use super::history::Origin;
-use super::{Composed, OutgoingPacket, Sender};
+use super::{Composed, OutgoingPacket, PADDING_BIT, Sender};
 use crate::proto::rtcp::Nack;
 use crate::proto::rtp::HeaderBytes;
 use crate::proto::rtp::picture_index::PictureIndex;
@@ -66,8 +66,8 @@ impl Sender {
                 Some((ssrc, payload_type)) => self.wrap(again, ssrc, payload_type),
                 // Without RTX the very same packet is sent again, to the byte.
                 None => {
-                    let Composed { header, payload, .. } = again;
-                    OutgoingPacket { header, payload, retransmission: true }
+                    let Composed { header, payload, padding, .. } = again;
+                    OutgoingPacket { header, payload, padding, retransmission: true }
                 }
             };
             self.statistics.packets_sent += 1;
@@ -88,7 +88,7 @@ impl Sender {
         let packet = &origin.lot.packets[origin.index];
         let picture = PictureIndex::find(codec.family, &packet.payload);
         let send_time = if self.rtx_of(codec).is_some() { self.send_time_at(now) } else { origin.send_time };
-        self.compose(packet, codec, picture, origin.shift, send_time)
+        self.compose(&origin.lot, origin.index, codec, picture, origin.shift, send_time)
     }
 
     /// RFC 4588 §4: own SSRC, payload type and sequence number; timestamp and marker of the original; the original
@@ -98,6 +98,8 @@ impl Sender {
         self.state.next_rtx_sequence += 1;
         let (rtp_header, payload_start) = original.header.split_at(original.rtp_header_length);
         let mut header = HeaderBytes::from_slice(rtp_header);
+        // Without the padding: it is for packets that leave together.
+        header[0] &= !PADDING_BIT;
         header[1] = rtp_header[1] & 0x80 | payload_type;
         header[2..4].copy_from_slice(&number.to_be_bytes());
         header[8..12].copy_from_slice(&ssrc.to_be_bytes());
@@ -106,6 +108,6 @@ impl Sender {
         }
         header.extend_from_slice(&rtp_header[2..4]);
         header.extend_from_slice(payload_start);
-        OutgoingPacket { header, payload: original.payload, retransmission: false }
+        OutgoingPacket { header, payload: original.payload, padding: 0, retransmission: false }
     }
 }

@@ -101,7 +101,7 @@ impl Scene {
     }
 
     fn forward(&mut self, packet: &RtpPacket, generation: u32) -> Option<Seen> {
-        let lot = Arc::new(MediaLot { packets: vec![packet.clone()], gap: false });
+        let lot = Arc::new(MediaLot::new(vec![packet.clone()], false));
         let outgoing = self.sender.forward(self.now, &lot, 0, generation)?;
         Some(self.see(&outgoing))
     }

@@ -10,7 +10,7 @@ fn shift(sequence: u64) -> Shift {
 /// A lot of packets with these numbers, to be sent 100,000 higher.
 fn lot(now: Instant, numbers: impl Iterator<Item = u64>) -> Arc<MediaLot> {
     let packets = numbers.map(|number| packet_numbered(now, number)).collect();
-    Arc::new(MediaLot { packets, gap: false })
+    Arc::new(MediaLot::new(packets, false))
 }
 
 fn send(history: &mut History, now: Instant, lot: &Arc<MediaLot>) {

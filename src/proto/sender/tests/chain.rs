@@ -167,7 +167,7 @@ impl Call {
             let repaired = bytes[1] & 0x7f == 121;
             let mut received = Vec::new();
             let _ = self.server_in.handle_rtp(self.now, bytes.into(), None, repaired, &mut received);
-            let lot = Arc::new(MediaLot { packets: received, gap: false });
+            let lot = Arc::new(MediaLot::new(received, false));
             let indices = 0..lot.packets.len();
             outgoing.extend(indices.filter_map(|at| self.server_out.forward(self.now, &lot, at, 1)));
         }

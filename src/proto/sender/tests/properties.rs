@@ -110,7 +110,7 @@ proptest! {
                 }
                 packet
             };
-            let lot = Arc::new(MediaLot { packets: packets.into_iter().map(make).collect(), gap: false });
+            let lot = Arc::new(MediaLot::new(packets.into_iter().map(make).collect(), false));
             for index in 0..lot.packets.len() {
                 let outgoing = scene.sender.forward(scene.now, &lot, index, generation);
                 sent.extend(outgoing.map(|packet| scene.see(&packet)));
