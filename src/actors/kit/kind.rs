@@ -71,6 +71,8 @@ labels! {
         RtpSender => "rtp_sender",
         /// Source or sink of media.
         Track => "track",
+        /// A track of another shard, for the senders of this one.
+        TrackRelay => "track_relay",
         /// Participants that see each other.
         Room => "room",
         /// What one participant of a room sends over data channels.

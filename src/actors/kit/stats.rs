@@ -169,6 +169,8 @@ pub struct ShardStatistics {
     pub calls: PerLabel<Direction, Batches>,
     /// Times that an SCTP association had to stop its peer, because messages of a channel were not read.
     pub reader_stalls: Counter,
+    /// Consumers that take a track of another shard by themselves, because there were too many relays.
+    pub relays_refused: Counter,
     /// How late the shard's heartbeat was: what every timer of the shard suffers.
     pub lag: Histogram,
     peers: GaugeCell,
@@ -193,6 +195,7 @@ impl ShardStatistics {
             lots: PerLabel::default(),
             calls: PerLabel::default(),
             reader_stalls: Counter::default(),
+            relays_refused: Counter::default(),
             lag: Histogram::default(),
             peers: GaugeCell::default(),
             data_channels: GaugeCell::default(),
@@ -244,6 +247,7 @@ impl Absorb for ShardStatistics {
         self.lots.absorb(&other.lots);
         self.calls.absorb(&other.calls);
         self.reader_stalls.absorb(&other.reader_stalls);
+        self.relays_refused.absorb(&other.relays_refused);
         self.lag.absorb(&other.lag);
     }
 }
@@ -287,6 +291,11 @@ impl Statistics {
     /// Counts how often a peer was stopped because an application did not read.
     pub fn reader_stalled(&self, times: u64) {
         self.reader_stalls.add(times);
+    }
+
+    /// Counts a consumer that found no room for one more relay.
+    pub fn relay_refused(&self) {
+        self.relays_refused.add(1);
     }
 
     /// Counts datagrams received.
