@@ -195,6 +195,22 @@ labels! {
 }
 
 labels! {
+    /// What a kernel may give or refuse.
+    KernelFeature {
+        /// Several equal datagrams for one destination in one send call.
+        UdpGso => "udp_gso",
+        /// Several datagrams of one source in one receive buffer.
+        UdpGro => "udp_gro",
+        /// Each shard keeps to a core.
+        Affinity => "affinity",
+        /// Sockets have the receive buffer they ask for.
+        ReceiveBuffer => "receive_buffer",
+        /// Sockets have the send buffer they ask for.
+        SendBuffer => "send_buffer",
+    }
+}
+
+labels! {
     /// Way of a packet, seen from this process.
     Direction {
         /// From the network.

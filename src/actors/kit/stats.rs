@@ -181,6 +181,8 @@ pub struct ShardStatistics {
     connection_states: PerLabel<ConnectionLabel, GaugeCell>,
     /// Nanoseconds from [`epoch`] to the last heartbeat, or [`NO_HEARTBEAT`].
     last_progress: AtomicU64,
+    /// A number from 0 to 1, as its bits.
+    busy_share: AtomicU64,
 }
 
 impl ShardStatistics {
@@ -204,6 +206,7 @@ impl ShardStatistics {
             dtls_states: PerLabel::default(),
             connection_states: PerLabel::default(),
             last_progress: AtomicU64::new(NO_HEARTBEAT),
+            busy_share: AtomicU64::new(0.0_f64.to_bits()),
         }
     }
 
@@ -222,6 +225,12 @@ impl ShardStatistics {
         let last = self.last_progress.load(Relaxed);
         let since_epoch = nanoseconds(now.saturating_duration_since(epoch()));
         (last != NO_HEARTBEAT).then(|| Duration::from_nanos(since_epoch.saturating_sub(last)))
+    }
+
+    /// The share of the last seconds that the shard's thread spent on a core, from 0 to 1; 0 for threads without
+    /// a heartbeat.
+    pub fn busy_share(&self) -> f64 {
+        f64::from_bits(self.busy_share.load(Relaxed))
     }
 
     fn gauge_cell(&self, gauge: Gauge) -> &GaugeCell {
@@ -351,8 +360,9 @@ impl Statistics {
         TrackedGauge { statistics: self.clone(), gauge }
     }
 
-    /// Notes that the shard's thread runs, and how late its heartbeat was.
-    pub(super) fn heartbeat(&self, now: Instant, lag: Duration) {
+    /// Notes that the shard's thread runs, how late its heartbeat was, and how busy it is.
+    pub(super) fn heartbeat(&self, now: Instant, lag: Duration, busy_share: f64) {
+        self.busy_share.store(busy_share.to_bits(), Relaxed);
         self.last_progress.store(nanoseconds(now.saturating_duration_since(epoch())), Relaxed);
         self.lag.record(lag);
     }
