@@ -42,9 +42,11 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("actix-rtc-sfu is ready: http://").unwrap();
+        // To its last line: a server whose standard output is closed ends.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().unwrap().unwrap();
+        assert!(lines.next().unwrap().unwrap().starts_with("media: "));
+        let address = line.strip_prefix("actix-rtc-sfu is ready: http://").unwrap();
         Self { child, address: address.trim_end_matches('/').parse().unwrap() }
     }
 
