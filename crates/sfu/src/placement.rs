@@ -22,7 +22,7 @@ pub enum RoomPlacement {
     Single,
     /// All of them as long as their shard bears it; who comes later lives on another one.
     Spill,
-    /// As few as possible: each lives where there is the least to do.
+    /// As few as possible: each lives where the fewest of the room do, among those that have reserves.
     Spread,
 }
 
@@ -41,33 +41,28 @@ impl Placement {
     /// to do altogether; both have an entry for each shard.
     pub(crate) fn of_member(&self, home: usize, members: &[usize], loads: &[ShardLoad]) -> usize {
         let shards = 0..members.len().min(loads.len());
-        match self.rooms {
-            RoomPlacement::Single => home,
-            RoomPlacement::Spread => shards
-                .min_by_key(|shard| {
-                    let (busy, peers, _) = loads[*shard].key();
-                    (busy, members[*shard], peers)
-                })
-                .unwrap_or(home),
+        let has_spare = loads.iter().any(|load| load.busy < BUSY_SPARE);
+        let is_full = |shard: usize| has_spare && loads[shard].busy > BUSY_FULL;
+        let least_loaded = |shard: &usize| loads[*shard].key();
+        let chosen = match self.rooms {
+            RoomPlacement::Single => Some(home),
+            RoomPlacement::Spread => {
+                shards.min_by_key(|shard| (is_full(*shard), members[*shard], loads[*shard].key()))
+            }
             RoomPlacement::Spill => {
-                let has_spare = loads.iter().any(|load| load.busy < BUSY_SPARE);
-                let takes = |shard: &usize| {
-                    let is_full = loads[*shard].busy > BUSY_FULL && has_spare;
-                    members[*shard] < self.members_per_shard && !is_full
-                };
+                let takes = |shard: &usize| members[*shard] < self.members_per_shard && !is_full(*shard);
                 // Where the room is already its media is as well. If no shard takes more, all share the burden.
                 let is_new = members.iter().all(|count| *count == 0);
                 let mut known = std::iter::once(home)
-                    .filter(|home| is_new || members[*home] > 0)
-                    .chain(shards.clone().filter(|shard| members[*shard] > 0));
-                let least_loaded = |shard: &usize| loads[*shard].key();
+                    .chain(shards.clone())
+                    .filter(|shard| members[*shard] > 0 || is_new && *shard == home);
                 known
                     .find(takes)
                     .or_else(|| shards.clone().filter(takes).min_by_key(least_loaded))
                     .or_else(|| shards.min_by_key(least_loaded))
-                    .unwrap_or(home)
             }
-        }
+        };
+        chosen.unwrap_or(home)
     }
 }
 
@@ -132,6 +127,7 @@ mod tests {
     fn a_room_is_spread_evenly_and_around_busy_shards() {
         let placement = placement(RoomPlacement::Spread);
         assert_eq!(members(placement, 0, 7, &loads([0.0, 0.0, 0.0])), [3, 2, 2]);
-        assert_eq!(members(placement, 0, 6, &loads([0.0, 0.5, 0.0])), [3, 0, 3]);
+        assert_eq!(members(placement, 0, 6, &loads([0.0, 0.8, 0.3])), [3, 0, 3]);
+        assert_eq!(members(placement, 0, 6, &loads([0.8, 0.9, 0.8])), [2, 2, 2], "nobody has reserves");
     }
 }

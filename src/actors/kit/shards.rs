@@ -41,8 +41,7 @@ const WEDGED: Duration = Duration::from_secs(2);
 const BUSY_STEP: f64 = 0.1;
 
 /// What a shard has to do.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ShardLoad {
     /// The share of the last seconds that its thread spent on a core, from 0 to 1. 1 if it is wedged.
     pub busy: f64,
@@ -53,8 +52,8 @@ pub struct ShardLoad {
 }
 
 impl ShardLoad {
-    /// By what shards are compared.
-    fn key(&self) -> (u32, usize, usize) {
+    /// By what shards are compared: less is better.
+    pub fn key(&self) -> (u32, usize, usize) {
         ((self.busy / BUSY_STEP) as u32, self.peers, self.rooms)
     }
 }
