@@ -179,7 +179,11 @@ mod tests {
                 let mut signer = Signer::new(digest, &openssl_key).unwrap();
                 signer.update(b"one").unwrap();
                 signer.update(&[7; 200]).unwrap();
-                assert_eq!(own.as_slice(), signer.sign_to_vec().unwrap(), "{hash:?}, a key of {length} bytes");
+                assert_eq!(
+                    own.as_slice(),
+                    signer.sign_to_vec().unwrap(),
+                    "{hash:?}, a key of {length} bytes"
+                );
             }
         }
     }
