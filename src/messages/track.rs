@@ -28,7 +28,8 @@ use crate::proto::{
 };
 
 /// Subscriptions through one track: as many as the source behind it takes. One more ends at once.
-pub const SUBSCRIPTIONS_MAX: usize = 4096;
+/// Three times the viewers that a shard can serve, at some 50 bytes each.
+pub const SUBSCRIPTIONS_MAX: usize = 32_768;
 
 /// What stands for "no target" in [`Source::jitter_buffer_target`].
 const NO_TARGET: u64 = u64::MAX;

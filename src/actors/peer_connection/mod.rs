@@ -29,6 +29,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 pub use children::ChildDown;
 pub use data::SctpReported;
+use publish::StaleDescriptions;
 use transceivers::TransceiverActors;
 pub use transports::TransportReported;
 use transports::{MAX_POOL, Transports};
@@ -108,8 +109,7 @@ pub struct PeerConnection {
     gauge: TrackedGauge,
     _counted: TrackedGauge,
     snapshot: SharedSnapshot,
-    /// The snapshot's descriptions are out of date.
-    descriptions_changed: bool,
+    stale: StaleDescriptions,
     events: LaneSender<PeerConnectionEvent>,
     /// W3C `[[NegotiationNeeded]]`.
     negotiation_needed: bool,
@@ -157,7 +157,7 @@ impl PeerConnection {
             gauge: statistics.track(Gauge::ConnectionState(ConnectionLabel::New)),
             _counted: statistics.track(Gauge::Peers),
             snapshot: snapshot.clone(),
-            descriptions_changed: false,
+            stale: StaleDescriptions::default(),
             events,
             negotiation_needed: false,
             closing: false,
