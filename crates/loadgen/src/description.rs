@@ -7,6 +7,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 use actix_rtc::proto::{
     dtls::Fingerprint,
     ice::{Candidate, Credentials, TransportProtocol},
+    sctp::{DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT},
     sdp::{Direction, MediaType, SessionDescription, Setup},
 };
 use anyhow::{Context, bail};
@@ -20,6 +21,8 @@ pub(crate) enum Use {
     Send { kind: Kind, layers: Vec<(u32, &'static str)> },
     /// Receives, with the payload type that the other side has chosen.
     Receive { kind: Kind, payload_type: u8 },
+    /// Data channels.
+    Data,
     /// Not used: its media type stays.
     Refused { media_type: &'static str, format: String },
 }
@@ -62,6 +65,7 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         Use::Receive { kind: Kind::Video, payload_type } => {
             format!("m=video 9 UDP/TLS/RTP/SAVPF {payload_type}")
         }
+        Use::Data => "m=application 9 UDP/DTLS/SCTP webrtc-datachannel".to_owned(),
         Use::Refused { media_type, format } => format!("m={media_type} 0 UDP/TLS/RTP/SAVPF {format}"),
     };
     let _ = write!(text, "{media_line}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\n", section.mid);
@@ -84,6 +88,12 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         Use::Receive { kind, payload_type } => {
             text.push_str("a=rtcp-mux\r\na=recvonly\r\n");
             write_codec(text, *kind, *payload_type);
+        }
+        Use::Data => {
+            let _ = write!(
+                text,
+                "a=sctp-port:{DEFAULT_PORT}\r\na=max-message-size:{DEFAULT_MAX_MESSAGE_SIZE}\r\n"
+            );
         }
         Use::Refused { .. } => {}
     }

@@ -5,11 +5,13 @@
 
 mod data;
 mod data_floor;
+mod data_peer;
 mod description;
 mod floor;
 mod forward;
 mod handshake;
 mod ice;
+mod limits;
 mod media;
 mod peer;
 mod progress;

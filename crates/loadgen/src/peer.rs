@@ -13,17 +13,19 @@ use actix_rtc::proto::{
     dtls::{self, Certificate, Fingerprint, HashAlgorithm, Session, SessionConfig},
     ice::{self, Agent, AgentConfig, Candidate, Credentials},
     sdp::Setup,
-    srtp::{Inbound, Outbound, Profile as SrtpProfile},
+    srtp::{Inbound, KeyingMaterial, Outbound, Profile as SrtpProfile},
 };
 use bytes::BytesMut;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::sync::oneshot;
 
 use crate::{
+    data_peer::Channel,
     description::{self, Remote, Section, Transport, Use},
-    media::{self, Encoder, Kind},
+    media::{self, Encoder, Kind, StreamId},
     rtcp,
     tally::{Counts, Tally},
+    world::nanoseconds_between,
 };
 
 /// Between two checks of one agent: many peers connect at once, each with one pair or two.
@@ -54,14 +56,19 @@ pub(crate) struct Context<'a> {
     pub(crate) wire: &'a mut dyn Wire,
     pub(crate) now: Instant,
     /// When the program started: stamps count from there.
-    pub(crate) started: Instant,
+    pub(crate) started: SystemTime,
+    /// When the kernel got the datagram at hand, in nanoseconds since then.
+    pub(crate) arrival: u64,
+    /// Publishers send nothing for now.
+    pub(crate) paused: bool,
     pub(crate) totals: &'a mut Totals,
     pub(crate) scratch: &'a mut Scratch,
 }
 
 impl Context<'_> {
+    /// The time since the start, as stamps have it: of this very moment.
     fn nanoseconds(&self) -> u64 {
-        u64::try_from(self.now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds_between(self.started, SystemTime::now())
     }
 }
 
@@ -74,9 +81,11 @@ pub(crate) struct Scratch {
 }
 
 /// Counts over all peers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Totals {
     pub(crate) counts: Counts,
+    /// What went from a socket of this program straight to another.
+    pub(crate) direct: Counts,
     /// RTP packets of publishers.
     pub(crate) sent: u64,
     /// Frames that left too late, for want of CPU time here.
@@ -95,6 +104,13 @@ pub(crate) struct Totals {
 pub(crate) enum Media {
     Publisher(Vec<Stream>),
     Subscriber(Box<Tally>),
+    /// Sends to itself and receives that: what the way takes without a server.
+    Direct {
+        streams: Vec<Stream>,
+        tally: Box<Tally>,
+    },
+    /// A data channel and nothing else.
+    Data(Box<Channel>),
 }
 
 /// An encoder and when its next frame is due.
@@ -104,13 +120,52 @@ pub(crate) struct Stream {
 }
 
 impl Media {
-    /// `phase`, from 0 to 1, is where in a frame's interval this publisher begins.
-    pub(crate) fn publisher(encoders: Vec<Encoder>, now: Instant, phase: f64) -> Self {
+    /// `phase`, from 0 to 1, is where in an interval between frames, counted from `epoch`, this publisher sends.
+    pub(crate) fn publisher(encoders: Vec<Encoder>, epoch: Instant, phase: f64) -> Self {
         let stream = |encoder: Encoder| {
-            let due = now + encoder.interval().mul_f64(phase);
+            let due = epoch + encoder.interval().mul_f64(phase);
             Stream { encoder, due }
         };
         Self::Publisher(encoders.into_iter().map(stream).collect())
+    }
+
+    /// One that subscribers of rooms are compared with.
+    pub(crate) fn direct(encoders: Vec<Encoder>, epoch: Instant, phase: f64) -> Self {
+        match Self::publisher(encoders, epoch, phase) {
+            Self::Publisher(streams) => Self::Direct { streams, tally: Box::default() },
+            other => other,
+        }
+    }
+
+    /// What is sent, if anything.
+    pub(crate) fn streams(&mut self) -> &mut [Stream] {
+        match self {
+            Self::Publisher(streams) | Self::Direct { streams, .. } => streams,
+            Self::Subscriber(_) | Self::Data(_) => &mut [],
+        }
+    }
+
+    /// What is counted, if anything.
+    pub(crate) fn tally(&mut self) -> Option<&mut Tally> {
+        match self {
+            Self::Subscriber(tally) | Self::Direct { tally, .. } => Some(tally),
+            Self::Publisher(_) | Self::Data(_) => None,
+        }
+    }
+}
+
+impl Stream {
+    /// The phase stays, frames that would have been due are not owed.
+    fn skip_to(&mut self, now: Instant) {
+        let interval = self.encoder.interval();
+        while self.due < now {
+            self.due += interval;
+        }
+    }
+
+    /// Which stream, and the number of the packet that comes next.
+    pub(crate) fn next(&self) -> (StreamId, u64) {
+        self.encoder.next()
     }
 }
 
@@ -136,6 +191,8 @@ pub(crate) struct Peer {
     kinds: Vec<(u8, Kind)>,
     pub(crate) media: Media,
     pub(crate) milestones: Milestones,
+    /// Connected, and nothing has ended it since.
+    is_alive: bool,
     feedback_due: Instant,
     feedback_rounds: u32,
 }
@@ -172,14 +229,37 @@ impl Peer {
             kinds: Vec::new(),
             media,
             milestones: Milestones::default(),
+            is_alive: false,
             feedback_due: now + FEEDBACK_INTERVAL,
             feedback_rounds: 0,
         })
     }
 
-    /// Whether a subscriber has received anything yet.
+    /// Whether a subscriber has received anything yet, or a data channel has carried a message.
     pub(crate) fn has_media(&self) -> bool {
-        matches!(&self.media, Media::Subscriber(tally) if !tally.sources.is_empty())
+        match &self.media {
+            Media::Subscriber(tally) => !tally.sources.is_empty(),
+            Media::Data(channel) => channel.is_proven(),
+            Media::Publisher(_) | Media::Direct { .. } => false,
+        }
+    }
+
+    /// Whether the server still answers, and has not said goodbye.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.is_alive && matches!(self.agent.state(), ice::State::Connected | ice::State::Completed)
+    }
+
+    /// Makes this a peer that sends to itself, with keys of its own, and needs no connection.
+    pub(crate) fn loop_back(&mut self, now: Instant) -> anyhow::Result<()> {
+        let profile = SrtpProfile::AeadAes128Gcm;
+        let (key, salt) = ([0x5a; 16], [0xa5; 12]);
+        let contexts = (Outbound::new(profile, &key, &salt)?, Inbound::new(profile, &key, &salt)?);
+        self.srtp = Some(Box::new(contexts));
+        self.remote = Some(self.address);
+        self.kinds = vec![(media::VP8, Kind::Video), (media::OPUS, Kind::Audio)];
+        self.agent.close();
+        self.media.streams().iter_mut().for_each(|stream| stream.skip_to(now));
+        Ok(())
     }
 
     /// The own description, with these sections.
@@ -261,6 +341,9 @@ impl Peer {
         {
             session.handle_timeout(now);
         }
+        if let Media::Data(channel) = &mut self.media {
+            channel.handle_timeout(now);
+        }
         self.drive(context);
         if self.srtp.is_some() {
             self.send_frames(context);
@@ -277,11 +360,14 @@ impl Peer {
         let mut next = [self.agent.poll_timeout(), session].into_iter().flatten().min();
         if self.srtp.is_some() {
             next = Some(next.map_or(self.feedback_due, |next| next.min(self.feedback_due)));
-            if let Media::Publisher(streams) = &self.media {
-                next = streams.iter().map(|stream| stream.due).chain(next).min();
-            }
         }
-        next
+        match &self.media {
+            Media::Publisher(streams) | Media::Direct { streams, .. } if self.srtp.is_some() => {
+                streams.iter().map(|stream| stream.due).chain(next).min()
+            }
+            Media::Data(channel) => channel.poll_timeout().into_iter().chain(next).min(),
+            _ => next,
+        }
     }
 
     /// Says goodbye.
@@ -311,19 +397,38 @@ impl Peer {
                 _ => {}
             }
         }
+        while let Some(event) = self.session.as_mut().and_then(|session| session.poll_event()) {
+            match event {
+                dtls::Event::Connected { srtp } => self.connected(context, srtp),
+                dtls::Event::ApplicationData(packet) => {
+                    if let Media::Data(channel) = &mut self.media {
+                        channel.handle_packet(context.now, packet);
+                    }
+                }
+                dtls::Event::Failed(error) => self.failed(&format!("DTLS: {error}")),
+                dtls::Event::Closed => self.failed("closed by the server"),
+                _ => {}
+            }
+        }
+        self.drive_channel(context.now);
         let Some(session) = &mut self.session else { return };
         while let Some(datagram) = session.poll_transmit() {
             if let Some(remote) = self.remote {
                 context.wire.send(remote, &datagram);
             }
         }
-        while let Some(event) = self.session.as_mut().and_then(|session| session.poll_event()) {
-            match event {
-                dtls::Event::Connected { srtp } => self.connected(context, srtp),
-                dtls::Event::Failed(error) => self.failed(&format!("DTLS: {error}")),
-                dtls::Event::Closed => self.failed("closed by the server"),
-                _ => {}
-            }
+    }
+
+    /// Puts what the data channel has to send into records.
+    fn drive_channel(&mut self, now: Instant) {
+        let (Media::Data(channel), Some(session)) = (&mut self.media, &mut self.session) else { return };
+        let result = channel.drive(now, session);
+        let is_proven = channel.is_proven();
+        if let Err(error) = result {
+            self.failed(&format!("data channel: {error:#}"));
+        } else if is_proven && let Some(first) = self.milestones.first_media.take() {
+            // Nobody waits any more when the deadline has passed.
+            let _ = first.send(());
         }
     }
 
@@ -333,7 +438,10 @@ impl Peer {
             role: self.dtls_role,
             remote_fingerprints: self.remote_fingerprints.clone(),
             mtu: MTU,
-            srtp_profiles: SRTP_PROFILES.to_vec(),
+            srtp_profiles: match self.media {
+                Media::Data(_) => Vec::new(),
+                _ => SRTP_PROFILES.to_vec(),
+            },
         };
         match Session::new(now, config) {
             Ok(session) => self.session = Some(Box::new(session)),
@@ -341,11 +449,8 @@ impl Peer {
         }
     }
 
-    fn connected(
-        &mut self,
-        context: &mut Context<'_>,
-        srtp: Option<(SrtpProfile, actix_rtc::proto::srtp::KeyingMaterial)>,
-    ) {
+    fn connected(&mut self, context: &mut Context<'_>, srtp: Option<(SrtpProfile, KeyingMaterial)>) {
+        self.is_alive = true;
         if let Some((profile, keys)) = srtp {
             context.totals.srtp_profile = Some(profile);
             match keys.into_contexts(profile) {
@@ -353,14 +458,9 @@ impl Peer {
                 Err(error) => return self.failed(&format!("SRTP: {error}")),
             }
         }
-        if let Media::Publisher(streams) = &mut self.media {
-            // The phase stays, the waiting time does not count.
-            for stream in streams {
-                let interval = stream.encoder.interval();
-                while stream.due < context.now {
-                    stream.due += interval;
-                }
-            }
+        self.media.streams().iter_mut().for_each(|stream| stream.skip_to(context.now));
+        if let Media::Data(channel) = &mut self.media {
+            channel.start(context.now, self.dtls_role);
         }
         self.feedback_due = context.now + FEEDBACK_INTERVAL;
         if let Some(connected) = self.milestones.connected.take() {
@@ -370,6 +470,7 @@ impl Peer {
     }
 
     fn failed(&mut self, reason: &str) {
+        self.is_alive = false;
         self.srtp = None;
         if let Some(connected) = self.milestones.connected.take() {
             let _ = connected.send(Err(reason.to_owned()));
@@ -378,8 +479,10 @@ impl Peer {
 
     fn handle_rtp(&mut self, context: &mut Context<'_>, datagram: &[u8]) {
         let Some(srtp) = &mut self.srtp else { return };
-        let now = context.nanoseconds();
-        let Totals { counts, .. } = &mut *context.totals;
+        let counts = match self.media {
+            Media::Direct { .. } => &mut context.totals.direct,
+            _ => &mut context.totals.counts,
+        };
         let packet = &mut context.scratch.packet;
         packet.clear();
         packet.extend_from_slice(datagram);
@@ -387,7 +490,7 @@ impl Peer {
             counts.damaged += 1;
             return;
         }
-        let Media::Subscriber(tally) = &mut self.media else { return };
+        let Some(tally) = self.media.tally() else { return };
         let Some(header) = Header::read(packet) else {
             counts.damaged += 1;
             return;
@@ -403,7 +506,7 @@ impl Peer {
             return;
         };
         counts.bytes += payload.len() as u64;
-        let microseconds = now.saturating_sub(received.stamp.nanoseconds) / 1_000;
+        let microseconds = context.arrival.saturating_sub(received.stamp.nanoseconds) / 1_000;
         tally.arrived(counts, (header.ssrc, header.sequence), &received.stamp, microseconds);
         if received.decodable
             && let Some(source) = tally.sources.get_mut(&header.ssrc)
@@ -442,16 +545,17 @@ impl Peer {
 
     fn send_frames(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        let nanoseconds = context.nanoseconds();
-        let (Media::Publisher(streams), Some(srtp), Some(remote)) =
-            (&mut self.media, &mut self.srtp, self.remote)
-        else {
-            return;
-        };
-        for stream in streams {
+        let (Some(srtp), Some(remote)) = (&mut self.srtp, self.remote) else { return };
+        let is_direct = matches!(self.media, Media::Direct { .. });
+        for stream in self.media.streams() {
             if stream.due > now {
                 continue;
             }
+            if context.paused {
+                stream.skip_to(now + Duration::from_nanos(1));
+                continue;
+            }
+            let nanoseconds = context.nanoseconds();
             let interval = stream.encoder.interval();
             let behind = now - stream.due;
             context.totals.late_frames += u64::from(behind > LATE);
@@ -467,7 +571,7 @@ impl Peer {
                 // The sequence number is always the next one: this can't fail but by a bug of the library.
                 if let Ok(total) = srtp.0.protect_rtp(&mut slab[at..end], *length) {
                     context.wire.send(remote, &slab[at..at + total]);
-                    context.totals.sent += 1;
+                    context.totals.sent += u64::from(!is_direct);
                 }
                 at = end;
             }
@@ -482,7 +586,7 @@ impl Peer {
             Media::Publisher(streams) if reports => {
                 compounds = streams.iter().map(|stream| sender_report(&stream.encoder)).collect();
             }
-            Media::Publisher(_) => {}
+            Media::Publisher(_) | Media::Direct { .. } | Media::Data(_) => {}
             Media::Subscriber(tally) => {
                 compounds.extend(subscriber_feedback(self.ssrc, tally, &self.kinds, reports));
             }

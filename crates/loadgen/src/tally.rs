@@ -1,6 +1,6 @@
 //! What a subscriber counts: every packet by its RTP sequence number and by the number in its payload.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use crate::media::{Stamp, StreamId};
 
@@ -233,6 +233,17 @@ impl Tally {
         self.streams.values_mut().for_each(Positions::start_window);
     }
 
+    /// Packets at the end of streams that did not come, nor anything behind them: a gap needs another side. `ends` has
+    /// the number of each stream's next packet, and that of the window's first.
+    pub(crate) fn missing_ends(&self, ends: &[(StreamId, Range<u64>)]) -> u64 {
+        let missing = |(stream, numbers): &(StreamId, Range<u64>)| {
+            let seen = self.streams.get(stream).filter(|positions| positions.first.is_some());
+            let next = seen.map_or(numbers.start, |positions| positions.highest + 1);
+            numbers.end.saturating_sub(next.max(numbers.start))
+        };
+        ends.iter().map(missing).sum()
+    }
+
     /// Packets that did not come, of all sources.
     pub(crate) fn lost(&self) -> u64 {
         self.sources.values().map(|source| source.sequence.lost()).sum()
@@ -288,6 +299,18 @@ mod tests {
             tally.arrived(&mut counts, (1, position), &stamp(u64::from(position)), 100);
         }
         assert_eq!(tally.lost(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_falls_silent_is_missing_from_there_and_one_never_heard_from_the_window_s_start() {
+        let (mut tally, mut counts) = (Tally::default(), Counts::default());
+        for number in [1, 2, 3] {
+            tally.arrived(&mut counts, (1, number as u16), &stamp(number), 100);
+        }
+        let other = StreamId { publisher: 9, ..stamp(0).stream };
+        assert_eq!(tally.missing_ends(&[(stamp(0).stream, 1..4)]), 0);
+        assert_eq!(tally.missing_ends(&[(stamp(0).stream, 1..10), (other, 20..25)]), 6 + 5);
+        assert_eq!(tally.missing_ends(&[(stamp(0).stream, 8..10)]), 2);
     }
 
     #[test]
