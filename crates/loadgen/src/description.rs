@@ -40,6 +40,8 @@ pub(crate) struct Transport<'a> {
     pub(crate) fingerprint: &'a Fingerprint,
     pub(crate) address: SocketAddr,
     pub(crate) setup: Setup,
+    /// Estimates of the bandwidth are sent.
+    pub(crate) estimates: bool,
 }
 
 /// Writes an offer or an answer.
@@ -73,7 +75,7 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         text.push_str("a=inactive\r\n");
         return;
     }
-    let Transport { credentials, fingerprint, address, setup } = transport;
+    let Transport { credentials, fingerprint, address, setup, estimates } = transport;
     let _ = write!(
         text,
         "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{fingerprint}\r\na=setup:{}\r\n",
@@ -88,6 +90,9 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         Use::Receive { kind, payload_type } => {
             text.push_str("a=rtcp-mux\r\na=recvonly\r\n");
             write_codec(text, *kind, *payload_type);
+            if *estimates && *kind == Kind::Video {
+                let _ = write!(text, "a=rtcp-fb:{payload_type} goog-remb\r\n");
+            }
         }
         Use::Data => {
             let _ = write!(
@@ -213,6 +218,7 @@ mod tests {
             fingerprint: &fingerprint,
             address,
             setup: Setup::Actpass,
+            estimates: true,
         };
         let layers = vec![(1, "q"), (2, "h"), (3, "f")];
         let sections = [

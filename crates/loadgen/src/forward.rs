@@ -39,7 +39,8 @@ async fn load(options: &Options) -> anyhow::Result<()> {
     // A WebSocket is a connection for as long as the peer; requests are in flight for a moment.
     let connections = if options.protocol == Protocol::Websocket { peers } else { 0 };
     raise_open_files((sockets + connections + 2 * options.in_flight as usize) as u64)?;
-    let world = World::start(&Layout { first_address: options.first_address, sockets })?;
+    let world =
+        World::start(&Layout { first_address: options.first_address, sockets, repair: options.repair })?;
     let room = Rc::new(Room::new(options, world));
     room.connect_all(options.publishers, "publishers", Role::Publisher).await?;
     if options.direct {

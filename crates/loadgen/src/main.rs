@@ -15,6 +15,7 @@ mod limits;
 mod media;
 mod peer;
 mod progress;
+mod repair;
 mod rtcp;
 mod signalling;
 mod tally;

@@ -24,7 +24,7 @@ const AUDIO_PACKETS_PER_SECOND: u32 = 50;
 /// RTP payload of an Opus packet at about 40 kbit/s.
 const AUDIO_PACKET_BYTES: usize = 100;
 /// Packets per second of each track of profile `trickle`.
-const TRICKLE_PER_SECOND: u32 = 2;
+const TRICKLE_PER_SECOND: u32 = 1;
 /// libwebrtc keeps RTP packets, without IP and UDP, to so many bytes.
 const PACKET_BYTES_MAX: usize = 1_200;
 /// How much larger than others a key frame is.
@@ -63,7 +63,8 @@ pub(crate) enum Profile {
     Synthetic,
     /// Nothing but a data channel that stays idle
     Data,
-    /// Two audio packets and two video frames of one packet a second: enough to see that media flows
+    /// An audio packet and, half a second later, a video frame of one packet, every second: enough to see that media
+    /// flows
     Trickle,
 }
 
@@ -322,9 +323,19 @@ impl Encoder {
         Duration::from_secs(1) / self.frames_per_second
     }
 
+    /// Which of the publisher's tracks this belongs to.
+    pub(crate) fn track(&self) -> u8 {
+        self.stream.track
+    }
+
     /// Which stream this is, and the number of its next packet.
     pub(crate) fn next(&self) -> (StreamId, u64) {
         (self.stream, self.number)
+    }
+
+    /// The number of the packet that comes next.
+    pub(crate) fn sequence(&self) -> u16 {
+        self.sequence
     }
 
     pub(crate) fn want_key_frame(&mut self) {

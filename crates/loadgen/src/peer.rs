@@ -3,6 +3,9 @@
 //! Lighter than the library's connections on purpose: a generator that holds hundreds of peers must not cost
 //! more than the server it measures. Lost packets are not asked for again: loss is a result here.
 
+mod feedback;
+mod header;
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
@@ -19,10 +22,12 @@ use bytes::BytesMut;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::sync::oneshot;
 
+use self::header::Header;
 use crate::{
     data_peer::Channel,
     description::{self, Remote, Section, Transport, Use},
     media::{self, Encoder, Kind, StreamId},
+    repair::History,
     rtcp,
     tally::{Counts, Tally},
     world::nanoseconds_between,
@@ -34,6 +39,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const NOMINATION_PATIENCE: Duration = Duration::from_millis(1);
 /// Reports are sent at every second one, requests for key frames at each.
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(500);
+/// With `--repair`, so many looks for missing packets in that time.
+const REPAIRS_PER_FEEDBACK: u32 = 10;
 /// DTLS flights, without IP and UDP headers.
 const MTU: usize = 1_200;
 /// A publisher that is further behind than this leaves frames out.
@@ -42,8 +49,6 @@ const BACKLOG_MAX: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_millis(10);
 /// The profiles offered: every server measured has the first one, so all encrypt the same way.
 const SRTP_PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80];
-/// Seconds between the epochs of NTP and Unix.
-const NTP_EPOCH: u64 = 2_208_988_800;
 
 /// Where a peer's datagrams go.
 pub(crate) trait Wire {
@@ -61,6 +66,8 @@ pub(crate) struct Context<'a> {
     pub(crate) arrival: u64,
     /// Publishers send nothing for now.
     pub(crate) paused: bool,
+    /// Lost packets are asked for, and sent, again.
+    pub(crate) repair: bool,
     pub(crate) totals: &'a mut Totals,
     pub(crate) scratch: &'a mut Scratch,
 }
@@ -92,8 +99,10 @@ pub(crate) struct Totals {
     pub(crate) late_frames: u64,
     /// Key frames the server asked for.
     pub(crate) key_frame_requests: u64,
-    /// Packets the server asked publishers to send again; they are not sent.
+    /// Packets the server asked publishers to send again.
     pub(crate) retransmission_requests: u64,
+    /// Of these, packets that were.
+    pub(crate) retransmissions: u64,
     /// RTCP packets to subscribers and publishers.
     pub(crate) rtcp_received: u64,
     /// The SRTP profile that the last peer agreed on.
@@ -117,14 +126,18 @@ pub(crate) enum Media {
 pub(crate) struct Stream {
     encoder: Encoder,
     due: Instant,
+    history: History,
 }
 
 impl Media {
     /// `phase`, from 0 to 1, is where in an interval between frames, counted from `epoch`, this publisher sends.
     pub(crate) fn publisher(encoders: Vec<Encoder>, epoch: Instant, phase: f64) -> Self {
+        let tracks = 1 + encoders.iter().map(Encoder::track).max().unwrap_or(0);
         let stream = |encoder: Encoder| {
+            // Tracks take turns too; layers of one do not: an encoder yields them together.
+            let phase = (phase + f64::from(encoder.track()) / f64::from(tracks)).fract();
             let due = epoch + encoder.interval().mul_f64(phase);
-            Stream { encoder, due }
+            Stream { encoder, due, history: History::default() }
         };
         Self::Publisher(encoders.into_iter().map(stream).collect())
     }
@@ -263,7 +276,12 @@ impl Peer {
     }
 
     /// The own description, with these sections.
-    pub(crate) fn describe(&mut self, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
+    pub(crate) fn describe(
+        &mut self,
+        context: &Context<'_>,
+        sections: &[Section],
+        setup: Setup,
+    ) -> anyhow::Result<String> {
         self.kinds = sections.iter().filter_map(received_kind).collect();
         let fingerprint = self.certificate.fingerprint(HashAlgorithm::Sha256)?;
         let transport = Transport {
@@ -271,6 +289,7 @@ impl Peer {
             fingerprint: &fingerprint,
             address: self.address,
             setup,
+            estimates: context.repair,
         };
         Ok(description::write(sections, &transport))
     }
@@ -348,7 +367,7 @@ impl Peer {
         if self.srtp.is_some() {
             self.send_frames(context);
             if self.feedback_due <= now {
-                self.feedback_due = now + FEEDBACK_INTERVAL;
+                self.feedback_due = now + feedback_interval(context);
                 self.send_feedback(context);
             }
         }
@@ -536,8 +555,14 @@ impl Peer {
                     let of_ssrc = |stream: &&mut Stream| ssrc == 0 || stream.encoder.ssrc == ssrc;
                     streams.iter_mut().filter(of_ssrc).for_each(|stream| stream.encoder.want_key_frame());
                 }
-                rtcp::Request::Retransmission(packets) => {
-                    context.totals.retransmission_requests += u64::from(packets);
+                rtcp::Request::Retransmission { ssrc, sequences } => {
+                    context.totals.retransmission_requests += sequences.len() as u64;
+                    let stream = streams.iter().find(|stream| stream.encoder.ssrc == ssrc);
+                    let (Some(stream), Some(remote)) = (stream, self.remote) else { continue };
+                    for packet in sequences.iter().filter_map(|sequence| stream.history.packet(*sequence)) {
+                        context.wire.send(remote, packet);
+                        context.totals.retransmissions += 1;
+                    }
                 }
             }
         }
@@ -564,6 +589,7 @@ impl Peer {
             slab.clear();
             lengths.clear();
             let overhead = srtp.0.rtp_overhead();
+            let mut sequence = stream.encoder.sequence();
             stream.encoder.frame(nanoseconds, overhead, slab, lengths);
             let mut at = 0;
             for length in &*lengths {
@@ -572,7 +598,11 @@ impl Peer {
                 if let Ok(total) = srtp.0.protect_rtp(&mut slab[at..end], *length) {
                     context.wire.send(remote, &slab[at..at + total]);
                     context.totals.sent += u64::from(!is_direct);
+                    if context.repair {
+                        stream.history.keep(sequence, &slab[at..at + total]);
+                    }
                 }
+                sequence = sequence.wrapping_add(1);
                 at = end;
             }
         }
@@ -580,15 +610,22 @@ impl Peer {
 
     fn send_feedback(&mut self, context: &mut Context<'_>) {
         self.feedback_rounds += 1;
-        let reports = self.feedback_rounds.is_multiple_of(2);
+        let every = if context.repair { REPAIRS_PER_FEEDBACK } else { 1 };
+        let is_full = self.feedback_rounds.is_multiple_of(every);
+        let reports = self.feedback_rounds.is_multiple_of(2 * every);
         let mut compounds = Vec::new();
         match &self.media {
             Media::Publisher(streams) if reports => {
-                compounds = streams.iter().map(|stream| sender_report(&stream.encoder)).collect();
+                compounds = streams.iter().map(|stream| feedback::sender_report(&stream.encoder)).collect();
             }
             Media::Publisher(_) | Media::Direct { .. } | Media::Data(_) => {}
             Media::Subscriber(tally) => {
-                compounds.extend(subscriber_feedback(self.ssrc, tally, &self.kinds, reports));
+                if is_full {
+                    compounds.extend(feedback::of_subscriber(self.ssrc, tally, &self.kinds, reports));
+                }
+                if context.repair {
+                    compounds.extend(feedback::repair(self.ssrc, tally));
+                }
             }
         }
         let (Some(srtp), Some(remote)) = (&mut self.srtp, self.remote) else { return };
@@ -609,68 +646,6 @@ fn received_kind(section: &Section) -> Option<(u8, Kind)> {
     }
 }
 
-fn sender_report(encoder: &Encoder) -> Vec<u8> {
-    let mut compound = Vec::new();
-    let sender = rtcp::Sender {
-        ssrc: encoder.ssrc,
-        ntp: ntp_now(),
-        timestamp: encoder.timestamp(),
-        packets: encoder.packets,
-        octets: encoder.octets,
-    };
-    rtcp::write_sender_report(&mut compound, &sender);
-    compound
-}
-
-/// A report now and then, and a request for a key frame for each video source that has shown none.
-fn subscriber_feedback(ssrc: u32, tally: &Tally, kinds: &[(u8, Kind)], reports: bool) -> Option<Vec<u8>> {
-    let sources: Vec<(u32, u32)> =
-        tally.sources.iter().map(|(ssrc, source)| (*ssrc, source.highest())).collect();
-    let has_video = kinds.iter().any(|(_, kind)| *kind == Kind::Video);
-    let undecodable: Vec<u32> =
-        tally.sources.iter().filter(|(_, source)| !source.decodable).map(|(ssrc, _)| *ssrc).collect();
-    let asks = has_video && !undecodable.is_empty();
-    if sources.is_empty() || !(reports || asks) {
-        return None;
-    }
-    let mut compound = Vec::new();
-    rtcp::write_receiver_report(&mut compound, ssrc, &sources);
-    if asks {
-        undecodable.iter().for_each(|source| rtcp::write_pli(&mut compound, ssrc, *source));
-    }
-    Some(compound)
-}
-
-/// NTP time, 32.32 bits, as sender reports carry it.
-fn ntp_now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
-    ((since.as_secs() + NTP_EPOCH) << 32) | fraction
-}
-
-/// What a receiver needs of an RTP header (RFC 3550 §5.1).
-struct Header {
-    ssrc: u32,
-    sequence: u16,
-    payload_type: u8,
-    payload: std::ops::Range<usize>,
-}
-
-impl Header {
-    fn read(packet: &[u8]) -> Option<Self> {
-        let fixed = packet.get(..12)?;
-        let mut start = 12 + 4 * usize::from(fixed[0] & 0x0f);
-        if fixed[0] & 0x10 != 0 {
-            let words = packet.get(start + 2..start + 4)?;
-            start += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
-        }
-        let padding = if fixed[0] & 0x20 != 0 { usize::from(*packet.last()?) } else { 0 };
-        let end = packet.len().checked_sub(padding)?;
-        (start <= end).then(|| Self {
-            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
-            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
-            payload_type: fixed[1] & 0x7f,
-            payload: start..end,
-        })
-    }
+fn feedback_interval(context: &Context<'_>) -> Duration {
+    if context.repair { FEEDBACK_INTERVAL / REPAIRS_PER_FEEDBACK } else { FEEDBACK_INTERVAL }
 }

@@ -9,6 +9,8 @@ const OCTAVES: usize = 32;
 const STEPS: usize = 16;
 /// Packets that are remembered to tell late ones from repeated ones.
 const REMEMBERED: u64 = 1_024;
+/// Packets further back than this are not asked for again.
+const ASKED_FOR: u64 = 512;
 
 /// Delays, in a table that keeps them to about 6 %.
 #[derive(Clone)]
@@ -139,6 +141,12 @@ impl Positions {
         self.expected.saturating_sub(self.received)
     }
 
+    /// Up to so many of the last positions that did not come, the oldest first.
+    fn missing(&self, most: usize) -> impl Iterator<Item = u64> {
+        let first = self.first.unwrap_or(self.highest).max(self.highest.saturating_sub(ASKED_FOR));
+        (first..self.highest).filter(|position| !self.is_marked(*position)).take(most)
+    }
+
     fn start_window(&mut self) {
         (self.expected, self.received) = (0, 0);
     }
@@ -181,6 +189,11 @@ impl Source {
         let highest = self.sequence.highest;
         let difference = i64::from(sequence.wrapping_sub(highest as u16) as i16);
         highest.wrapping_add_signed(difference)
+    }
+
+    /// Sequence numbers that are worth asking for.
+    pub(crate) fn missing(&self, most: usize) -> Vec<u16> {
+        self.sequence.missing(most).map(|position| position as u16).collect()
     }
 
     /// Extended highest sequence number, for receiver reports.
@@ -272,6 +285,18 @@ mod tests {
         let (counts, lost) = counted(&[(65_534, 5), (65_535, 6), (2, 9), (0, 7), (3, 10)]);
         assert_eq!((counts.received, counts.reordered, counts.duplicates, counts.hidden), (5, 1, 0, 0));
         assert_eq!(lost, 1);
+    }
+
+    #[test]
+    fn what_is_missing_can_be_asked_for_until_it_comes() {
+        let (mut tally, mut counts) = (Tally::default(), Counts::default());
+        for position in [65_534, 65_535, 65_538, 65_540] {
+            tally.arrived(&mut counts, (1, position as u16), &stamp(position), 100);
+        }
+        assert_eq!(tally.sources[&1].missing(9), [0, 1, 3]);
+        assert_eq!(tally.sources[&1].missing(2), [0, 1]);
+        tally.arrived(&mut counts, (1, 1), &stamp(65_537), 100);
+        assert_eq!(tally.sources[&1].missing(9), [0, 3]);
     }
 
     #[test]

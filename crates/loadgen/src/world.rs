@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) unsent: u64,
     /// Publishers send nothing for now.
     pub(crate) paused: bool,
+    /// Lost packets are asked for, and sent, again.
+    repair: bool,
     /// The smallest receive buffer that a socket got.
     pub(crate) receive_buffer_bytes: usize,
 }
@@ -102,6 +104,8 @@ pub(crate) struct Layout {
     pub(crate) first_address: Ipv4Addr,
     /// Sockets that share the peers.
     pub(crate) sockets: usize,
+    /// Whether lost packets are asked for, and sent, again.
+    pub(crate) repair: bool,
 }
 
 impl World {
@@ -124,6 +128,7 @@ impl World {
             started: SystemTime::now(),
             unsent: 0,
             paused: false,
+            repair: layout.repair,
             receive_buffer_bytes,
         }));
         let buffers = Rc::new(RefCell::new(Buffers::new()));
@@ -181,6 +186,7 @@ impl World {
             started: self.started,
             arrival,
             paused: self.paused,
+            repair: self.repair,
             totals: &mut self.totals,
             scratch: &mut self.scratch,
         };

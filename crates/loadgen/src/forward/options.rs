@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Subscribers that leave per second, each replaced by a new one
     #[arg(long, default_value_t = 0.0)]
     pub(super) churn: f64,
+    /// Ask for lost packets again, estimate the bandwidth, and answer such requests: not for measuring loss
+    #[arg(long)]
+    pub(super) repair: bool,
     /// One more publisher sends straight to a socket of this program: what the way takes without a server
     #[arg(long)]
     pub(super) direct: bool,

@@ -232,7 +232,8 @@ impl Room {
     }
 
     fn describe(&self, index: usize, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
-        let described = self.world.borrow_mut().with(index, |peer, _| peer.describe(sections, setup));
+        let described =
+            self.world.borrow_mut().with(index, |peer, context| peer.describe(context, sections, setup));
         described.context("the peer is gone")?
     }
 
