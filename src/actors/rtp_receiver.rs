@@ -99,6 +99,7 @@ impl RtpReceiver {
         track_id: &str,
         down: impl FnOnce(DownReason) + 'static,
     ) -> (Addr<Self>, MediaStreamTrack) {
+        self.source.settle();
         let source = self.source.handle();
         let address = kit::start(RTP_RECEIVER_POLICY, down, |_| self);
         let track = MediaStreamTrack::of_source(track_id, "", &source, address.clone().recipient());
@@ -138,7 +139,7 @@ impl RtpReceiver {
             self.keep_one_encoding(now);
             let packets = std::mem::take(&mut self.lot);
             if !packets.is_empty() {
-                self.fan_out.push(now, MediaLot { packets, gap });
+                self.fan_out.push(now, MediaLot::new(packets, gap));
             }
         }
         more
