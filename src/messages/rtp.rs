@@ -1,7 +1,7 @@
 //! The conversations of `RtpReceiver` and `RtpSender` with `DtlsActor` and `PeerConnection`.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -46,10 +46,14 @@ pub trait RtcpSink: Send + Sync {
     fn push(&self, now: Instant, compound: Bytes);
 }
 
+/// Packets that leave together, in order.
+#[derive(Debug, Clone, Default)]
+pub struct OutgoingLot(pub Vec<OutgoingPacket>);
+
 /// `RtpSender` → `DtlsActor`. Class: media.
 pub trait OutboundRtpSink: Send + Sync {
-    /// Takes packets in order; never blocks; drops its oldest when full.
-    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = OutgoingPacket>);
+    /// Takes a lot; never blocks; drops its oldest when full.
+    fn push(&self, now: Instant, lot: OutgoingLot);
 }
 
 /// `PeerConnection` → `RtpSender` or `RtpReceiver`, control: its section is on this transport from now
@@ -90,7 +94,7 @@ pub struct SetRoundTripTime(pub Duration);
 /// until the next one.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct SetSendParameters(pub Option<SenderParameters>);
+pub struct SetSendParameters(pub Option<Arc<SenderParameters>>);
 
 /// `PeerConnection` → `RtpSender`, control: take media from this track from its next key frame on
 /// (W3C `replaceTrack`); the old one keeps flowing until then. `None` falls silent at once.
@@ -123,26 +127,20 @@ pub type DtmfToneChange = ToneChange;
 pub struct ReportTones(pub SharedTones);
 
 /// The state of a DTMF sender as handles see it (W3C `RTCDTMFSender`). Clones are handles to the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SharedTones(Arc<Tones>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tones {
     state: Mutex<ToneState>,
-    changes: broadcast::Sender<DtmfToneChange>,
+    /// Made for the first who listens: its ring is allocated at once, and hardly any sender is asked for tones.
+    changes: OnceLock<broadcast::Sender<DtmfToneChange>>,
 }
 
 #[derive(Debug, Default)]
 struct ToneState {
     can_insert: bool,
     buffer: String,
-}
-
-impl Default for SharedTones {
-    fn default() -> Self {
-        let changes = broadcast::Sender::new(TONE_CHANGES_MAX);
-        Self(Arc::new(Tones { state: Mutex::default(), changes }))
-    }
 }
 
 impl SharedTones {
@@ -158,7 +156,7 @@ impl SharedTones {
 
     /// W3C `tonechange` from now on. Bounded to 64: a slow reader misses the oldest.
     pub fn changes(&self) -> broadcast::Receiver<DtmfToneChange> {
-        self.0.changes.subscribe()
+        self.0.changes.get_or_init(|| broadcast::Sender::new(TONE_CHANGES_MAX)).subscribe()
     }
 
     /// For the sender: how it is now.
@@ -169,8 +167,10 @@ impl SharedTones {
     /// For the sender: what has changed.
     pub(crate) fn report(&self, change: DtmfToneChange) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).buffer.clone_from(&change.tone_buffer);
-        // Nobody may be listening.
-        let _ = self.0.changes.send(change);
+        if let Some(changes) = self.0.changes.get() {
+            // Nobody may be listening any more.
+            let _ = changes.send(change);
+        }
     }
 }
 

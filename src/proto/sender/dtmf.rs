@@ -280,7 +280,8 @@ impl Sender {
             self.parameters.ssrc,
         );
         let mut header = HeaderBytes::from_slice(&fixed);
-        self.write_extensions(now, &Extensions::default(), Shifts::default(), &mut header);
+        let send_time = self.send_time_at(now);
+        self.write_extensions(send_time, &Extensions::default(), Shifts::default(), &mut header);
         if header.len() > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
         }
@@ -290,7 +291,7 @@ impl Sender {
         self.state.next_sequence = sequence + 1;
         self.count_sent(header.len(), payload.len());
         self.report_soon(now);
-        OutgoingPacket { header, payload, retransmission: false }
+        OutgoingPacket { header, payload, padding: 0, retransmission: false }
     }
 
     /// The codec of telephone events: with the clock of the audio where there is one, as RFC 4733 §2.1 wants.
