@@ -11,17 +11,19 @@ use bytes::Bytes;
 use crate::{
     actors::{
         kit::{
-            self, ActorKind, Driven, DropReason, DtlsLabel, Gauge, LaneKind, LaneReceiver, LaneSender,
-            Metered, MeteredContext, Policy, TrackedGauge,
+            self, ActorKind, Doorbell, Driven, DropReason, DtlsLabel, Gauge, LaneKind, LaneReceiver,
+            LaneSender, Metered, MeteredContext, Policy, TrackedGauge,
         },
         lanes::{RtcpCompound, data_lane},
-        network::{Egress, Inbound, Route, SocketSet},
+        lots,
+        network::{Egress, Full, Inbound, Route, SocketSet},
         sections::Sections,
         traffic::TrafficCounters,
     },
     messages::{
         dtls::{AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, DtlsEvent, StartDtls},
         ice::RouteChanged,
+        rtp::OutgoingLot,
         sctp::{AttachSctp, SctpSink},
         statistics::{CollectDtls, DtlsStatistics},
     },
@@ -58,9 +60,18 @@ pub struct DtlsEnvironment {
     /// Protected RTP and RTCP of the peer.
     pub media: LaneReceiver<Inbound>,
     /// RTP of our senders.
-    pub outbound_rtp: LaneReceiver<OutgoingPacket>,
+    pub outbound_rtp: LaneReceiver<OutgoingLot>,
     /// RTCP of our senders and receivers.
     pub outbound_rtcp: LaneReceiver<RtcpCompound>,
+}
+
+/// The lanes of this actor, as its bell names them.
+mod rings {
+    pub(super) const DTLS: u32 = 1;
+    pub(super) const MEDIA: u32 = 1 << 1;
+    pub(super) const OUTBOUND_RTP: u32 = 1 << 2;
+    pub(super) const OUTBOUND_RTCP: u32 = 1 << 3;
+    pub(super) const OUTBOUND_SCTP: u32 = 1 << 4;
 }
 
 struct Keys {
@@ -82,6 +93,13 @@ enum Phase {
 /// One peer's security context.
 pub struct DtlsActor {
     environment: DtlsEnvironment,
+    bell: Doorbell,
+    /// Lanes that may have something.
+    rung: u32,
+    /// The session may have something to say: packets, events or another deadline.
+    is_session_touched: bool,
+    /// When the session wants to be called.
+    session_deadline: Option<Instant>,
     phase: Phase,
     keys: Option<Keys>,
     gauge: TrackedGauge,
@@ -89,7 +107,7 @@ pub struct DtlsActor {
     sections: Sections,
     traffic: TrafficCounters,
     inbox: Vec<Inbound>,
-    outgoing: Vec<OutgoingPacket>,
+    outgoing: Vec<OutgoingLot>,
     outgoing_rtcp: Vec<RtcpCompound>,
     /// Where application data goes.
     sctp: Option<Arc<dyn SctpSink>>,
@@ -104,8 +122,19 @@ pub struct DtlsActor {
 impl DtlsActor {
     /// An actor without a session: [`StartDtls`] and a route begin the handshake.
     pub fn new(environment: DtlsEnvironment) -> Self {
+        let bell = Doorbell::default();
+        let outbound_sctp = data_lane(LaneKind::OutboundSctp);
+        environment.dtls.rings(&bell, rings::DTLS);
+        environment.media.rings(&bell, rings::MEDIA);
+        environment.outbound_rtp.rings(&bell, rings::OUTBOUND_RTP);
+        environment.outbound_rtcp.rings(&bell, rings::OUTBOUND_RTCP);
+        outbound_sctp.1.rings(&bell, rings::OUTBOUND_SCTP);
         Self {
             environment,
+            bell,
+            rung: 0,
+            is_session_touched: false,
+            session_deadline: None,
             phase: Phase::New,
             keys: None,
             gauge: kit::statistics().track(Gauge::DtlsState(DtlsLabel::New)),
@@ -116,7 +145,7 @@ impl DtlsActor {
             outgoing: Vec::new(),
             outgoing_rtcp: Vec::new(),
             sctp: None,
-            outbound_sctp: data_lane(LaneKind::OutboundSctp),
+            outbound_sctp,
             data: Vec::new(),
             early_data: Vec::new(),
         }
@@ -144,6 +173,9 @@ impl DtlsActor {
         match Session::new(now, config) {
             Ok(session) => {
                 self.phase = Phase::Running(Box::new(session));
+                self.is_session_touched = true;
+                // What came before waits in its lane: a client's first flight often overtakes the answer.
+                self.rung |= rings::DTLS;
                 self.gauge.set(Gauge::DtlsState(DtlsLabel::Connecting));
             }
             Err(error) => self.fail(error.to_string()),
@@ -172,15 +204,29 @@ impl DtlsActor {
         self.gauge.set(Gauge::DtlsState(state));
     }
 
-    fn take_dtls(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
-        // Records that arrive before the remote description wait in their lane: a client's first
-        // flight often overtakes the answer.
-        if matches!(self.phase, Phase::New | Phase::Ready { .. }) {
-            self.start_when_ready(now);
+    /// Looks at a lane only if it has rung; `take` says whether more waits there.
+    fn answer(
+        &mut self,
+        ring: u32,
+        cx: &mut TaskContext<'_>,
+        now: Instant,
+        take: impl FnOnce(&mut Self, &mut TaskContext<'_>, Instant) -> bool,
+    ) -> bool {
+        if self.rung & ring == 0 {
+            return false;
         }
+        let more = take(self, cx, now);
+        if !more {
+            self.rung &= !ring;
+        }
+        more
+    }
+
+    fn take_dtls(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let Phase::Running(session) = &mut self.phase else {
             return false;
         };
+        self.is_session_touched = true;
         let more = self.environment.dtls.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         for inbound in self.inbox.drain(..) {
             self.traffic.received(now, inbound.route(), inbound.payload.len());
@@ -274,35 +320,33 @@ impl DtlsActor {
 
     fn take_outbound(&mut self, cx: &mut TaskContext<'_>, now: Instant) -> bool {
         let environment = &self.environment;
-        let mut more =
-            environment.outbound_rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing_rtcp);
-        more |= environment.outbound_rtp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing);
+        let mut more = false;
+        if self.rung & rings::OUTBOUND_RTCP != 0 {
+            more |= environment.outbound_rtcp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing_rtcp);
+        }
+        if self.rung & rings::OUTBOUND_RTP != 0 {
+            more |= environment.outbound_rtp.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.outgoing);
+        }
         let statistics = kit::statistics();
         let (Some(keys), Some(route)) = (&mut self.keys, &self.route) else {
-            let dropped = self.outgoing.drain(..).len() + self.outgoing_rtcp.drain(..).len();
-            statistics.drop(DropReason::NoRoute, dropped as u64);
+            let packets: usize = self.outgoing.drain(..).map(|lot| lot.0.len()).sum();
+            statistics.drop(DropReason::NoRoute, (packets + self.outgoing_rtcp.drain(..).len()) as u64);
             return more;
         };
         let mut egress = environment.egress.borrow_mut();
         let (mut packets, mut bytes, mut failures, mut full) = (0, 0, 0, 0);
-        for packet in self.outgoing.drain(..) {
-            let length = packet.len();
-            let written = egress.write(route, length + keys.outbound.rtp_overhead(), |buffer| {
-                packet.write_to(buffer);
-                if packet.is_retransmission() {
-                    keys.outbound.protect_rtp_again(buffer, length).ok()
-                } else {
-                    keys.outbound.protect_rtp(buffer, length).ok()
+        for OutgoingLot(lot) in self.outgoing.drain(..) {
+            for packet in &lot {
+                match write_rtp(&mut egress, route, &mut keys.outbound, packet) {
+                    Ok(Some(length)) => {
+                        packets += 1;
+                        bytes += length as u64;
+                    }
+                    Ok(None) => failures += 1,
+                    Err(_) => full += 1,
                 }
-            });
-            match written {
-                Ok(Some(length)) => {
-                    packets += 1;
-                    bytes += length as u64;
-                }
-                Ok(None) => failures += 1,
-                Err(_) => full += 1,
             }
+            lots::give_back(lot);
         }
         if packets > 0 {
             statistics.lot_out(packets);
@@ -351,6 +395,19 @@ impl DtlsActor {
         }
     }
 
+    /// Hands on what the session has produced, if anything happened to it.
+    fn settle_session(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.is_session_touched) {
+            return;
+        }
+        self.take_events();
+        self.hand_over_data(now);
+        self.session_deadline = match &self.phase {
+            Phase::Running(session) => session.poll_timeout(),
+            _ => None,
+        };
+    }
+
     fn take_events(&mut self) {
         // Records first: an alert that explains the end must leave before the session goes.
         self.send_records();
@@ -384,13 +441,34 @@ impl DtlsActor {
                     Ok(Keys { inbound, outbound })
                 });
             match contexts {
-                Ok(keys) => self.keys = Some(keys),
+                Ok(keys) => {
+                    self.keys = Some(keys);
+                    self.rung |= rings::MEDIA;
+                }
                 Err(error) => return self.fail(error.to_string()),
             }
         }
         self.gauge.set(Gauge::DtlsState(DtlsLabel::Connected));
         self.report(DtlsEvent::Connected { profile, remote_certificates });
     }
+}
+
+/// Header and shared payload to the send queue, encrypted there. `None`: refused by SRTP.
+fn write_rtp(
+    egress: &mut Egress,
+    route: &Route,
+    keys: &mut srtp::Outbound,
+    packet: &OutgoingPacket,
+) -> Result<Option<usize>, Full> {
+    let length = packet.len();
+    egress.write(route, length + keys.rtp_overhead(), |buffer| {
+        packet.write_to(buffer);
+        if packet.is_retransmission() {
+            keys.protect_rtp_again(buffer, length).ok()
+        } else {
+            keys.protect_rtp(buffer, length).ok()
+        }
+    })
 }
 
 fn drop_reason(error: &srtp::SrtpError) -> DropReason {
@@ -417,31 +495,31 @@ impl Supervised for DtlsActor {}
 
 impl Driven for DtlsActor {
     fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
-        let mut more = self.take_dtls(cx, now);
-        self.take_events();
-        self.hand_over_data(now);
-        more |= self.take_media(cx, now);
-        more |= self.take_outbound(cx, now);
-        more |= self.take_sctp(cx, now);
+        self.rung |= self.bell.answer(cx);
+        let mut more = self.answer(rings::DTLS, cx, now, Self::take_dtls);
+        self.settle_session(now);
+        more |= self.answer(rings::MEDIA, cx, now, Self::take_media);
+        more |= self.answer(rings::OUTBOUND_RTP | rings::OUTBOUND_RTCP, cx, now, Self::take_outbound);
+        more |= self.answer(rings::OUTBOUND_SCTP, cx, now, Self::take_sctp);
         more
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {
-        self.take_events();
-        self.hand_over_data(now);
+        self.settle_session(now);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Running(session) => session.poll_timeout(),
-            _ => None,
-        }
+        self.session_deadline
     }
 
     fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
         if let Phase::Running(session) = &mut self.phase {
             session.handle_timeout(now);
+            self.is_session_touched = true;
         }
+        // The one that is due is done with, also if the session has ended.
+        self.session_deadline = None;
+        self.settle_session(now);
     }
 }
 
@@ -465,6 +543,8 @@ impl Handler<RouteChanged> for DtlsActor {
             let socket = self.environment.sockets.find(selected.protocol, selected.local)?;
             Some(Route { socket, source: Some(selected.local.ip()), destination: selected.remote })
         });
+        // Records that waited for a way leave now.
+        self.is_session_touched = true;
         self.start_when_ready(kit::now());
     }
 }
@@ -536,6 +616,7 @@ impl Handler<CloseDtls> for DtlsActor {
         // BYEs of the senders wait in the lane: they leave before the keys go.
         let waker = std::task::Waker::noop();
         let mut cx = TaskContext::from_waker(waker);
+        self.rung |= rings::OUTBOUND_RTP | rings::OUTBOUND_RTCP;
         self.take_outbound(&mut cx, kit::now());
         // And so do the ABORT of the association and what it had still to say.
         while self.take_sctp(&mut cx, kit::now()) {}

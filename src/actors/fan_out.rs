@@ -71,12 +71,11 @@ impl FanOut {
 
     /// The same with a lot that others may have as well.
     pub(crate) fn push_shared(&mut self, now: Instant, lot: &Arc<MediaLot>) {
-        let mut closed = false;
+        let mut are_open = true;
         for Subscription { sink, .. } in &self.sinks {
-            closed |= sink.is_closed();
-            sink.push(now, Arc::clone(lot));
+            are_open &= sink.push(now, Arc::clone(lot));
         }
-        if closed {
+        if !are_open {
             self.sinks.retain(|known| !known.sink.is_closed());
         }
     }
@@ -102,7 +101,7 @@ mod tests {
         assert_eq!(fan_out.sinks.len(), SUBSCRIPTIONS_MAX);
         assert!(readers.last().is_some_and(|reader| reader.is_abandoned()), "the refused one is told");
         readers.truncate(2);
-        fan_out.push(Instant::now(), MediaLot { packets: Vec::new(), gap: false });
+        fan_out.push(Instant::now(), MediaLot::new(Vec::new(), false));
         assert_eq!(fan_out.sinks.len(), 2);
     }
 }

@@ -376,7 +376,9 @@ pub fn start_single(
         // The sockets live as long as the agent, which holds this.
         let _ = &kept;
         match report {
-            AgentReport::Ice(event) => events.push(kit::now(), event),
+            AgentReport::Ice(event) => {
+                events.push(kit::now(), event);
+            }
             AgentReport::Down(_) | AgentReport::SocketLost(_) => {
                 events.push(kit::now(), IceEvent::StateChanged(State::Failed));
             }

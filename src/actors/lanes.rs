@@ -11,11 +11,10 @@ use bytes::Bytes;
 use crate::{
     actors::kit::{LaneKind, LaneReceiver, LaneSender, Weight, lane},
     messages::{
-        rtp::{OutboundRtpSink, ReceivedRtp, RtcpSink, RtpSink},
+        rtp::{OutboundRtpSink, OutgoingLot, ReceivedRtp, RtcpSink, RtpSink},
         sctp::SctpSink,
         track::{MediaLot, MediaSink},
     },
-    proto::sender::OutgoingPacket,
 };
 
 /// A second of video at 5 Mbit/s, far more than [`MEDIA_AGE`] lets wait.
@@ -34,9 +33,9 @@ impl Weight for ReceivedRtp {
     }
 }
 
-impl Weight for OutgoingPacket {
+impl Weight for OutgoingLot {
     fn weight(&self) -> usize {
-        1
+        self.0.len()
     }
 }
 
@@ -94,9 +93,9 @@ impl RtpSink for LaneSender<ReceivedRtp> {
     }
 }
 
-impl OutboundRtpSink for LaneSender<OutgoingPacket> {
-    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = OutgoingPacket>) {
-        Self::push_all(self, now, packets);
+impl OutboundRtpSink for LaneSender<OutgoingLot> {
+    fn push(&self, now: Instant, lot: OutgoingLot) {
+        Self::push(self, now, lot);
     }
 }
 
@@ -107,8 +106,8 @@ impl RtcpSink for LaneSender<RtcpCompound> {
 }
 
 impl MediaSink for LaneSender<SharedLot> {
-    fn push(&self, now: Instant, lot: Arc<MediaLot>) {
-        Self::push(self, now, SharedLot(lot));
+    fn push(&self, now: Instant, lot: Arc<MediaLot>) -> bool {
+        Self::push(self, now, SharedLot(lot))
     }
 
     fn is_closed(&self) -> bool {

@@ -17,7 +17,10 @@ use crate::{
         rtp_sender::RtpSender,
         track::LocalTrack,
     },
-    messages::track::{EncodingDemand, MediaStreamTrack, TrackSource},
+    messages::{
+        rtp::OutgoingLot,
+        track::{EncodingDemand, MediaStreamTrack, TrackSource},
+    },
     proto::{
         rtcp::{ClockAnchor, Compound, NtpTime, RtcpPacket},
         rtp::{CodecParameters, ExtensionMap, Extensions, MediaKind, Rid, RtpHeader, RtpPacket},
@@ -131,7 +134,7 @@ struct Sent {
 struct Sending {
     actor: Addr<RtpSender>,
     rtcp: LaneSender<RtcpCompound>,
-    outbound: LaneReceiver<OutgoingPacket>,
+    outbound: LaneReceiver<OutgoingLot>,
     outbound_rtcp: LaneReceiver<RtcpCompound>,
 }
 
@@ -147,7 +150,7 @@ impl Sending {
 
     async fn sent(&self) -> Vec<Sent> {
         pass(1).await;
-        take(&self.outbound).await.iter().map(seen).collect()
+        take(&self.outbound).await.iter().flat_map(|lot| &lot.0).map(seen).collect()
     }
 
     async fn goodbyes(&self) -> Vec<u32> {

@@ -24,6 +24,7 @@ pub mod ice_agent;
 pub mod ice_connection;
 pub mod kit;
 pub mod lanes;
+mod lots;
 #[cfg(test)]
 mod media_tests;
 pub mod network;

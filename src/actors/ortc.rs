@@ -254,7 +254,9 @@ impl Handler<SctpReported> for OrtcTransport {
             SctpEvent::DataChannel(channel) => {
                 self.events.push(kit::now(), OrtcEvent::DataChannel(channel));
             }
-            SctpEvent::Failed(reason) => self.events.push(kit::now(), OrtcEvent::Failure(reason)),
+            SctpEvent::Failed(reason) => {
+                self.events.push(kit::now(), OrtcEvent::Failure(reason));
+            }
         }
         self.publish();
     }

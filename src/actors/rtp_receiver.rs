@@ -137,7 +137,7 @@ impl RtpReceiver {
             self.keep_one_encoding(now);
             let packets = std::mem::take(&mut self.lot);
             if !packets.is_empty() {
-                self.fan_out.push(now, MediaLot { packets, gap });
+                self.fan_out.push(now, MediaLot::new(packets, gap));
             }
         }
         more

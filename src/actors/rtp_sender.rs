@@ -19,14 +19,18 @@ use actix::prelude::*;
 use self::encodings::Encodings;
 use crate::{
     actors::{
-        kit::{self, ActorKind, Driven, LaneKind, LaneReceiver, LaneSender, Metered, MeteredContext, Policy},
+        kit::{
+            self, ActorKind, Doorbell, Driven, LaneKind, LaneReceiver, LaneSender, Metered, MeteredContext,
+            Policy,
+        },
         lanes::{RtcpCompound, SharedLot, media_lane},
+        lots,
         track_relay::{Tap, tap},
     },
     messages::{
         rtp::{
-            AttachTransport, CollectOutbound, InsertDtmf, OutboundRtpSink, ReportTones, RtcpSink,
-            SetEncodings, SetSendParameters, SharedTones, StopSender, SwapTrack,
+            AttachTransport, CollectOutbound, InsertDtmf, OutboundRtpSink, OutgoingLot, ReportTones,
+            RtcpSink, SetEncodings, SetSendParameters, SharedTones, StopSender, SwapTrack,
         },
         track::{EncodingDemand, MediaStreamTrack, SubscriptionId, TrackRequest},
     },
@@ -41,8 +45,12 @@ mod encodings;
 /// How often a sender may be rebuilt after a panic.
 pub const RTP_SENDER_POLICY: Policy = Policy::restarts(5, Duration::from_secs(10));
 
-/// Packets the outbox has room for between bursts: two full lots.
-const OUTBOX_KEPT: usize = 2 * kit::INPUT_BUDGET;
+/// The lanes of this actor, as its bell names them.
+mod rings {
+    /// Of the track that flows, and of the one that is to follow it.
+    pub(super) const MEDIA: u32 = 1;
+    pub(super) const RTCP: u32 = 1 << 1;
+}
 
 /// A track this sender takes media from.
 struct Source {
@@ -78,6 +86,9 @@ pub struct RtpSender {
     generation: u32,
     current: Option<Source>,
     next: Option<Source>,
+    bell: Doorbell,
+    /// Lanes that may have something.
+    rung: u32,
     rtcp: LaneReceiver<RtcpCompound>,
     outbound_rtp: Arc<dyn OutboundRtpSink>,
     outbound_rtcp: Arc<dyn RtcpSink>,
@@ -91,15 +102,19 @@ impl RtpSender {
     /// A silent sender: [`SetSendParameters`] and [`SwapTrack`] give it a voice.
     pub fn new(
         rtcp: LaneReceiver<RtcpCompound>,
-        outbound_rtp: LaneSender<OutgoingPacket>,
+        outbound_rtp: LaneSender<OutgoingLot>,
         outbound_rtcp: LaneSender<RtcpCompound>,
     ) -> Self {
+        let bell = Doorbell::default();
+        rtcp.rings(&bell, rings::RTCP);
         Self {
             encodings: Encodings::default(),
             track: None,
             generation: 0,
             current: None,
             next: None,
+            bell,
+            rung: 0,
             rtcp,
             outbound_rtp: Arc::new(outbound_rtp),
             outbound_rtcp: Arc::new(outbound_rtcp),
@@ -117,6 +132,7 @@ impl RtpSender {
         self.generation += 1;
         self.encodings.switch_source(now, self.generation);
         let (lane_sender, lane) = media_lane(LaneKind::SenderMedia);
+        lane.rings(&self.bell, rings::MEDIA);
         let subscription = SubscriptionId::next();
         let tap = tap(&track);
         tap.request(TrackRequest::Subscribe { id: subscription, sink: Arc::new(lane_sender) });
@@ -220,9 +236,13 @@ impl RtpSender {
     fn release(&mut self, now: Instant) {
         if !self.outbox.is_empty() {
             self.encodings.save();
-            self.outbound_rtp.push_all(now, &mut self.outbox.drain(..));
-            // A burst of retransmissions must not keep its memory.
-            self.outbox.shrink_to(OUTBOX_KEPT);
+            // A burst of retransmissions is more than one turn of the transport.
+            while self.outbox.len() > kit::INPUT_BUDGET {
+                let rest = self.outbox.split_off(kit::INPUT_BUDGET);
+                let lot = std::mem::replace(&mut self.outbox, rest);
+                self.outbound_rtp.push(now, OutgoingLot(lot));
+            }
+            self.outbound_rtp.push(now, OutgoingLot(std::mem::take(&mut self.outbox)));
         }
         let wanted =
             self.encodings.senders_mut().fold(false, |wanted, sender| wanted | sender.wants_key_frame());
@@ -268,9 +288,19 @@ impl Supervised for RtpSender {
 
 impl Driven for RtpSender {
     fn take_input(&mut self, cx: &mut TaskContext<'_>, now: Instant, _: &mut Self::Context) -> bool {
-        let more = self.take_rtcp(cx, now) | self.take_media(cx, now);
-        self.release(now);
-        more
+        self.rung |= self.bell.answer(cx);
+        if self.rung != 0 && self.outbox.capacity() == 0 {
+            self.outbox = lots::take();
+        }
+        let mut waiting = 0;
+        if self.rung & rings::RTCP != 0 && self.take_rtcp(cx, now) {
+            waiting |= rings::RTCP;
+        }
+        if self.rung & rings::MEDIA != 0 && self.take_media(cx, now) {
+            waiting |= rings::MEDIA;
+        }
+        self.rung = waiting;
+        waiting != 0
     }
 
     fn flush(&mut self, now: Instant, _: &mut Self::Context) {

@@ -72,7 +72,7 @@ impl Driven for LocalTrack {
         let more = self.packets.poll_take(cx, now, kit::INPUT_BUDGET, &mut self.inbox);
         let gap = self.packets.take_dropped() > 0;
         if !self.inbox.is_empty() {
-            self.fan_out.push(now, MediaLot { packets: std::mem::take(&mut self.inbox), gap });
+            self.fan_out.push(now, MediaLot::new(std::mem::take(&mut self.inbox), gap));
         }
         if !more && self.packets.is_abandoned() {
             // Nothing can come any more: those who take the track are told by its end.

@@ -46,10 +46,14 @@ pub trait RtcpSink: Send + Sync {
     fn push(&self, now: Instant, compound: Bytes);
 }
 
+/// Packets that leave together, in order.
+#[derive(Debug, Clone, Default)]
+pub struct OutgoingLot(pub Vec<OutgoingPacket>);
+
 /// `RtpSender` → `DtlsActor`. Class: media.
 pub trait OutboundRtpSink: Send + Sync {
-    /// Takes packets in order; never blocks; drops its oldest when full.
-    fn push_all(&self, now: Instant, packets: &mut dyn Iterator<Item = OutgoingPacket>);
+    /// Takes a lot; never blocks; drops its oldest when full.
+    fn push(&self, now: Instant, lot: OutgoingLot);
 }
 
 /// `PeerConnection` → `RtpSender` or `RtpReceiver`, control: its section is on this transport from now

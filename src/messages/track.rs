@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::proto::{
     rtp::{MediaKind, Rid, RtpPacket},
-    sender::EncodingParameters,
+    sender::{EncodingParameters, Padding, even_out},
 };
 
 /// Subscriptions through one track: as many as the source behind it takes. One more ends at once.
@@ -40,12 +40,28 @@ pub struct MediaLot {
     /// Something before these packets was lost inside this process (a lane was full), or withheld
     /// while the track was disabled: a video consumer should wait for a key frame.
     pub gap: bool,
+    /// For who forwards them all, in order, to one peer.
+    pub(crate) padding: Padding,
+}
+
+impl MediaLot {
+    /// A lot of these packets.
+    pub fn new(packets: Vec<RtpPacket>, gap: bool) -> Self {
+        let padding = even_out(packets.iter().map(|packet| packet.payload.len()));
+        Self { packets, gap, padding }
+    }
+
+    /// The packets, each with the padding it should be forwarded with.
+    pub(crate) fn padded(&self) -> impl Iterator<Item = (&RtpPacket, u8)> {
+        let padding = self.padding.iter().copied().chain(std::iter::repeat(0));
+        self.packets.iter().zip(padding)
+    }
 }
 
 /// Where a track's media goes. Class: media. Implementations are bounded and drop their oldest.
 pub trait MediaSink: Send + Sync {
-    /// Takes a lot; never blocks.
-    fn push(&self, now: Instant, lot: Arc<MediaLot>);
+    /// Takes a lot; never blocks. False: it [is closed](Self::is_closed).
+    fn push(&self, now: Instant, lot: Arc<MediaLot>) -> bool;
 
     /// Nobody takes from it any more: the track forgets it.
     fn is_closed(&self) -> bool;

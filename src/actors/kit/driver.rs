@@ -107,8 +107,7 @@ impl Driver {
         if deadline <= now {
             return true; // A timer that is already due would wake the task at once, before others get their turn.
         }
-        let runs = self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed());
-        if runs && self.armed.is_some_and(|armed| now < armed && armed <= deadline) {
+        if self.armed.is_some_and(|armed| now < armed && armed <= deadline) {
             return false;
         }
         let timer = match &mut self.timer {

@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
     task::{Context, Waker},
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use smallvec::{Array, SmallVec};
 
 use super::{
+    doorbell::Doorbell,
     kind::{DropReason, Label, LaneKind},
     stats::{Statistics, statistics},
 };
@@ -90,7 +91,7 @@ pub fn lane<T: Weight>(
         dropped_full: 0,
         missed: 0,
     });
-    let shared = Arc::new(Shared { kind, capacity, max_age, queue });
+    let shared = Arc::new(Shared { kind, capacity, max_age, bell: OnceLock::new(), queue });
     let begin = Arc::new(Begin { shared: Arc::clone(&shared) });
     (LaneSender { begin }, LaneReceiver { end: Arc::new(End { shared }) })
 }
@@ -99,6 +100,8 @@ struct Shared<T> {
     kind: LaneKind,
     capacity: usize,
     max_age: Option<Duration>,
+    /// Rung with this bit for what is pushed, in place of waking by `Queue::waker`.
+    bell: OnceLock<(Doorbell, u32)>,
     queue: Mutex<Queue<T>>,
 }
 
@@ -149,24 +152,23 @@ impl<T> Drop for Begin<T> {
             queue.abandoned = true;
             queue.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.shared.wake(waker);
     }
 }
 
 impl<T: Weight> LaneSender<T> {
-    /// Appends one item; `now` is when it was ready.
-    pub fn push(&self, now: Instant, item: T) {
-        self.push_all(now, std::iter::once(item));
+    /// Appends one item; `now` is when it was ready. False: the lane is closed.
+    pub fn push(&self, now: Instant, item: T) -> bool {
+        self.push_all(now, std::iter::once(item))
     }
 
-    /// Appends items under one lock and with at most one wake-up. The iterator must not use this lane.
-    pub fn push_all(&self, now: Instant, items: impl Iterator<Item = T>) {
+    /// Appends items under one lock and with at most one wake-up. The iterator must not use this lane. False: the
+    /// lane is closed, and drops them.
+    pub fn push_all(&self, now: Instant, items: impl Iterator<Item = T>) -> bool {
         let mut lost = 0;
         // Items that fall out are dropped after the lock is released: a drop may run any code.
         let mut fallen: SmallVec<[Entry<T>; 4]> = SmallVec::new();
-        let waker = {
+        let is_closed = {
             let mut queue = self.begin.shared.queue.lock();
             let before = queue.weight;
             for item in items {
@@ -178,14 +180,18 @@ impl<T: Weight> LaneSender<T> {
                 self.begin.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
             }
             self.begin.shared.count_depth(before, queue.weight);
-            if queue.items.is_empty() { None } else { queue.waker.take() }
+            let is_closed = queue.closed;
+            if !queue.items.is_empty() {
+                let waker = queue.waker.take();
+                drop(queue);
+                self.begin.shared.wake(waker);
+            }
+            is_closed
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         if lost > 0 {
             statistics().drop(DropReason::LaneClosed, lost);
         }
+        !is_closed
     }
 }
 
@@ -199,6 +205,16 @@ pub fn lane_depth(kind: LaneKind) -> i64 {
 }
 
 impl<T> Shared<T> {
+    /// Tells the receiver that something has come, or that nothing will any more.
+    fn wake(&self, waker: Option<Waker>) {
+        if let Some((bell, bit)) = self.bell.get() {
+            bell.ring(*bit);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Notes that the lane's weight has changed.
     fn count_depth(&self, before: usize, after: usize) {
         if before != after {
@@ -246,6 +262,12 @@ struct Counts {
 }
 
 impl<T> LaneSender<T> {
+    /// Packets that wait.
+    #[cfg(test)]
+    pub(super) fn depth(&self) -> usize {
+        self.begin.shared.queue.lock().weight
+    }
+
     /// Whether the receiver is gone or has closed the lane; what is pushed then is dropped.
     pub fn is_closed(&self) -> bool {
         self.begin.shared.queue.lock().closed
@@ -276,9 +298,24 @@ struct End<T> {
 }
 
 impl<T> LaneReceiver<T> {
+    /// From now on the lane rings `bell` with the bits `bit` whenever something comes, and now if something waits.
+    /// Then [`LaneReceiver::poll_take`] wakes nobody. Once in the life of a lane; a second bell is ignored.
+    pub fn rings(&self, bell: &Doorbell, bit: u32) {
+        if self.end.shared.bell.set((bell.clone(), bit)).is_err() {
+            return;
+        }
+        // After the bell is there: what is pushed meanwhile rings by itself, and twice does no harm.
+        let queue = self.end.shared.queue.lock();
+        if !queue.items.is_empty() || queue.abandoned {
+            drop(queue);
+            bell.ring(bit);
+        }
+    }
+
     /// Moves at most `budget` packets to `out` (one item in any case) and says whether more wait.
     ///
-    /// If none wait, the task of `cx` is woken by the next push; if some do, the caller must come back by itself.
+    /// If none wait, the task of `cx` is woken by the next push (unless the lane [rings](LaneReceiver::rings)); if some
+    /// do, the caller must come back by itself.
     /// Items that waited longer than the lane's `max_age` are dropped on the way.
     pub fn poll_take(&self, cx: &mut Context<'_>, now: Instant, budget: usize, out: &mut Vec<T>) -> bool {
         let shared = &*self.end.shared;
@@ -308,7 +345,10 @@ impl<T> LaneReceiver<T> {
             }
         }
         let more = !queue.items.is_empty();
-        if !more && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !more
+            && shared.bell.get().is_none()
+            && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             queue.waker = Some(cx.waker().clone());
         }
         counts.pushed = std::mem::take(&mut queue.pushed);

@@ -7,6 +7,7 @@
 //! | `guard`, `policy` | [`start`]: an actor whose panics are contained, with bounded restarts and a hook for the end |
 //! | `metered` | [`MeteredContext`]: the context of every actor; counts its mailbox and yields after a batch |
 //! | `lane` | [`lane()`]: a bounded, drop-oldest path for bulk traffic, beside the mailbox |
+//! | `doorbell` | [`Doorbell`]: tells an actor which of its lanes have something |
 //! | `driver` | [`drive`]: input from lanes, one batch of output, one deadline, after each mailbox drain |
 //! | `aside` | [`aside()`]: work beside an actor whose end its driver notices |
 //! | `ask` | [`ask()`] with a deadline, [`tell`] with dead letters counted |
@@ -21,6 +22,7 @@ mod aside;
 mod ask;
 mod cell;
 mod clock;
+mod doorbell;
 mod driver;
 mod features;
 mod guard;
@@ -39,6 +41,7 @@ pub use self::{
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
     cell::{Counter, DURATION_BOUNDS, GaugeCell, Histogram, PerLabel},
     clock::{now, wall_clock},
+    doorbell::Doorbell,
     driver::{Driven, INPUT_BUDGET, drive},
     features::{kernel_feature, note_feature},
     guard::start,

@@ -291,7 +291,10 @@ fn a_section_that_moves_sends_on_its_new_transport() {
         source.write(None, false).await;
         pass(2_000).await;
         assert_eq!(sending.sent().await, []);
-        let [after] = take(&moved).await.iter().map(seen).collect::<Vec<_>>()[..] else { panic!("one") };
+        let [after] = take(&moved).await.iter().flat_map(|lot| &lot.0).map(seen).collect::<Vec<_>>()[..]
+        else {
+            panic!("one")
+        };
         assert_eq!(after.number, first.number.wrapping_add(1), "the same stream goes on");
         assert!(!take(&moved_rtcp).await.is_empty(), "with its reports");
     });

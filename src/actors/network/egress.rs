@@ -1,8 +1,10 @@
 //! The datagrams that leave a shard: encrypted straight into one slab, grouped into runs of equal
-//! size for one destination, and handed to the kernel once per run.
+//! size for one destination, and handed to the kernel once per run: all that wait when some fill a part of the
+//! processor's cache, and the rest when everybody has written.
 //!
 //! Invariants: a run never mixes destinations or sockets; within a run every datagram but the last
-//! has the same size (what UDP segmentation needs); the slab never grows past `MAX_QUEUED_BYTES`.
+//! has the same size (what UDP segmentation needs); the slab never grows past `MAX_QUEUED_BYTES`, and that far
+//! only while the kernel takes nothing.
 
 use std::{
     io,
@@ -16,6 +18,13 @@ use super::Socket;
 /// What may wait for a kernel that takes no more: about 100 ms of 300 Mbit/s. Beyond it new
 /// datagrams are dropped and counted, because media that waits longer is late anyway.
 const MAX_QUEUED_BYTES: usize = 4 << 20;
+/// Handed to the kernel as soon as this much waits: what was just encrypted is copied by the kernel while it is still
+/// in the cache (often 1 MiB or more per core, and others want some of it), and a packet for five hundred
+/// subscribers does not fill the queue.
+const FLUSH_BYTES: usize = 96 << 10;
+/// What the slab keeps when it is empty: room for what is written before a flush, so that nothing is allocated in
+/// steady state, and not for what has waited for the kernel once.
+const KEPT_BYTES: usize = 256 << 10;
 /// The kernel's limit for one segmented send (the UDP length field, less headers).
 const MAX_RUN_BYTES: usize = 65_000;
 /// More segments than this are refused by kernels (`UDP_MAX_SEGMENTS` was 64 for long).
@@ -42,6 +51,7 @@ impl Route {
 
 /// What a flush did, for the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
 pub struct FlushOutcome {
     /// Datagrams the kernel took.
     pub datagrams: u64,
@@ -70,6 +80,10 @@ pub struct Egress {
     runs: Vec<Run>,
     refusals: Vec<Refusal>,
     waker: Option<Waker>,
+    /// The kernel takes no more for now: `poll_flush` says when it does.
+    is_blocked: bool,
+    /// What was done since the last `poll_flush`.
+    outcome: FlushOutcome,
 }
 
 /// Refusals that are remembered between two looks at them: each tells of an interface, and there are few of those.
@@ -100,6 +114,9 @@ impl Egress {
         max_length: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<Option<usize>, Full> {
+        if self.used >= FLUSH_BYTES && !self.is_blocked {
+            self.send_queued();
+        }
         let start = self.used;
         let end = start + max_length;
         if end > MAX_QUEUED_BYTES {
@@ -151,22 +168,38 @@ impl Egress {
 
     /// Hands every run to the kernel, in order. What a full kernel buffer leaves waits for the
     /// socket to be writable; the task of `cx` is woken then, and when something new is queued.
+    ///
+    /// Returns what was done since the last call, also by [`Egress::write`].
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> FlushOutcome {
-        let mut outcome = FlushOutcome::default();
+        loop {
+            self.send_queued();
+            let Some(run) = self.runs.first().filter(|_| self.is_blocked) else { break };
+            match run.route.socket.poll_writable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.outcome.errors += run.count as u64;
+                    self.forget(1);
+                }
+                Poll::Pending => break,
+            }
+        }
+        self.waker = Some(cx.waker().clone());
+        std::mem::take(&mut self.outcome)
+    }
+
+    /// Sends what waits, until the kernel takes no more.
+    fn send_queued(&mut self) {
         let mut done = 0;
+        self.is_blocked = false;
         while let Some(run) = self.runs.get(done) {
-            match send_run(run, &self.slab[run.start..run.end], &mut outcome) {
-                Ok(()) => done += 1,
+            match send_run(run, &self.slab[run.start..run.end], &mut self.outcome) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match run.route.socket.poll_writable(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(_)) => done += 1,
-                        Poll::Pending => break,
-                    }
+                    self.is_blocked = true;
+                    break;
                 }
                 Err(error) => {
-                    outcome.errors += run.count as u64;
-                    done += 1;
+                    self.outcome.errors += run.count as u64;
                     refusal(&run.route, &error).into_iter().for_each(|refusal| {
                         if self.refusals.len() < MAX_REFUSALS && !self.refusals.contains(&refusal) {
                             self.refusals.push(refusal);
@@ -174,10 +207,9 @@ impl Egress {
                     });
                 }
             }
+            done += 1;
         }
         self.forget(done);
-        self.waker = Some(cx.waker().clone());
-        outcome
     }
 
     /// What the kernel refused to send since the last call, for reasons that an interface may be behind.
@@ -190,6 +222,10 @@ impl Egress {
         self.runs.drain(..done);
         if self.runs.is_empty() {
             self.used = 0;
+            if self.slab.len() > KEPT_BYTES {
+                self.slab.truncate(KEPT_BYTES);
+                self.slab.shrink_to_fit();
+            }
             return;
         }
         let offset = self.runs.first().map_or(0, |run| run.start);
@@ -263,6 +299,7 @@ mod tests {
         std::future::poll_fn(|cx| {
             let outcome = egress.poll_flush(cx);
             total.datagrams += outcome.datagrams;
+            total.calls += outcome.calls;
             total.errors += outcome.errors;
             if egress.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -327,6 +364,28 @@ mod tests {
                 let (length, _) = receiver.recv_from(&mut buffer).unwrap();
                 assert_eq!((length, buffer[0]), (20, value));
             }
+        });
+    }
+
+    #[test]
+    fn much_is_sent_while_it_is_written_and_counted_at_the_next_flush() {
+        on_a_reactor(async || {
+            let socket = Rc::new(Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+            // Nobody has to listen: what matters is that the kernel takes it.
+            let to = route(&socket, "127.0.0.1:9".parse().unwrap());
+            let mut egress = Egress::default();
+            // A new socket is not known to be writable before its reactor was asked.
+            put(&mut egress, &to, 1_000);
+            let first = flush(&mut egress).await;
+            assert_eq!(first.datagrams + first.errors, 1);
+            let count = 2 * MAX_QUEUED_BYTES / 1_000;
+            for _ in 0..count {
+                put(&mut egress, &to, 1_000);
+                assert!(egress.used <= FLUSH_BYTES + 1_000 || egress.is_blocked);
+            }
+            let sent = flush(&mut egress).await;
+            assert_eq!(sent.datagrams + sent.errors, count as u64);
+            assert!(egress.slab.len() <= KEPT_BYTES);
         });
     }
 

@@ -16,7 +16,7 @@ mod tcp;
 mod trust;
 mod watch;
 
-pub use egress::{Egress, FlushOutcome, Refusal, Route};
+pub use egress::{Egress, FlushOutcome, Full, Refusal, Route};
 pub use interfaces::{
     AddressMapping, HostAddress, InterfaceFilter, MappedCandidate, NetworkConfig, TcpMode, host_addresses,
 };

@@ -9,9 +9,7 @@ use crate::{
     messages::track::{EncodingDemand, MediaLot},
     proto::{
         rtp::{Rid, RtpPacket},
-        sender::{
-            EncodingParameters, OutboundStatistics, OutgoingPacket, Sender, SenderParameters, SenderState,
-        },
+        sender::{EncodingParameters, OutgoingPacket, Refused, Sender, SenderParameters, SenderState},
     },
 };
 
@@ -148,16 +146,16 @@ impl Encodings {
         let is_only = self.running.len() == 1;
         for (index, encoding) in self.running.iter_mut().enumerate() {
             let named = encoding.sender.parameters().rid;
-            let packets = lot.packets.iter().filter(|packet| belongs(packet, named, index, is_only));
+            let packets = lot.padded().filter(|(packet, _)| belongs(packet, named, index, is_only));
             if !encoding.wanted.active {
                 encoding.sender.withhold(packets.count());
                 continue;
             }
-            let before = encoding.sender.statistics();
-            for packet in packets {
-                out.extend(encoding.sender.forward(now, packet, generation));
+            let before = encoding.sender.refused();
+            for (packet, padding) in packets {
+                out.extend(encoding.sender.forward_padded(now, packet, generation, padding));
             }
-            count_refused(&before, &encoding.sender.statistics());
+            count_refused(before, encoding.sender.refused());
         }
     }
 
@@ -238,7 +236,7 @@ fn belongs(packet: &RtpPacket, named: Option<Rid>, index: usize, is_only: bool) 
 }
 
 /// Counts what a sender refused, by reason.
-fn count_refused(before: &OutboundStatistics, after: &OutboundStatistics) {
+fn count_refused(before: Refused, after: Refused) {
     let refused = after.packets_dropped - before.packets_dropped;
     if refused == 0 {
         return;

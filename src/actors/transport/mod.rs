@@ -33,14 +33,13 @@ use crate::{
         dtls::{CloseDtls, DtlsEvent, DtlsTransportState},
         ice::{CloseIce, IceEvent, IceServers, RouteChanged},
         peer_connection::{RtcIceGatheringState, TransportSnapshot},
-        rtp::AttachTransport,
+        rtp::{AttachTransport, OutgoingLot},
         sctp::SctpSink,
     },
     proto::{
         dtls::{Certificate, Role},
         ice::{self, AgentConfig, Credentials},
         jsep::IceParameters,
-        sender::OutgoingPacket,
     },
 };
 
@@ -87,7 +86,7 @@ pub struct TransportConfig {
 #[derive(Debug, Clone)]
 pub struct TransportLanes {
     /// RTP to be encrypted and sent.
-    pub rtp: LaneSender<OutgoingPacket>,
+    pub rtp: LaneSender<OutgoingLot>,
     /// RTCP to be encrypted and sent.
     pub rtcp: LaneSender<RtcpCompound>,
 }

@@ -290,7 +290,7 @@ impl Sender {
         self.state.next_sequence = sequence + 1;
         self.count_sent(header.len(), payload.len());
         self.report_soon(now);
-        OutgoingPacket { header, payload, retransmission: false }
+        OutgoingPacket { header, payload, padding: 0, retransmission: false }
     }
 
     /// The codec of telephone events: with the clock of the audio where there is one, as RFC 4733 §2.1 wants.

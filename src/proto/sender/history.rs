@@ -33,6 +33,8 @@ pub(super) struct SentPacket {
     /// What is where among the header extensions.
     pub(super) written: WrittenExtensions,
     pub(super) payload: Bytes,
+    /// Bytes of padding: a packet that is sent again as it was has them again.
+    pub(super) padding: u8,
 }
 
 /// A ring by sequence number. It grows while packets younger than a second would be overwritten, so a slow stream
@@ -105,6 +107,7 @@ fn empty_slots(capacity: usize, now: Instant) -> Vec<SentPacket> {
         rtp_header_length: 0,
         written: WrittenExtensions::default(),
         payload: Bytes::new(),
+        padding: 0,
     };
     std::iter::repeat_with(empty).take(capacity).collect()
 }

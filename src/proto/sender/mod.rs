@@ -20,6 +20,7 @@ mod dtmf;
 mod encoding;
 mod history;
 mod outgoing;
+mod padding;
 mod parameters;
 mod placement;
 mod reports;
@@ -38,6 +39,7 @@ use rand::rngs::StdRng;
 pub use dtmf::{DtmfError, ToneChange, ToneRequest};
 pub use encoding::{EncodingParameters, EncodingStream, Priority};
 pub use outgoing::OutgoingPacket;
+pub use padding::{Padding, even_out};
 pub use parameters::SenderParameters;
 pub use state::SenderState;
 pub use statistics::OutboundStatistics;
@@ -61,6 +63,20 @@ const HELD_MAX: usize = 64;
 
 /// Length of an RTP header without extension.
 const FIXED_HEADER_LENGTH: usize = 12;
+
+/// RFC 3550 §5.1: set in the first byte if there is padding behind the payload.
+const PADDING_BIT: u8 = 0x20;
+
+/// Counts of [`OutboundStatistics`], without the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// All packets that were not sent.
+    pub packets_dropped: u64,
+    /// The peer has not negotiated their codec.
+    pub packets_without_codec: u64,
+    /// Their source has been replaced.
+    pub packets_of_replaced_source: u64,
+}
 
 /// The outbound half of one media section.
 #[derive(Debug)]
@@ -196,6 +212,17 @@ impl Sender {
 
     /// Turns a source's packet into this stream's, or drops it (`None`).
     pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
+        self.forward_padded(now, packet, generation, 0)
+    }
+
+    /// [`Sender::forward`] with so many bytes of padding, see [`even_out`].
+    pub fn forward_padded(
+        &mut self,
+        now: Instant,
+        packet: &RtpPacket,
+        generation: u32,
+        padding: u8,
+    ) -> Option<OutgoingPacket> {
         if self.dtmf.is_playing() {
             // RFC 4733 §2.6: the tone is heard instead.
             self.withhold(1);
@@ -206,11 +233,18 @@ impl Sender {
             return None;
         };
         if placement.starts {
-            let first = self.emit(now, packet, codec, index, &placement);
+            let first = self.emit(now, packet, codec, index, &placement, padding);
             self.adopt_held(now, packet, generation);
             return Some(first);
         }
-        Some(self.emit(now, packet, codec, index, &placement))
+        Some(self.emit(now, packet, codec, index, &placement, padding))
+    }
+
+    /// Packets that were not sent, of all and by two of the reasons.
+    pub fn refused(&self) -> Refused {
+        let OutboundStatistics { packets_dropped, packets_without_codec, packets_of_replaced_source, .. } =
+            self.statistics;
+        Refused { packets_dropped, packets_without_codec, packets_of_replaced_source }
     }
 
     #[cold]
@@ -276,6 +310,7 @@ impl Sender {
         codec: Codec,
         index: Option<PictureIndex>,
         placement: &Placement,
+        padding: u8,
     ) -> OutgoingPacket {
         let Placement { sequence, timestamp_shift, shifts, .. } = *placement;
         let timestamp = packet.timestamp.wrapping_add(timestamp_shift);
@@ -292,6 +327,9 @@ impl Sender {
         if rtp_header_length > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
         }
+        if padding > 0 {
+            header[0] |= PADDING_BIT;
+        }
         let payload = start_of_payload(&packet.payload, index, shifts, &mut header);
         self.note_sent(now, sequence, timestamp, codec, packet, rtp_header_length);
         self.state.counters.sent(shifts, index, packet.extensions.frame_number());
@@ -301,9 +339,10 @@ impl Sender {
             slot.header.extend_from_slice(&header);
             slot.rtp_header_length = rtp_header_length;
             slot.written = written;
+            slot.padding = padding;
             slot.payload = payload.clone();
         }
-        OutgoingPacket { header, payload, retransmission: false }
+        OutgoingPacket { header, payload, padding, retransmission: false }
     }
 
     /// Appends the extension block and returns what is where in it.
@@ -339,7 +378,7 @@ impl Sender {
             *of == generation && packet.ssrc == first.ssrc && distance <= HELD_MAX as u64
         }) {
             if let Some((codec, index, placement)) = self.decide(now, packet, generation) {
-                self.emit(now, packet, codec, index, &placement);
+                self.emit(now, packet, codec, index, &placement, 0);
             }
         }
     }

@@ -10,6 +10,8 @@ use crate::proto::rtp::HeaderBytes;
 pub struct OutgoingPacket {
     pub(super) header: HeaderBytes,
     pub(super) payload: Bytes,
+    /// Bytes behind the payload, counting the one that tells how many there are.
+    pub(super) padding: u8,
     pub(super) retransmission: bool,
 }
 
@@ -17,7 +19,7 @@ impl OutgoingPacket {
     /// Length in bytes before protection.
     #[allow(clippy::len_without_is_empty, reason = "a packet has at least its header")]
     pub fn len(&self) -> usize {
-        self.header.len() + self.payload.len()
+        self.header.len() + self.payload.len() + usize::from(self.padding)
     }
 
     /// The same bytes with the same sequence number were sent before (a retransmission without RTX): SRTP must
@@ -33,7 +35,12 @@ impl OutgoingPacket {
     pub fn write_to(&self, buffer: &mut [u8]) -> usize {
         let (header, rest) = buffer.split_at_mut(self.header.len());
         header.copy_from_slice(&self.header);
-        rest[..self.payload.len()].copy_from_slice(&self.payload);
+        let (payload, rest) = rest.split_at_mut(self.payload.len());
+        payload.copy_from_slice(&self.payload);
+        if let Some((count, zeros)) = rest[..usize::from(self.padding)].split_last_mut() {
+            zeros.fill(0);
+            *count = self.padding;
+        }
         self.len()
     }
 }

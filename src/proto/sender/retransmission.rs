@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::history::SentPacket;
-use super::{OutgoingPacket, Sender, SenderParameters};
+use super::{OutgoingPacket, PADDING_BIT, Sender, SenderParameters};
 use crate::proto::rtcp::Nack;
 use crate::proto::rtp::HeaderBytes;
 
@@ -74,6 +74,7 @@ impl Sender {
                 None => OutgoingPacket {
                     header: HeaderBytes::from_slice(&sent.header),
                     payload: sent.payload.clone(),
+                    padding: sent.padding,
                     retransmission: true,
                 },
             };
@@ -99,6 +100,8 @@ fn wrap(
 ) -> OutgoingPacket {
     let (rtp_header, payload_start) = sent.header.split_at(sent.rtp_header_length);
     let mut header = HeaderBytes::from_slice(rtp_header);
+    // Without the padding: it is for packets that leave together.
+    header[0] &= !PADDING_BIT;
     header[1] = rtp_header[1] & 0x80 | payload_type;
     header[2..4].copy_from_slice(&number.to_be_bytes());
     header[8..12].copy_from_slice(&ssrc.to_be_bytes());
@@ -110,5 +113,5 @@ fn wrap(
     }
     header.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
     header.extend_from_slice(payload_start);
-    OutgoingPacket { header, payload: sent.payload.clone(), retransmission: false }
+    OutgoingPacket { header, payload: sent.payload.clone(), padding: 0, retransmission: false }
 }

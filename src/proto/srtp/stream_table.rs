@@ -33,20 +33,37 @@ impl Stream {
 
 #[derive(Debug, Default)]
 pub(super) struct StreamTable {
-    streams: HashMap<u32, Stream, BuildHasherDefault<SsrcHasher>>,
+    streams: Vec<(u32, Stream)>,
+    positions: HashMap<u32, usize, BuildHasherDefault<SsrcHasher>>,
+    /// Position of the stream that was asked for last: packets come in runs of one.
+    recent: usize,
 }
 
 impl StreamTable {
     pub(super) fn find(&mut self, ssrc: u32) -> Option<&mut Stream> {
-        self.streams.get_mut(&ssrc)
+        let at = self.position(ssrc)?;
+        self.streams.get_mut(at).map(|(_, stream)| stream)
+    }
+
+    fn position(&mut self, ssrc: u32) -> Option<usize> {
+        if self.streams.get(self.recent).is_none_or(|(recent, _)| *recent != ssrc) {
+            self.recent = *self.positions.get(&ssrc)?;
+        }
+        Some(self.recent)
     }
 
     /// The stream of `ssrc`, made if need be.
     pub(super) fn find_or_add(&mut self, ssrc: u32) -> Result<&mut Stream, SrtpError> {
-        if self.streams.len() >= MAXIMUM_STREAMS && !self.streams.contains_key(&ssrc) {
-            return Err(SrtpError::TooManyStreams);
-        }
-        Ok(self.streams.entry(ssrc).or_insert_with(Stream::new))
+        let at = match self.position(ssrc) {
+            Some(at) => at,
+            None if self.streams.len() >= MAXIMUM_STREAMS => return Err(SrtpError::TooManyStreams),
+            None => {
+                self.positions.insert(ssrc, self.streams.len());
+                self.streams.push((ssrc, Stream::new()));
+                self.streams.len() - 1
+            }
+        };
+        Ok(&mut self.streams[at].1)
     }
 
     #[cfg(test)]
