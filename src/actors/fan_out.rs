@@ -7,10 +7,16 @@ use crate::messages::track::{EncodingDemand, MediaLot, MediaSink, SUBSCRIPTIONS_
 /// Encodings that one consumer may have wishes about: twice what a simulcast has.
 const DEMANDS_MAX: usize = 8;
 
+/// Subscriptions among which closed ones are not looked for but when media is handed out.
+const SWEEP_MIN: usize = 16;
+
 /// The subscriptions of one track. Survives a restart of its actor.
 #[derive(Default)]
 pub(crate) struct FanOut {
     sinks: Vec<Subscription>,
+    /// At so many the closed ones are looked for: asking each at every subscription would make the way in of a peer
+    /// cost more the more there are.
+    sweep_at: usize,
 }
 
 struct Subscription {
@@ -22,7 +28,11 @@ struct Subscription {
 impl FanOut {
     /// Adds a subscription. One too many is refused: its stream ends at once, as its sink is dropped.
     pub(crate) fn subscribe(&mut self, id: SubscriptionId, sink: Arc<dyn MediaSink>) {
-        self.sinks.retain(|known| known.id != id && !known.sink.is_closed());
+        self.unsubscribe(id);
+        if self.sinks.len() >= self.sweep_at.min(SUBSCRIPTIONS_MAX) {
+            self.sinks.retain(|known| !known.sink.is_closed());
+            self.sweep_at = (2 * self.sinks.len()).max(SWEEP_MIN);
+        }
         if self.sinks.len() == SUBSCRIPTIONS_MAX {
             return tracing::warn!(
                 limit = SUBSCRIPTIONS_MAX,
@@ -33,7 +43,9 @@ impl FanOut {
     }
 
     pub(crate) fn unsubscribe(&mut self, id: SubscriptionId) {
-        self.sinks.retain(|known| known.id != id);
+        if let Some(index) = self.sinks.iter().position(|known| known.id == id) {
+            self.sinks.remove(index);
+        }
     }
 
     /// What a subscription asks of the encodings from now on; of one that is not known, nothing.
@@ -103,5 +115,15 @@ mod tests {
         readers.truncate(2);
         fan_out.push(Instant::now(), MediaLot::new(Vec::new(), false));
         assert_eq!(fan_out.sinks.len(), 2);
+    }
+
+    #[test]
+    fn closed_subscriptions_do_not_pile_up_though_no_media_comes() {
+        let mut fan_out = FanOut::default();
+        for _ in 0..100 * SWEEP_MIN {
+            let (sender, _) = media_lane::<SharedLot>(LaneKind::SenderMedia);
+            fan_out.subscribe(SubscriptionId::next(), Arc::new(sender));
+            assert!(fan_out.sinks.len() <= SWEEP_MIN, "{}", fan_out.sinks.len());
+        }
     }
 }

@@ -127,6 +127,8 @@ impl RtpReceiver {
         if self.paused {
             self.inbox.clear();
         }
+        // Exactly: most lots are of a few packets, and all of one go on together.
+        self.lot.reserve_exact(self.inbox.len());
         for ReceivedRtp { packet, rid, repaired } in self.inbox.drain(..) {
             if let Err(error) = self.receiver.handle_rtp(now, packet, rid, repaired, &mut self.lot) {
                 kit::statistics().drop(drop_reason(&error), 1);

@@ -21,42 +21,18 @@ use std::{
 use actix::{Message, Recipient};
 use tokio::sync::watch;
 
+pub use crate::proto::rtp::MediaLot;
 use crate::proto::{
-    rtp::{MediaKind, Rid, RtpPacket},
-    sender::{EncodingParameters, Padding, even_out},
+    rtp::{MediaKind, Rid},
+    sender::EncodingParameters,
 };
 
 /// Subscriptions through one track: as many as the source behind it takes. One more ends at once.
-pub const SUBSCRIPTIONS_MAX: usize = 4096;
+/// Three times the viewers that a shard can serve, at some 50 bytes each.
+pub const SUBSCRIPTIONS_MAX: usize = 32_768;
 
 /// What stands for "no target" in [`Source::jitter_buffer_target`].
 const NO_TARGET: u64 = u64::MAX;
-
-/// Packets of one track that arrived together, shared by all who take them.
-#[derive(Debug, Clone)]
-pub struct MediaLot {
-    /// The packets, in the order of arrival.
-    pub packets: Vec<RtpPacket>,
-    /// Something before these packets was lost inside this process (a lane was full), or withheld
-    /// while the track was disabled: a video consumer should wait for a key frame.
-    pub gap: bool,
-    /// For who forwards them all, in order, to one peer.
-    pub(crate) padding: Padding,
-}
-
-impl MediaLot {
-    /// A lot of these packets.
-    pub fn new(packets: Vec<RtpPacket>, gap: bool) -> Self {
-        let padding = even_out(packets.iter().map(|packet| packet.payload.len()));
-        Self { packets, gap, padding }
-    }
-
-    /// The packets, each with the padding it should be forwarded with.
-    pub(crate) fn padded(&self) -> impl Iterator<Item = (&RtpPacket, u8)> {
-        let padding = self.padding.iter().copied().chain(std::iter::repeat(0));
-        self.packets.iter().zip(padding)
-    }
-}
 
 /// Where a track's media goes. Class: media. Implementations are bounded and drop their oldest.
 pub trait MediaSink: Send + Sync {

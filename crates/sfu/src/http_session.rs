@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,7 +28,7 @@ use crate::{
     participant::Participant,
     problem::{Code, Problem},
     room::{Publish, RoomEvent},
-    rooms::Seat,
+    rooms::{RoomsError, Seat},
     shutdown::SessionGuard,
 };
 
@@ -122,7 +123,7 @@ impl HttpSessions {
         true
     }
 
-    /// Starts the task of a session; returns its id.
+    /// Starts the task of a session on the current thread; returns its id.
     pub(crate) fn start(&self, protocol: Protocol, parts: SessionParts) -> SessionId {
         let id = SessionId::random();
         let (end, ended) = oneshot::channel();
@@ -160,6 +161,34 @@ impl Drop for PendingPlace {
             }
         }
     }
+}
+
+/// What a request has brought together before its connection is made.
+pub(crate) struct Opening {
+    pub(crate) app: Data<App>,
+    pub(crate) guard: SessionGuard,
+    pub(crate) pending: PendingPlace,
+    pub(crate) seat: Seat,
+    pub(crate) offer: String,
+}
+
+/// Runs the making of a session, and with it the session's task, on the shard where its connection lives: it asks
+/// there a dozen things, and each would wake two threads. Ends when the caller stops waiting.
+pub(crate) async fn open_on_shard<F, Fut, T>(opening: Opening, open: F) -> Result<T, Problem>
+where
+    F: FnOnce(Opening) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, Problem>> + 'static,
+    T: Send + 'static,
+{
+    let (_waiting, given_up) = oneshot::channel::<Infallible>();
+    let (rooms, shard) = (Arc::clone(&opening.app.rooms), opening.seat.shard());
+    let run = move || async move {
+        tokio::select! {
+            result = open(opening) => result,
+            _ = given_up => Err(Problem::new(Code::Internal, "nobody waits for the answer any more")),
+        }
+    };
+    rooms.engine().shards().run_on(shard, run).await.map_err(RoomsError::from)?
 }
 
 /// Keeps a session in the table until it has ended by itself.

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use crate::{
     app::App,
     http::{HttpProblem, created, read_offer},
-    http_session::{Protocol, SessionParts},
-    ids::ParticipantId,
+    http_session::{Opening, Protocol, SessionParts, open_on_shard},
+    ids::{ParticipantId, SessionId},
     participant::{Assignment, Participant, ReceivingSection, Role},
     problem::{Code, Problem},
     room::{EVENTS_MAX, Join, ParticipantInfo, Source, Sources},
@@ -56,6 +56,14 @@ async fn try_view(
     let offer = read_offer(app, request, payload).await?;
     let membership = Rooms::enter_existing(&app.rooms, room).await?.ok_or_else(no_publisher)?;
     let seat = Seat::new(membership, ParticipantId::random());
+    let opening = Opening { app: app.clone(), guard, pending, seat, offer };
+    let (id, answer) = open_on_shard(opening, |opening| open(opening, publisher)).await?;
+    Ok(created(Protocol::Whep, room, &id, answer))
+}
+
+/// On the shard of the room: the answer, and the session that it began.
+async fn open(opening: Opening, publisher: Option<ParticipantId>) -> Result<(SessionId, String), Problem> {
+    let Opening { app, guard, pending, seat, offer } = opening;
     // Before the tracks are asked for, so that the end of none of them is missed.
     let (events, room_events) = mpsc::channel(EVENTS_MAX);
     seat.join(join(&seat, events)).await?;
@@ -64,7 +72,7 @@ async fn try_view(
         return Err(no_publisher());
     }
     let (mut participant, peer_events) =
-        Participant::connect(app, seat.participant(), seat.shard(), Role::Viewer).await?;
+        Participant::connect(&app, seat.participant(), seat.shard(), Role::Viewer).await?;
     let answered = answer(&mut participant, offer, sources).await;
     app.metrics.offer(answered.is_ok());
     let answer = match answered {
@@ -83,8 +91,7 @@ async fn try_view(
         peer_events,
         room_events,
     };
-    let id = app.http_sessions.start(Protocol::Whep, parts);
-    Ok(created(Protocol::Whep, room, &id, answer))
+    Ok((app.http_sessions.start(Protocol::Whep, parts), answer))
 }
 
 fn no_publisher() -> Problem {

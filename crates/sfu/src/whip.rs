@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use crate::{
     app::App,
     http::{HttpProblem, created, read_offer},
-    http_session::{Protocol, SessionParts},
-    ids::ParticipantId,
+    http_session::{Opening, Protocol, SessionParts, open_on_shard},
+    ids::{ParticipantId, SessionId},
     participant::{Assignment, Participant, Role},
     problem::{Code, Problem},
     room::{EVENTS_MAX, Join, ParticipantInfo, PublishedTrack},
@@ -51,8 +51,16 @@ async fn try_publish(
     let offer = read_offer(app, request, payload).await?;
     let membership = Rooms::enter(&app.rooms, room).await?;
     let seat = Seat::new(membership, ParticipantId::random());
+    let opening = Opening { app: app.clone(), guard, pending, seat, offer };
+    let (id, answer) = open_on_shard(opening, |opening| open(opening, name)).await?;
+    Ok(created(Protocol::Whip, room, &id, answer))
+}
+
+/// On the shard of the room: the answer, and the session that it began.
+async fn open(opening: Opening, name: String) -> Result<(SessionId, String), Problem> {
+    let Opening { app, guard, pending, seat, offer } = opening;
     let (mut participant, peer_events) =
-        Participant::connect(app, seat.participant(), seat.shard(), Role::Publisher).await?;
+        Participant::connect(&app, seat.participant(), seat.shard(), Role::Publisher).await?;
     let answered = answer(&mut participant, offer).await;
     app.metrics.offer(answered.is_ok());
     let (answer, tracks) = match answered {
@@ -76,8 +84,7 @@ async fn try_publish(
         peer_events,
         room_events,
     };
-    let id = app.http_sessions.start(Protocol::Whip, parts);
-    Ok(created(Protocol::Whip, room, &id, answer))
+    Ok((app.http_sessions.start(Protocol::Whip, parts), answer))
 }
 
 /// Names as the WebSocket takes them.

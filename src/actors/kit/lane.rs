@@ -225,6 +225,10 @@ impl<T> Shared<T> {
     fn append(&self, queue: &mut Queue<T>, entry: Entry<T>, fallen: &mut SmallVec<[Entry<T>; 4]>) {
         queue.pushed += entry.weight as u64;
         queue.weight += entry.weight;
+        if queue.items.capacity() == 0 {
+            // Most lanes of a peer never hold more than one item; the collection's own first step is four.
+            queue.items.reserve_exact(1);
+        }
         queue.items.push_back(entry);
         // An item heavier than the whole lane falls out itself: the bound holds always.
         while queue.weight > self.capacity
@@ -326,6 +330,9 @@ impl<T> LaneReceiver<T> {
         let wait = &statistics.lanes[shared.kind].wait;
         let mut queue = shared.queue.lock();
         let before = queue.weight;
+        if out.capacity() == 0 {
+            out.reserve_exact(queue.items.len().min(budget));
+        }
         while let Some(front) = queue.items.front() {
             let waited = now.saturating_duration_since(front.pushed);
             let too_old = shared.max_age.is_some_and(|max_age| waited > max_age);
@@ -345,6 +352,10 @@ impl<T> LaneReceiver<T> {
             }
         }
         let more = !queue.items.is_empty();
+        if !more && shared.kind == LaneKind::Events {
+            // They come in bursts, at the beginning of a connection.
+            queue.items.shrink_to(1);
+        }
         if !more
             && shared.bell.get().is_none()
             && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))

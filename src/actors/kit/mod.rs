@@ -36,6 +36,8 @@ mod shards;
 mod stats;
 mod turn;
 
+#[cfg(feature = "fault-injection")]
+pub use self::clock::clock_reads;
 pub use self::{
     aside::aside,
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},

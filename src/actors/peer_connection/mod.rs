@@ -29,6 +29,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 pub use children::ChildDown;
 pub use data::SctpReported;
+use publish::StaleDescriptions;
 use transceivers::TransceiverActors;
 pub use transports::TransportReported;
 use transports::{MAX_POOL, Transports};
@@ -98,7 +99,6 @@ pub struct PeerConnection {
     data_transport: Option<TransportId>,
     transceivers: Vec<TransceiverActors>,
     certificate: Certificate,
-    random: StdRng,
     clock: ClockAnchor,
     configuration: Configuration,
     /// Who made the last offer, for our ICE role.
@@ -109,8 +109,7 @@ pub struct PeerConnection {
     gauge: TrackedGauge,
     _counted: TrackedGauge,
     snapshot: SharedSnapshot,
-    /// The snapshot's descriptions are out of date.
-    descriptions_changed: bool,
+    stale: StaleDescriptions,
     events: LaneSender<PeerConnectionEvent>,
     /// W3C `[[NegotiationNeeded]]`.
     negotiation_needed: bool,
@@ -149,7 +148,6 @@ impl PeerConnection {
             data_transport: None,
             transceivers: Vec::new(),
             certificate,
-            random: StdRng::from_os_rng(),
             clock,
             configuration,
             offerer: None,
@@ -159,7 +157,7 @@ impl PeerConnection {
             gauge: statistics.track(Gauge::ConnectionState(ConnectionLabel::New)),
             _counted: statistics.track(Gauge::Peers),
             snapshot: snapshot.clone(),
-            descriptions_changed: false,
+            stale: StaleDescriptions::default(),
             events,
             negotiation_needed: false,
             closing: false,

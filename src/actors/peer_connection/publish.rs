@@ -19,7 +19,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{SignalingState, Transceiver},
+        jsep::{Description, SignalingState, Transceiver, TransportId},
     },
 };
 
@@ -41,6 +41,18 @@ impl Handler<CheckNegotiation> for PeerConnection {
     }
 }
 
+/// Descriptions that the snapshot does not show as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct StaleDescriptions {
+    pub(super) local: bool,
+    pub(super) remote: bool,
+}
+
+impl StaleDescriptions {
+    /// After a description was applied: the end of an exchange moves those of both sides.
+    pub(super) const BOTH: Self = Self { local: true, remote: true };
+}
+
 impl PeerConnection {
     /// Writes what getters read, and tells what has changed, in the order of W3C webrtc-pc §4.4.1.5 and §5.6.
     pub(super) fn publish(&mut self, ctx: &mut MeteredContext<Self>) {
@@ -48,6 +60,17 @@ impl PeerConnection {
         if let Some(signaling) = signaling {
             self.emit(PeerConnectionEvent::SignalingStateChange(signaling));
         }
+        self.tell_states(ctx);
+    }
+
+    /// The same after a report of a transport, of which a connection gets a dozen: only what that can have changed
+    /// is written.
+    pub(super) fn publish_transport(&mut self, id: TransportId, ctx: &mut MeteredContext<Self>) {
+        self.write_transport(id);
+        self.tell_states(ctx);
+    }
+
+    fn tell_states(&mut self, ctx: &mut MeteredContext<Self>) {
         let (ice_state, gathering, state) = self.states();
         if ice_state != self.ice_state {
             self.ice_state = ice_state;
@@ -87,7 +110,7 @@ impl PeerConnection {
         self.gauge.set(Gauge::ConnectionState(connection_label(state)));
         let mut snapshot = self.snapshot.lock();
         snapshot.closed = true;
-        for transport in snapshot.transports.values_mut() {
+        for transport in snapshot.transports.values_mut().map(Arc::make_mut) {
             transport.ice_state = Some(ice::State::Closed);
             transport.dtls_state = DtlsTransportState::Closed;
         }
@@ -113,7 +136,7 @@ impl PeerConnection {
         let signaling = self.session.signaling_state();
         let (ice_state, gathering, state) = self.states();
         let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
-        let transports = self.transports.iter().map(|(id, actors)| (id, actors.state().clone())).collect();
+        let transports = self.transports.show_all();
         let sctp = self.sctp_snapshot();
         let previous = {
             let mut snapshot = self.snapshot.lock();
@@ -123,26 +146,51 @@ impl PeerConnection {
             snapshot.transceivers = transceivers;
             snapshot.transports = transports;
             snapshot.sctp = sctp;
-            if std::mem::take(&mut self.descriptions_changed) {
-                self.write_descriptions(&mut snapshot);
-            }
+            let stale = std::mem::take(&mut self.stale);
+            self.write_descriptions(stale, &mut snapshot);
             snapshot.signaling_state.replace(signaling)
         };
         self.snapshot.notify();
         previous.is_some_and(|previous| previous != signaling).then_some(signaling)
     }
 
-    fn write_descriptions(&self, snapshot: &mut PeerSnapshot) {
-        snapshot.current_local_description = self.session.current_local_description();
+    /// Writes one transport, what follows from its state, and descriptions that are stale: nothing else. Does nothing
+    /// when all of that is shown already.
+    pub(super) fn write_transport(&mut self, id: TransportId) {
+        let transport = self.transports.show(id);
+        if transport.is_none() && self.stale == StaleDescriptions::default() {
+            return;
+        }
+        let (ice_state, gathering, state) = self.states();
+        {
+            let mut snapshot = self.snapshot.lock();
+            snapshot.connection_state = state;
+            snapshot.ice_connection_state = Some(ice_state);
+            snapshot.ice_gathering_state = gathering;
+            if let Some(transport) = transport {
+                snapshot.transports.insert(id, transport);
+            }
+            let stale = std::mem::take(&mut self.stale);
+            self.write_descriptions(stale, &mut snapshot);
+        }
+        self.snapshot.notify();
+    }
+
+    fn write_descriptions(&self, stale: StaleDescriptions, snapshot: &mut PeerSnapshot) {
+        if stale.local {
+            snapshot.current_local_description = self.session.current_local_description();
+            snapshot.pending_local_description = self.session.pending_local_description();
+        }
+        if !stale.remote {
+            return;
+        }
         snapshot.current_remote_description = self.session.current_remote_description();
-        snapshot.pending_local_description = self.session.pending_local_description();
         snapshot.pending_remote_description = self.session.pending_remote_description();
-        snapshot.local_description = self.session.local_description();
-        snapshot.remote_description = self.session.remote_description();
-        snapshot.can_trickle_ice_candidates = snapshot.remote_description.as_ref().map(|remote| {
+        let can_trickle = |remote: &Description| {
             let mut options = remote.sdp.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
             options.any(|options| options.split_ascii_whitespace().any(|option| option == "trickle"))
-        });
+        };
+        snapshot.can_trickle_ice_candidates = snapshot.remote_description().map(can_trickle);
     }
 
     fn snapshot_of(&self, transceiver: &Transceiver) -> TransceiverSnapshot {

@@ -70,7 +70,7 @@ impl PeerConnection {
             IceEvent::StateChanged(ice::State::Closed) => return,
             IceEvent::StateChanged(_) | IceEvent::RoleChanged(_) | IceEvent::SelectedPair(_) => {}
         }
-        self.publish(ctx);
+        self.publish_transport(id, ctx);
     }
 
     fn dtls_reported(&mut self, event: DtlsEvent, ctx: &mut MeteredContext<Self>) {
@@ -101,8 +101,8 @@ impl PeerConnection {
         // (one too many).
         let is_current = candidate.ufrag.is_none() || candidate.ufrag == init.username_fragment;
         if is_current && self.session.add_local_candidate(id, &init.candidate).is_ok() {
-            self.descriptions_changed = true;
-            self.write_snapshot();
+            self.stale.local = true;
+            self.write_transport(id);
             self.emit(PeerConnectionEvent::IceCandidate(Some(init)));
         }
     }
@@ -113,8 +113,8 @@ impl PeerConnection {
         if self.session.end_of_local_candidates(id).is_err() {
             return;
         }
-        self.descriptions_changed = true;
-        self.write_snapshot();
+        self.stale.local = true;
+        self.write_transport(id);
         if let Some(init) = self.candidate_init(id, String::new()) {
             self.emit(PeerConnectionEvent::IceCandidate(Some(init)));
         }

@@ -3,7 +3,7 @@
 
 use actix::prelude::*;
 
-use super::PeerConnection;
+use super::{PeerConnection, publish::StaleDescriptions};
 use crate::{
     messages::{
         error::RtcError,
@@ -63,7 +63,7 @@ impl Handler<SetLocalDescription> for PeerConnection {
             SdpType::Answer => self.exchange_ended(),
             SdpType::Pranswer | SdpType::Rollback => {}
         }
-        self.descriptions_changed = true;
+        self.stale = StaleDescriptions::BOTH;
         self.reconcile(ctx);
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Handler<SetRemoteDescription> for PeerConnection {
             SdpType::Answer => self.exchange_ended(),
             SdpType::Pranswer | SdpType::Rollback => {}
         }
-        self.descriptions_changed = true;
+        self.stale = StaleDescriptions::BOTH;
         self.reconcile(ctx);
         Ok(())
     }
@@ -102,7 +102,7 @@ impl Handler<AddIceCandidate> for PeerConnection {
             username_fragment: None,
         });
         self.session.add_remote_candidate(&candidate)?;
-        self.descriptions_changed = true;
+        self.stale.remote = true;
         self.reconcile_transports(ctx);
         self.publish(ctx);
         Ok(())

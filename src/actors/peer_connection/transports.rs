@@ -1,6 +1,6 @@
 //! The transports of a connection: one for each that the session names.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use actix::{WeakAddr, prelude::*};
 
@@ -12,7 +12,7 @@ use crate::{
         shard::{TransportPlace, TransportPlaces},
         transport::{TransportActors, TransportConfig, TransportEvent, TransportReport},
     },
-    messages::peer_connection::{PeerConnectionEvent, RtcIceGatheringState},
+    messages::peer_connection::{PeerConnectionEvent, RtcIceGatheringState, TransportSnapshot},
     proto::jsep::{IceParameters, Transport, TransportId},
 };
 
@@ -35,6 +35,8 @@ struct Slot {
     id: Option<TransportId>,
     /// Whether its candidates were told: those found in the pool wait for the local description.
     is_announced: bool,
+    /// Whether the snapshot has what it reported last.
+    is_shown: bool,
     actors: TransportActors,
 }
 
@@ -61,6 +63,23 @@ impl Transports {
         self.slots.iter().filter_map(|slot| Some((slot.id?, &slot.actors)))
     }
 
+    /// All as getters show them.
+    pub(super) fn show_all(&mut self) -> BTreeMap<TransportId, Arc<TransportSnapshot>> {
+        let named = self.slots.iter_mut().filter_map(|slot| {
+            let id = slot.id?;
+            slot.is_shown = true;
+            Some((id, slot.actors.shared_state()))
+        });
+        named.collect()
+    }
+
+    /// One as getters show it; `None` if it has reported nothing since it was asked last.
+    pub(super) fn show(&mut self, id: TransportId) -> Option<Arc<TransportSnapshot>> {
+        let slot = self.slots.iter_mut().find(|slot| slot.id == Some(id) && !slot.is_shown)?;
+        slot.is_shown = true;
+        Some(slot.actors.shared_state())
+    }
+
     /// All, those of the pool too.
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut TransportActors> {
         self.slots.iter_mut().map(|slot| &mut slot.actors)
@@ -70,6 +89,7 @@ impl Transports {
     pub(super) fn observe(&mut self, report: &TransportReported) -> Option<Option<TransportId>> {
         let slot = self.slots.iter_mut().find(|slot| slot.number == report.slot)?;
         slot.actors.observe(&report.event);
+        slot.is_shown = false;
         Some(slot.id)
     }
 
@@ -99,7 +119,9 @@ impl Transports {
         let number = self.next_slot;
         self.next_slot += 1;
         let actors = TransportActors::start(config, place, tell(parent, number));
-        self.slots.push(Slot { number, id, is_announced: false, actors });
+        // A bundle has one, and they are large.
+        self.slots.reserve_exact(1);
+        self.slots.push(Slot { number, id, is_announced: false, is_shown: false, actors });
         Ok(())
     }
 

@@ -14,7 +14,7 @@ mod negotiated;
 mod reports;
 mod sctp;
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::OnceCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 
@@ -95,7 +95,15 @@ impl TransportLanes {
     /// Lanes that lead nowhere: for who has no transport yet. What is put there is dropped and counted.
     pub fn nowhere() -> Self {
         // The receiving ends are gone at once.
-        Self { rtp: patient_media_lane(LaneKind::Outbound).0, rtcp: control_lane(LaneKind::OutboundRtcp).0 }
+        let make = || Self {
+            rtp: patient_media_lane(LaneKind::Outbound).0,
+            rtcp: control_lane(LaneKind::OutboundRtcp).0,
+        };
+        thread_local! {
+            static NOWHERE: OnceCell<TransportLanes> = const { OnceCell::new() };
+        }
+        // Every sender and receiver begins with them, and one pair serves all of a thread.
+        NOWHERE.try_with(|nowhere| nowhere.get_or_init(make).clone()).unwrap_or_else(|_| make())
     }
 
     /// Tells a sender or a receiver to use these.
@@ -121,7 +129,8 @@ pub struct TransportActors {
     inbound_dtls: LaneSender<Inbound>,
     inbound_media: LaneSender<Inbound>,
     told: Told,
-    state: TransportSnapshot,
+    /// Shared with who has looked at it: changed only through [`Self::state_mut`].
+    state: Arc<TransportSnapshot>,
     round_trip_time: Option<Duration>,
     /// There is no agent any more: a new one has to be started for the next credentials.
     is_agent_lost: bool,
@@ -169,11 +178,11 @@ impl TransportActors {
         let inbound = (&inbound_dtls, &inbound_media);
         let ice = start_agent(&config, &place, &report, inbound, dtls.clone().recipient());
         let told = Told { local_ufrag: config.local.ufrag.clone(), ..Told::default() };
-        let state = TransportSnapshot {
+        let state = Arc::new(TransportSnapshot {
             ice_state: Some(ice::State::New),
             local_parameters: Some(config.local.clone()),
             ..TransportSnapshot::default()
-        };
+        });
         Self {
             config,
             place,
@@ -201,13 +210,22 @@ impl TransportActors {
         self.ice = start_agent(&self.config, &self.place, &self.report, inbound, route);
         self.is_agent_lost = false;
         self.told.forget_remote();
-        self.state.ice_state = Some(ice::State::New);
-        self.state.gathering_state = RtcIceGatheringState::New;
+        self.state_mut().ice_state = Some(ice::State::New);
+        self.state_mut().gathering_state = RtcIceGatheringState::New;
     }
 
     /// What getters show of it.
     pub fn state(&self) -> &TransportSnapshot {
         &self.state
+    }
+
+    /// The same, to be kept as it is now.
+    pub fn shared_state(&self) -> Arc<TransportSnapshot> {
+        Arc::clone(&self.state)
+    }
+
+    fn state_mut(&mut self) -> &mut TransportSnapshot {
+        Arc::make_mut(&mut self.state)
     }
 
     /// The state of its agent.

@@ -10,12 +10,11 @@
 
 use bytes::{Buf, BytesMut};
 use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
 use openssl::ssl::SslRef;
 use zeroize::Zeroizing;
 
 use super::error::DtlsError;
-use super::prf;
+use super::prf::{self, PrfHash};
 use super::record::{ENCRYPTED_EPOCH, RECORD_HEADER_LENGTH, RECORD_VERSION, Record};
 use super::session::Role;
 use crate::proto::aes_gcm::{AesGcm, Direction, NONCE_LENGTH, TAG_LENGTH};
@@ -84,9 +83,9 @@ impl RecordProtection {
         let unsupported = || DtlsError::UnexpectedCipherSuite;
         let suite = ssl.current_cipher().and_then(|cipher| cipher.standard_name()).ok_or_else(unsupported)?;
         // RFC 5288 and 5289: the suite's hash is that of the PRF.
-        let (digest, key_length) = match suite {
-            suite if suite.ends_with("_WITH_AES_128_GCM_SHA256") => (MessageDigest::sha256(), 16),
-            suite if suite.ends_with("_WITH_AES_256_GCM_SHA384") => (MessageDigest::sha384(), 32),
+        let (hash, key_length) = match suite {
+            suite if suite.ends_with("_WITH_AES_128_GCM_SHA256") => (PrfHash::Sha256, 16),
+            suite if suite.ends_with("_WITH_AES_256_GCM_SHA384") => (PrfHash::Sha384, 32),
             _ => return Err(unsupported()),
         };
         let mut master_secret = Zeroizing::new([0; MASTER_SECRET_LENGTH]);
@@ -99,12 +98,12 @@ impl RecordProtection {
             return Err(unsupported());
         }
         let keys = prf::expand(
-            digest,
+            hash,
             &*master_secret,
             b"key expansion",
             [&server_random, &client_random],
             2 * (key_length + IMPLICIT_LENGTH),
-        )?;
+        );
         Self::new(&keys, key_length, role, last)
     }
 

@@ -45,13 +45,8 @@ impl Session {
         if transceiver.stopped() {
             return true;
         }
-        let of = |stored: &Option<Stored>| -> Option<(SdpType, MediaDescription, Direction)> {
-            let stored = stored.as_ref()?;
-            let media = stored.sdp.media.get(section)?;
-            Some((stored.kind, media.clone(), stored.sdp.direction_of(media).into()))
-        };
         let (Some((kind, ours, local)), Some((_, _, remote))) =
-            (of(&self.slots.current_local), of(&self.slots.current_remote))
+            (described(&self.slots.current_local, section), described(&self.slots.current_remote, section))
         else {
             return true;
         };
@@ -64,4 +59,14 @@ impl Session {
             _ => local != wanted.intersection(remote.reversed()),
         }
     }
+}
+
+/// A section of a description, with the kind of that and its own direction.
+fn described(
+    stored: &Option<Box<Stored>>,
+    section: usize,
+) -> Option<(SdpType, &MediaDescription, Direction)> {
+    let stored = stored.as_ref()?;
+    let media = stored.sdp.media.get(section)?;
+    Some((stored.kind, media, stored.sdp.direction_of(media).into()))
 }
