@@ -99,6 +99,7 @@ impl RtpReceiver {
         track_id: &str,
         down: impl FnOnce(DownReason) + 'static,
     ) -> (Addr<Self>, MediaStreamTrack) {
+        self.source.settle();
         let source = self.source.handle();
         let address = kit::start(RTP_RECEIVER_POLICY, down, |_| self);
         let track = MediaStreamTrack::of_source(track_id, "", &source, address.clone().recipient());

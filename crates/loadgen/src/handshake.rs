@@ -1,5 +1,9 @@
-//! The least that connecting can cost: DTLS handshakes of OpenSSL alone, with the same kind of key and the same
-//! SRTP extension, between two threads without sockets. Only the server's thread is measured.
+//! The least that connecting can cost: DTLS handshakes of OpenSSL alone between two threads without sockets. Only the
+//! server's thread is measured.
+//!
+//! It is the handshake of a WebRTC session: DTLS 1.2, a P-256 certificate on either side that the other asks for and
+//! verifies to be signed by its key, the suites and groups of the library in its order, the SRTP extension and the
+//! export of its keys. What is left out: comparing the fingerprint, which is one hash.
 
 use std::{
     io::{self, Read, Write},
@@ -37,6 +41,9 @@ pub(crate) struct Options {
 
 /// Flights as they would be on the network.
 const MTU: u32 = 1_200;
+/// As in the library.
+const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384";
+const GROUPS: &str = "X25519:P-256:P-384";
 const SRTP_PROFILES: &str = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
 
 /// One end of a pair of channels: a write is a datagram, a read takes one whole.
@@ -114,6 +121,9 @@ fn context() -> anyhow::Result<SslContext> {
     let certificate = certificate(&key)?;
     let mut builder = SslContextBuilder::new(SslMethod::dtls())?;
     builder.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
+    builder.set_max_proto_version(Some(SslVersion::DTLS1_2))?;
+    builder.set_cipher_list(CIPHERS)?;
+    builder.set_groups_list(GROUPS)?;
     builder.set_certificate(&certificate)?;
     builder.set_private_key(&key)?;
     builder.set_tlsext_use_srtp(SRTP_PROFILES)?;

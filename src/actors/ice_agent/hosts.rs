@@ -9,7 +9,7 @@ use std::{
 
 use super::IceAgent;
 use crate::{
-    actors::network::{HostAddress, MappedCandidate, host_addresses, local_preference},
+    actors::network::{HostAddress, MappedCandidate, local_preference},
     proto::{
         Protocol,
         ice::{Candidate, CandidateKind, TcpType},
@@ -19,7 +19,7 @@ use crate::{
 impl IceAgent {
     /// Offers the addresses that are there, and withdraws those that are there no more.
     pub(super) fn gather_hosts(&mut self, now: Instant) {
-        let addresses = match host_addresses(&self.environment.network) {
+        let addresses = match self.environment.watch.host_addresses(now, &self.environment.network) {
             Ok(addresses) => addresses,
             Err(error) => return tracing::warn!(%error, "the host's addresses can't be listed"),
         };

@@ -197,7 +197,7 @@ impl IceAgent {
         let (transport, address) = (attempt.server.url.transport, attempt.address);
         let (name, trust) = (attempt.name.clone(), self.environment.network.tls.clone());
         self.gatherer.relays.attempts.push(attempt);
-        let starts_at = super::gathering::pacer().reserve(now);
+        let (_, starts_at) = super::gathering::pacer().reserve(now);
         let connecting = async move {
             if starts_at > now {
                 tokio::time::sleep_until(starts_at.into()).await;

@@ -155,15 +155,31 @@ pub struct HostAddress {
     pub mapping: Option<(IpAddr, MappedCandidate)>,
 }
 
+/// An address of an interface that is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InterfaceAddress {
+    pub(super) name: String,
+    pub(super) ip: IpAddr,
+}
+
+/// What the interfaces have at this moment.
+pub(super) fn list_interfaces() -> std::io::Result<Vec<InterfaceAddress>> {
+    let up = if_addrs::get_if_addrs()?.into_iter().filter(|interface| interface.is_oper_up());
+    Ok(up.map(|interface| InterfaceAddress { ip: interface.ip(), name: interface.name }).collect())
+}
+
 /// The host's addresses that `config` allows, best first, without duplicates.
 ///
 /// # Errors
 /// When the operating system refuses to list its interfaces.
 pub fn host_addresses(config: &NetworkConfig) -> std::io::Result<Vec<HostAddress>> {
-    let interfaces = if_addrs::get_if_addrs()?.into_iter().filter(|interface| {
-        interface.is_oper_up() && config.interfaces.admits(&interface.name, interface.ip())
-    });
-    Ok(select(config, interfaces.map(|interface| interface.ip()).collect()))
+    Ok(admitted(config, &list_interfaces()?))
+}
+
+/// What `config` allows of these.
+pub(super) fn admitted(config: &NetworkConfig, listed: &[InterfaceAddress]) -> Vec<HostAddress> {
+    let admitted = listed.iter().filter(|address| config.interfaces.admits(&address.name, address.ip));
+    select(config, admitted.map(|address| address.ip).collect())
 }
 
 /// What is offered of the addresses that the interfaces have.

@@ -12,12 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::PeerKey;
+use super::{
+    PeerKey,
+    interfaces::{HostAddress, InterfaceAddress, NetworkConfig, admitted, list_interfaces},
+};
 
 /// Between two looks at the interfaces.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// The same when the kernel refuses to send, which a flood of packets may make it say again and again.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long what the interfaces have is remembered for those who gather: asking the kernel costs as much as
+/// all else that gathering does, and peers come by the hundred.
+const REMEMBERED: Duration = Duration::from_millis(100);
 
 /// Lists the addresses that can be sent from.
 pub type ListAddresses = Box<dyn Fn() -> io::Result<Vec<IpAddr>>>;
@@ -38,6 +45,7 @@ pub struct AddressWatch {
     watchers: RefCell<HashMap<PeerKey, Watcher>>,
     checked: Cell<Option<Instant>>,
     is_urgent: Cell<bool>,
+    interfaces: RefCell<Option<(Instant, Vec<InterfaceAddress>)>>,
 }
 
 impl Default for AddressWatch {
@@ -53,7 +61,30 @@ impl Default for AddressWatch {
 impl AddressWatch {
     /// Of the addresses that `list` lists.
     pub fn new(list: ListAddresses) -> Self {
-        Self { list, watchers: RefCell::default(), checked: Cell::default(), is_urgent: Cell::default() }
+        Self {
+            list,
+            watchers: RefCell::default(),
+            checked: Cell::default(),
+            is_urgent: Cell::default(),
+            interfaces: RefCell::default(),
+        }
+    }
+
+    /// The host's addresses that `config` allows, best first, without duplicates: as they were [`REMEMBERED`] ago at
+    /// most, and not before the last sign that one is lost.
+    ///
+    /// # Errors
+    /// When the operating system refuses to list its interfaces.
+    pub fn host_addresses(&self, now: Instant, config: &NetworkConfig) -> io::Result<Vec<HostAddress>> {
+        let mut remembered = self.interfaces.borrow_mut();
+        let fresh = remembered.take().filter(|(at, _)| now.saturating_duration_since(*at) < REMEMBERED);
+        let (at, listed) = match fresh {
+            Some(fresh) => fresh,
+            None => (now, list_interfaces()?),
+        };
+        let addresses = admitted(config, &listed);
+        *remembered = Some((at, listed));
+        Ok(addresses)
     }
 
     /// `key` sends from `local` to `remote` from now on, and hears by `tell` when it can't any more: once, until the
@@ -71,6 +102,7 @@ impl AddressWatch {
     /// sends there is told at once.
     pub fn refused(&self, source: Option<IpAddr>, destination: SocketAddr, is_unreachable: bool) {
         self.is_urgent.set(true);
+        self.interfaces.replace(None);
         if is_unreachable {
             self.tell(|watcher| watcher.remote == destination && source.is_none_or(|ip| ip == watcher.local));
         }
@@ -94,6 +126,7 @@ impl AddressWatch {
         }
         self.checked.set(Some(now));
         self.is_urgent.set(false);
+        self.interfaces.replace(None);
         // Without a list nothing is known to be lost.
         let Ok(present) = (self.list)() else { return };
         let present: HashSet<IpAddr> = present.into_iter().collect();
@@ -180,6 +213,27 @@ mod tests {
         scene.watch.forget(PeerKey(1));
         scene.watch.forget(PeerKey(2));
         assert_eq!(scene.watch.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_the_interfaces_have_is_remembered_until_it_is_old_or_a_sign_of_change_comes() {
+        let scene = Scene::new();
+        let config = NetworkConfig { include_loopback: true, ..NetworkConfig::default() };
+        let made_up = InterfaceAddress { name: "made-up".to_owned(), ip: ip(9) };
+        let offers_it = |at: Instant| {
+            let offered = scene.watch.host_addresses(at, &config).unwrap();
+            offered.iter().any(|address| address.internal == ip(9))
+        };
+        let remember = || scene.watch.interfaces.replace(Some((scene.now, vec![made_up.clone()])));
+        remember();
+        assert!(offers_it(scene.now + REMEMBERED / 2));
+        assert!(!offers_it(scene.now + REMEMBERED));
+        remember();
+        scene.watch.refused(Some(ip(1)), REMOTE, false);
+        assert!(!offers_it(scene.now));
+        remember();
+        scene.watch.handle_timeout(scene.now + INTERVAL);
+        assert!(!offers_it(scene.now));
     }
 
     #[test]

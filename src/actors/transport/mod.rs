@@ -14,7 +14,7 @@ mod negotiated;
 mod reports;
 mod sctp;
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::OnceCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 
@@ -95,7 +95,15 @@ impl TransportLanes {
     /// Lanes that lead nowhere: for who has no transport yet. What is put there is dropped and counted.
     pub fn nowhere() -> Self {
         // The receiving ends are gone at once.
-        Self { rtp: patient_media_lane(LaneKind::Outbound).0, rtcp: control_lane(LaneKind::OutboundRtcp).0 }
+        let make = || Self {
+            rtp: patient_media_lane(LaneKind::Outbound).0,
+            rtcp: control_lane(LaneKind::OutboundRtcp).0,
+        };
+        thread_local! {
+            static NOWHERE: OnceCell<TransportLanes> = const { OnceCell::new() };
+        }
+        // Every sender and receiver begins with them, and one pair serves all of a thread.
+        NOWHERE.try_with(|nowhere| nowhere.get_or_init(make).clone()).unwrap_or_else(|_| make())
     }
 
     /// Tells a sender or a receiver to use these.

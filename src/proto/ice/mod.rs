@@ -64,6 +64,6 @@ pub use config::{AgentConfig, Role, Timings};
 pub use credentials::Credentials;
 pub use error::{IceError, Rejected};
 pub use gathering::{GATHERING_LIMIT, Gathering, GatheringEvent, UNREACHABLE};
-pub use pacer::Pacer;
+pub use pacer::{Pacer, Slot};
 pub use pair::{PairCounters, PairId, PairState, PairStatistics, SelectedPair};
 pub use server_url::{ServerHost, ServerKind, ServerTransport, ServerUrl, ServerUrlError};

@@ -16,14 +16,36 @@ const MAX_AHEAD: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Pacer {
     interval: Duration,
-    slots: Mutex<Slots>,
+    queue: Mutex<Queue>,
 }
 
+/// Slots are counted from an origin that moves: whoever is late moves it, and with it everybody behind, so that
+/// those do not all come when only one of them can have its turn.
 #[derive(Debug, Default)]
-struct Slots {
-    next: Option<Instant>,
+struct Queue {
+    origin: Option<Instant>,
+    /// The first slot that is free.
+    next: Duration,
+    /// When the last transaction started.
     taken: Option<Instant>,
+    /// The first instant that no one was put off to.
+    put_off: Option<Instant>,
 }
+
+impl Queue {
+    /// An instant that lies further ahead than any slot is of a clock that has jumped.
+    fn is_ahead(instant: Instant, now: Instant) -> bool {
+        instant > now && instant - now <= MAX_AHEAD
+    }
+
+    fn time_of(&self, slot: Slot, now: Instant) -> Instant {
+        self.origin.unwrap_or(now) + slot.0
+    }
+}
+
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot(Duration);
 
 impl Pacer {
     /// The least time between two transactions (RFC 8445 section 14.2).
@@ -31,31 +53,53 @@ impl Pacer {
 
     /// A pacer that keeps transactions [`Pacer::MIN_INTERVAL`] apart.
     pub fn new() -> Self {
-        Self { interval: Self::MIN_INTERVAL, slots: Mutex::default() }
+        Self { interval: Self::MIN_INTERVAL, queue: Mutex::default() }
     }
 
-    /// The next free slot, not before `now`. It is the caller's; one that is not taken is lost.
-    pub fn reserve(&self, now: Instant) -> Instant {
-        let mut slots = self.slots.lock();
-        let slot = match slots.next {
-            Some(next) if next > now && next - now <= MAX_AHEAD => next,
-            _ => now,
+    /// The next free slot, which is the caller's, and when its time comes; one that is not taken is lost.
+    pub fn reserve(&self, now: Instant) -> (Slot, Instant) {
+        let mut queue = self.queue.lock();
+        let origin = match queue.origin {
+            Some(origin) if origin <= now || Queue::is_ahead(origin, now) => origin,
+            _ => {
+                (queue.origin, queue.next) = (Some(now), Duration::ZERO);
+                now
+            }
         };
-        slots.next = Some(slot + self.interval);
-        slot
+        let time = origin + queue.next;
+        let slot =
+            if Queue::is_ahead(time, now) { queue.next } else { now.saturating_duration_since(origin) };
+        queue.next = slot + self.interval;
+        (Slot(slot), origin + slot)
     }
 
     /// Takes a slot whose time has come.
     ///
     /// # Errors
-    /// When to try again, because another was taken too recently.
-    pub fn take(&self, now: Instant) -> Result<(), Instant> {
-        let mut slots = self.slots.lock();
-        let free = slots.taken.map(|taken| taken + self.interval);
-        match free {
-            Some(free) if free > now && free - now <= self.interval => Err(free),
+    /// When to try again: those before have taken longer, or somebody behind was quicker. Then the slot is a later
+    /// one.
+    pub fn take(&self, slot: &mut Slot, now: Instant) -> Result<(), Instant> {
+        let mut queue = self.queue.lock();
+        let time = queue.time_of(*slot, now);
+        if Queue::is_ahead(time, now) {
+            return Err(time);
+        }
+        let origin = queue.origin.unwrap_or(now);
+        match queue.taken.map(|taken| taken + self.interval) {
+            Some(free) if free > now && free - now <= self.interval => {
+                // One place behind whoever was put off before; all others behind that.
+                let at = queue.put_off.filter(|at| *at > free && Queue::is_ahead(*at, now)).unwrap_or(free);
+                queue.put_off = Some(at + self.interval);
+                let origin = origin + self.interval;
+                queue.origin = Some(origin);
+                *slot = Slot(at.saturating_duration_since(origin));
+                Err(queue.time_of(*slot, now).max(at))
+            }
             _ => {
-                slots.taken = Some(now);
+                queue.taken = Some(now);
+                // A slot that is taken very late is one that was forgotten meanwhile.
+                let late = now.saturating_duration_since(time).min(self.interval);
+                queue.origin = Some(origin + late);
                 Ok(())
             }
         }
@@ -71,22 +115,26 @@ impl Default for Pacer {
 /// One user's place in the queue.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    has_slot: bool,
+    slot: Option<Slot>,
 }
 
 impl Turn {
     /// Whether a transaction may start now; if not, when to ask again.
     pub(super) fn take(&mut self, pacer: Option<&Pacer>, now: Instant) -> Result<(), Instant> {
         let Some(pacer) = pacer else { return Ok(()) };
-        if !self.has_slot {
-            let slot = pacer.reserve(now);
-            self.has_slot = true;
-            if slot > now {
-                return Err(slot);
+        let slot = match &mut self.slot {
+            Some(slot) => slot,
+            none => {
+                let (slot, time) = pacer.reserve(now);
+                let slot = none.insert(slot);
+                if time > now {
+                    return Err(time);
+                }
+                slot
             }
-        }
-        pacer.take(now)?;
-        self.has_slot = false;
+        };
+        pacer.take(slot, now)?;
+        self.slot = None;
         Ok(())
     }
 }
@@ -95,30 +143,78 @@ impl Turn {
 mod tests {
     use super::*;
 
-    #[test]
-    fn slots_are_5_ms_apart_and_never_in_the_past() {
-        let (pacer, start) = (Pacer::new(), Instant::now());
-        let slots: Vec<_> = (0..4).map(|_| (pacer.reserve(start) - start).as_millis()).collect();
-        assert_eq!(slots, [0, 5, 10, 15]);
-        let later = start + Duration::from_secs(60);
-        assert_eq!(pacer.reserve(later), later);
+    const INTERVAL: Duration = Pacer::MIN_INTERVAL;
+
+    /// Takes a slot at the moment of its reservation.
+    fn take(pacer: &Pacer, now: Instant) -> Result<(), Instant> {
+        let (mut slot, time) = pacer.reserve(now);
+        if time > now { Err(time) } else { pacer.take(&mut slot, now) }
     }
 
     #[test]
-    fn late_timers_do_not_bring_transactions_together() {
+    fn slots_are_5_ms_apart_and_never_in_the_past() {
+        let (pacer, start) = (Pacer::new(), Instant::now());
+        let slots: Vec<_> = (0..4).map(|_| (pacer.reserve(start).1 - start).as_millis()).collect();
+        assert_eq!(slots, [0, 5, 10, 15]);
+        let later = start + Duration::from_secs(60);
+        assert_eq!(pacer.reserve(later).1, later);
+    }
+
+    #[test]
+    fn a_transaction_that_is_late_delays_those_behind_it() {
         let (pacer, start) = (Pacer::new(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(pacer.take(at(4)), Ok(()));
-        assert_eq!(pacer.take(at(5)), Err(at(9)));
-        assert_eq!(pacer.take(at(9)), Ok(()));
+        let mut slots: Vec<_> = (0..3).map(|_| pacer.reserve(start).0).collect();
+        assert_eq!(pacer.take(&mut slots[0], at(4)), Ok(()));
+        assert_eq!(pacer.take(&mut slots[1], at(5)), Err(at(9)));
+        assert_eq!(pacer.take(&mut slots[2], at(10)), Err(at(14)));
+        assert_eq!(pacer.take(&mut slots[1], at(9)), Ok(()));
+        assert_eq!(pacer.take(&mut slots[2], at(14)), Ok(()));
     }
 
     #[test]
     fn a_clock_that_was_ahead_delays_nobody() {
         let (pacer, start) = (Pacer::new(), Instant::now());
-        pacer.reserve(start + Duration::from_secs(3_600));
-        assert_eq!(pacer.take(start + Duration::from_secs(3_600)), Ok(()));
-        assert_eq!(pacer.reserve(start), start);
-        assert_eq!(pacer.take(start), Ok(()));
+        assert_eq!(take(&pacer, start + Duration::from_secs(3_600)), Ok(()));
+        assert_eq!(take(&pacer, start), Ok(()));
+    }
+
+    /// A thread whose timers are late by anything up to 30 ms, and come in any order: whoever waits asks a few
+    /// times, not at every turn of the others, and none is passed over.
+    #[test]
+    fn a_crowd_with_late_timers_is_served_in_5_ms_each_without_asking_again_and_again() {
+        use rand::{Rng, SeedableRng, rngs::StdRng};
+        const CROWD: usize = 500;
+        for seed in 0..20 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let (pacer, start) = (Pacer::new(), Instant::now());
+            let mut turns: Vec<_> = (0..CROWD).map(|_| (start, Turn::default())).collect();
+            let (mut now, mut asked, mut served) = (start, 0, Vec::new());
+            while !turns.is_empty() {
+                now += Duration::from_micros(
+                    random.random_range(100..if served.len() % 50 == 0 { 30_000 } else { 2_000 }),
+                );
+                let mut due = Vec::new();
+                turns.retain_mut(|(at, turn)| {
+                    let is_due = *at <= now;
+                    if is_due {
+                        due.push(std::mem::take(turn));
+                    }
+                    !is_due
+                });
+                while !due.is_empty() {
+                    let mut turn = due.swap_remove(random.random_range(0..due.len()));
+                    asked += 1;
+                    match turn.take(Some(&pacer), now) {
+                        Ok(()) => served.push(now),
+                        Err(at) => turns.push((at, turn)),
+                    }
+                }
+            }
+            assert!(served.windows(2).all(|pair| pair[1] - pair[0] >= INTERVAL), "seed {seed}");
+            let mean = (now - start) / CROWD as u32;
+            assert!(mean < INTERVAL * 3 / 2, "seed {seed}: {mean:?} each");
+            assert!(asked < 12 * CROWD, "seed {seed}: asked {asked} times");
+        }
     }
 }
