@@ -27,7 +27,7 @@ const GROWTH_MAX: f64 = 4.0;
 /// The load generator has one core too.
 const SUBSCRIBERS_MAX: u32 = 4_000;
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 14] = [
     video("1-to-50", 1, 50, true),
     video("1-to-500", 1, 500, true),
     // Towards full load: which of them comes near 70 % of a core depends on the machine.
@@ -44,7 +44,14 @@ const CASES: [Case; 12] = [
         own_server: &["--shards", "1"],
         ..video("load-70", 20, 200, false)
     },
-    Case { own_server: &["--shards", "2"], ..video("1-to-50-two-shards", 1, 50, false) },
+    // One room over both shards: media goes from one to the other by a relay.
+    Case {
+        own_server: &["--shards", "2", "--room-placement", "spread"],
+        ..video("1-to-50-two-shards", 1, 50, false)
+    },
+    // Two rooms on a shard, and on one each.
+    Case { rooms: 2, own_server: &["--shards", "1"], ..video("two-rooms", 2, 100, false) },
+    Case { rooms: 2, own_server: &["--shards", "2"], ..video("two-rooms-two-shards", 2, 100, false) },
     Case { profile: "simulcast", ..video("simulcast-1-to-50", 1, 50, false) },
     Case { profile: "synthetic", ..video("synthetic-1-to-50", 1, 50, false) },
 ];
