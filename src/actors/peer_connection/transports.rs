@@ -69,15 +69,13 @@ impl Transports {
         for slot in &mut self.slots {
             let Some(id) = slot.id.filter(|_| !slot.is_shown) else { continue };
             slot.is_shown = true;
-            shown.insert(id, slot.actors.state().clone());
+            show_transport(shown.entry(id).or_default(), slot.actors.state());
         }
     }
 
-    /// One as getters should show it, unless they do already.
-    pub(super) fn take_news(&mut self, id: TransportId) -> Option<TransportSnapshot> {
-        let slot = self.slots.iter_mut().find(|slot| slot.id == Some(id) && !slot.is_shown)?;
-        slot.is_shown = true;
-        Some(slot.actors.state().clone())
+    /// Whether getters show one as it is.
+    pub(super) fn is_shown(&self, id: TransportId) -> bool {
+        self.slots.iter().all(|slot| slot.id != Some(id) || slot.is_shown)
     }
 
     /// All, those of the pool too.
@@ -132,6 +130,45 @@ impl Transports {
         let found = self.slots.iter_mut().find(is_meant);
         found.map(|slot| slot.id = Some(transport.id)).is_some()
     }
+}
+
+/// In place: candidates come one by one, and each is an occasion.
+fn show_transport(shown: &mut TransportSnapshot, now: &TransportSnapshot) {
+    let TransportSnapshot {
+        ice_role,
+        ice_state,
+        gathering_state,
+        local_candidates,
+        remote_candidates,
+        selected_pair,
+        local_parameters,
+        remote_parameters,
+        dtls_state,
+        remote_certificates,
+    } = now;
+    shown.ice_role = *ice_role;
+    shown.ice_state = *ice_state;
+    shown.gathering_state = *gathering_state;
+    shown.dtls_state = *dtls_state;
+    update(&mut shown.local_candidates, local_candidates);
+    update(&mut shown.remote_candidates, remote_candidates);
+    update(&mut shown.remote_certificates, remote_certificates);
+    if shown.selected_pair != *selected_pair {
+        shown.selected_pair.clone_from(selected_pair);
+    }
+    if shown.local_parameters != *local_parameters {
+        shown.local_parameters.clone_from(local_parameters);
+    }
+    if shown.remote_parameters != *remote_parameters {
+        shown.remote_parameters.clone_from(remote_parameters);
+    }
+}
+
+/// Makes one list like the other, and copies only what comes after their common beginning.
+pub(super) fn update<T: Clone + PartialEq>(shown: &mut Vec<T>, now: &[T]) {
+    let common = shown.iter().zip(now).take_while(|(shown, now)| shown == now).count();
+    shown.truncate(common);
+    shown.extend_from_slice(&now[common..]);
 }
 
 /// A way to tell `parent` as long as it lives: one that is gone has ended its transports.
@@ -219,5 +256,22 @@ impl PeerConnection {
     pub(super) fn transport_of(&self, mid: &str) -> Option<TransportId> {
         let has = |transport: &&Transport| transport.mids.iter().any(|known| known == mid);
         self.session.transports().iter().find(has).map(|transport| transport.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_follows_another_whatever_has_changed_in_it() {
+        for (shown, now) in
+            [("", "abc"), ("ab", "abc"), ("abc", "ab"), ("axc", "abc"), ("abc", ""), ("bc", "abc")]
+        {
+            let mut list: Vec<char> = shown.chars().collect();
+            let now: Vec<char> = now.chars().collect();
+            update(&mut list, &now);
+            assert_eq!(list, now);
+        }
     }
 }
