@@ -17,8 +17,8 @@ use crate::proto::demux::PacketKind;
 
 use crate::actors::kit::{
     ActorKind, ActorStatistics, ConnectionLabel, Counter, DURATION_BOUNDS, Direction, DropReason, DtlsLabel,
-    Gauge, Histogram, IceLabel, Label, LaneKind, LaneStatistics, MailboxTotals, ShardLabel, ShardStatistics,
-    all_statistics, lane_depth, mailbox_totals, now,
+    Gauge, Histogram, IceLabel, KernelFeature, Label, LaneKind, LaneStatistics, MailboxTotals, ShardLabel,
+    ShardStatistics, all_statistics, kernel_feature, lane_depth, mailbox_totals, now,
 };
 
 /// Registers a [`Collector`]. Fails if the registry has one already.
@@ -475,6 +475,34 @@ static METRICS: &[Metric] = &[
         "Peer connections by state.",
     ),
     // Shards.
+    gauge(
+        "actix_rtc_shard_busy_ratio",
+        &["shard"],
+        Source::Shard(|shard, series| {
+            if shard.progress_age(now()).is_some() {
+                series.number(&[], shard.busy_share());
+            }
+        }),
+        "Share of the last seconds that the shard's thread spent on a core.",
+    ),
+    counter(
+        "actix_rtc_relays_refused_total",
+        &["shard"],
+        Source::Shard(|shard, series| series.counter(&[], &shard.relays_refused)),
+        "Senders that take a track of another shard by themselves, because there were too many relays.",
+    ),
+    gauge(
+        "actix_rtc_kernel_feature",
+        &["feature"],
+        Source::Process(|_, series| {
+            for feature in KernelFeature::ALL {
+                if let Some(is_given) = kernel_feature(*feature) {
+                    series.number(&[feature.as_str()], if is_given { 1.0 } else { 0.0 });
+                }
+            }
+        }),
+        "Whether the kernel gives what was asked of it (1) or has refused (0).",
+    ),
     gauge(
         "actix_rtc_shard_progress_age_seconds",
         &["shard"],

@@ -76,13 +76,16 @@ impl FanOut {
 
     /// Hands a lot to every subscriber; forgets those that are closed.
     pub(crate) fn push(&mut self, now: Instant, lot: MediaLot) {
-        if self.sinks.is_empty() {
-            return;
+        if !self.sinks.is_empty() {
+            self.push_shared(now, &Arc::new(lot));
         }
-        let lot = Arc::new(lot);
+    }
+
+    /// The same with a lot that others may have as well.
+    pub(crate) fn push_shared(&mut self, now: Instant, lot: &Arc<MediaLot>) {
         let mut are_open = true;
         for Subscription { sink, .. } in &self.sinks {
-            are_open &= sink.push(now, Arc::clone(&lot));
+            are_open &= sink.push(now, Arc::clone(lot));
         }
         if !are_open {
             self.sinks.retain(|known| !known.sink.is_closed());

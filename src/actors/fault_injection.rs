@@ -27,6 +27,8 @@ pub enum FaultTarget {
     SctpAssoc,
     /// The `DataChannel` of one of its channels.
     DataChannel,
+    /// The `TrackRelay`s of its thread, which other peers may share.
+    TrackRelay,
     /// The `UdpSocket`s it receives through, which other peers may share.
     UdpSocket,
 }

@@ -13,6 +13,7 @@
 //! | `RtpReceiver` | [`rtp_receiver`] | loss, reports, key frame requests; supplies a track |
 //! | `RtpSender` | [`rtp_sender`] | numbering, history, reports; takes a track |
 //! | `LocalTrack` | [`track`] | a track fed by the application |
+//! | `TrackRelay` | [`track_relay`] | a track of another thread, for the senders of this one |
 
 pub mod data_channel;
 pub mod dtls;
@@ -37,6 +38,7 @@ pub mod shard;
 pub mod tcp_connection;
 pub mod tcp_listener;
 pub mod track;
+pub mod track_relay;
 mod traffic;
 pub mod transport;
 pub mod turn_client;

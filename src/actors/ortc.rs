@@ -3,7 +3,7 @@
 //!
 //! Never restarted: what the application has told it can't be asked for again.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use actix::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
@@ -179,7 +179,7 @@ impl OrtcTransport {
     fn connected(&mut self) {
         for sending in &mut self.senders {
             if let Some(parameters) = sending.waiting.take() {
-                sending.actor.do_send(SetSendParameters(Some(parameters)));
+                sending.actor.do_send(SetSendParameters(Some(Arc::new(parameters))));
             }
         }
     }
@@ -421,7 +421,7 @@ impl Handler<SendTrack> for OrtcTransport {
         let actor = kit::start(RTP_SENDER_POLICY, down, |_| actor);
         actor.do_send(SwapTrack(Some(message.track)));
         let ssrcs = std::iter::once(message.parameters.ssrc).chain(message.parameters.rtx_ssrc).collect();
-        transport.dtls().do_send(AttachSender { ssrcs, rtcp: std::sync::Arc::new(rtcp) });
+        transport.dtls().do_send(AttachSender { ssrcs, rtcp: Arc::new(rtcp) });
         let is_connected = transport.dtls_state() == DtlsTransportState::Connected;
         self.senders.push(Sending { actor, waiting: Some(message.parameters) });
         if is_connected {
@@ -456,8 +456,8 @@ impl Handler<ReceiveTrack> for OrtcTransport {
             ssrcs,
             rids: Vec::new(),
             extensions: message.extensions,
-            rtp: std::sync::Arc::new(rtp),
-            rtcp: std::sync::Arc::new(rtcp),
+            rtp: Arc::new(rtp),
+            rtcp: Arc::new(rtcp),
         });
         self.receivers.push(actor);
         Ok(track)

@@ -99,6 +99,7 @@ impl RtpReceiver {
         track_id: &str,
         down: impl FnOnce(DownReason) + 'static,
     ) -> (Addr<Self>, MediaStreamTrack) {
+        self.source.settle();
         let source = self.source.handle();
         let address = kit::start(RTP_RECEIVER_POLICY, down, |_| self);
         let track = MediaStreamTrack::of_source(track_id, "", &source, address.clone().recipient());
@@ -126,6 +127,8 @@ impl RtpReceiver {
         if self.paused {
             self.inbox.clear();
         }
+        // Exactly: most lots are of a few packets, and all of one go on together.
+        self.lot.reserve_exact(self.inbox.len());
         for ReceivedRtp { packet, rid, repaired } in self.inbox.drain(..) {
             if let Err(error) = self.receiver.handle_rtp(now, packet, rid, repaired, &mut self.lot) {
                 kit::statistics().drop(drop_reason(&error), 1);

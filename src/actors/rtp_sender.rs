@@ -25,6 +25,7 @@ use crate::{
         },
         lanes::{RtcpCompound, SharedLot, media_lane},
         lots,
+        track_relay::{Tap, tap},
     },
     messages::{
         rtp::{
@@ -54,7 +55,7 @@ mod rings {
 /// A track this sender takes media from.
 struct Source {
     generation: u32,
-    track: MediaStreamTrack,
+    tap: Tap,
     subscription: SubscriptionId,
     lane: LaneReceiver<SharedLot>,
     /// What the track was told last.
@@ -65,7 +66,7 @@ impl Source {
     fn tell(&mut self, demand: &[EncodingDemand]) {
         if self.told != demand {
             self.told = demand.to_vec();
-            self.track.request(TrackRequest::Demand(self.subscription, self.told.clone()));
+            self.tap.request(TrackRequest::Demand(self.subscription, self.told.clone()));
         }
     }
 }
@@ -73,7 +74,7 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         self.lane.close();
-        self.track.request(TrackRequest::Unsubscribe(self.subscription));
+        self.tap.request(TrackRequest::Unsubscribe(self.subscription));
     }
 }
 
@@ -133,11 +134,12 @@ impl RtpSender {
         let (lane_sender, lane) = media_lane(LaneKind::SenderMedia);
         lane.rings(&self.bell, rings::MEDIA);
         let subscription = SubscriptionId::next();
-        track.request(TrackRequest::Subscribe { id: subscription, sink: Arc::new(lane_sender) });
+        let tap = tap(&track);
+        tap.request(TrackRequest::Subscribe { id: subscription, sink: Arc::new(lane_sender) });
         if !track.enabled() || !track.is_live() {
             self.current = None;
         }
-        let source = Source { generation: self.generation, track, subscription, lane, told: Vec::new() };
+        let source = Source { generation: self.generation, tap, subscription, lane, told: Vec::new() };
         if self.current.is_none() {
             self.current = Some(source);
         } else {
@@ -170,7 +172,7 @@ impl RtpSender {
             if self.inbox.is_empty() {
                 continue;
             }
-            let (generation, enabled) = (source.generation, source.track.enabled());
+            let (generation, enabled) = (source.generation, source.tap.track().enabled());
             for SharedLot(lot) in self.inbox.drain(..) {
                 if !enabled {
                     self.encodings.withhold(&lot);
@@ -251,7 +253,7 @@ impl RtpSender {
 
     fn request_key_frame(&self) {
         if let Some(source) = self.next.as_ref().or(self.current.as_ref()) {
-            source.track.request(TrackRequest::KeyFrame);
+            source.tap.request(TrackRequest::KeyFrame);
         }
     }
 

@@ -68,7 +68,7 @@ impl Core {
         id: TransportId,
         read: impl FnOnce(&TransportSnapshot) -> T,
     ) -> Option<T> {
-        self.snapshot.lock().transports.get(&id).map(read)
+        self.snapshot.lock().transports.get(&id).map(|transport| read(transport))
     }
 
     /// Asks the actor with the deadline of the API. A connection that was closed answers nothing but

@@ -80,7 +80,7 @@ impl RtcIceTransport {
     pub(crate) async fn until(&self, wanted: impl Fn(&TransportSnapshot) -> bool) {
         let id = self.id;
         let done = |snapshot: &crate::messages::peer_connection::PeerSnapshot| {
-            snapshot.ended || snapshot.transports.get(&id).is_none_or(&wanted)
+            snapshot.ended || snapshot.transports.get(&id).is_none_or(|transport| wanted(transport))
         };
         self.core.snapshot.until(done).await;
     }

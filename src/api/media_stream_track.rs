@@ -93,6 +93,7 @@ pub async fn local_track(
     let address = engine
         .shards()
         .run_on(shard, move || async move {
+            source.settle();
             let actor = LocalTrack::new(receiver, wanted, demand_sender, source);
             kit::start(Policy::never(), |_| {}, |_| actor)
         })

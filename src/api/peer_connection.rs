@@ -227,32 +227,32 @@ impl RtcPeerConnection {
 
     /// W3C `localDescription`, with the candidates gathered so far.
     pub fn local_description(&self) -> Option<RtcSessionDescription> {
-        self.description(|snapshot| &snapshot.local_description)
+        self.description(PeerSnapshot::local_description)
     }
 
     /// W3C `currentLocalDescription`: the one negotiated last.
     pub fn current_local_description(&self) -> Option<RtcSessionDescription> {
-        self.description(|snapshot| &snapshot.current_local_description)
+        self.description(|snapshot| snapshot.current_local_description.as_ref())
     }
 
     /// W3C `pendingLocalDescription`: the one under negotiation.
     pub fn pending_local_description(&self) -> Option<RtcSessionDescription> {
-        self.description(|snapshot| &snapshot.pending_local_description)
+        self.description(|snapshot| snapshot.pending_local_description.as_ref())
     }
 
     /// W3C `remoteDescription`, with the candidates signalled so far.
     pub fn remote_description(&self) -> Option<RtcSessionDescription> {
-        self.description(|snapshot| &snapshot.remote_description)
+        self.description(PeerSnapshot::remote_description)
     }
 
     /// W3C `currentRemoteDescription`: the one negotiated last.
     pub fn current_remote_description(&self) -> Option<RtcSessionDescription> {
-        self.description(|snapshot| &snapshot.current_remote_description)
+        self.description(|snapshot| snapshot.current_remote_description.as_ref())
     }
 
     /// W3C `pendingRemoteDescription`: the one under negotiation.
     pub fn pending_remote_description(&self) -> Option<RtcSessionDescription> {
-        self.description(|snapshot| &snapshot.pending_remote_description)
+        self.description(|snapshot| snapshot.pending_remote_description.as_ref())
     }
 
     /// W3C `canTrickleIceCandidates`: whether the peer takes candidates one by one; `None` before its
@@ -263,9 +263,9 @@ impl RtcPeerConnection {
 
     fn description(
         &self,
-        which: impl FnOnce(&PeerSnapshot) -> &Option<Description>,
+        which: impl FnOnce(&PeerSnapshot) -> Option<&Description>,
     ) -> Option<RtcSessionDescription> {
-        self.inner.core.read(|snapshot| which(snapshot).clone()).map(Into::into)
+        self.inner.core.read(|snapshot| which(snapshot).cloned()).map(Into::into)
     }
 }
 

@@ -396,10 +396,6 @@ pub struct PeerSnapshot {
     pub ice_gathering_state: RtcIceGatheringState,
     /// W3C `signalingState`.
     pub signaling_state: Option<SignalingState>,
-    /// W3C `localDescription`, with the candidates gathered so far.
-    pub local_description: Option<Description>,
-    /// W3C `remoteDescription`.
-    pub remote_description: Option<Description>,
     /// W3C `currentLocalDescription`.
     pub current_local_description: Option<Description>,
     /// W3C `currentRemoteDescription`.
@@ -417,9 +413,21 @@ pub struct PeerSnapshot {
     /// All transceivers in order of creation.
     pub transceivers: Vec<TransceiverSnapshot>,
     /// The transports in use. One that is not here was taken away by bundling or a rollback: it is closed.
-    pub transports: BTreeMap<TransportId, TransportSnapshot>,
+    pub transports: BTreeMap<TransportId, Arc<TransportSnapshot>>,
     /// W3C `sctp`: the association, once data was negotiated.
     pub sctp: Option<SctpTransportSnapshot>,
+}
+
+impl PeerSnapshot {
+    /// W3C `localDescription`, with the candidates gathered so far: the pending one, if there is one.
+    pub fn local_description(&self) -> Option<&Description> {
+        self.pending_local_description.as_ref().or(self.current_local_description.as_ref())
+    }
+
+    /// W3C `remoteDescription`.
+    pub fn remote_description(&self) -> Option<&Description> {
+        self.pending_remote_description.as_ref().or(self.current_remote_description.as_ref())
+    }
 }
 
 /// The snapshot shared by an actor and its handles.

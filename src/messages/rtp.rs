@@ -1,7 +1,7 @@
 //! The conversations of `RtpReceiver` and `RtpSender` with `DtlsActor` and `PeerConnection`.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -94,7 +94,7 @@ pub struct SetRoundTripTime(pub Duration);
 /// until the next one.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct SetSendParameters(pub Option<SenderParameters>);
+pub struct SetSendParameters(pub Option<Arc<SenderParameters>>);
 
 /// `PeerConnection` → `RtpSender`, control: take media from this track from its next key frame on
 /// (W3C `replaceTrack`); the old one keeps flowing until then. `None` falls silent at once.
@@ -127,26 +127,20 @@ pub type DtmfToneChange = ToneChange;
 pub struct ReportTones(pub SharedTones);
 
 /// The state of a DTMF sender as handles see it (W3C `RTCDTMFSender`). Clones are handles to the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SharedTones(Arc<Tones>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tones {
     state: Mutex<ToneState>,
-    changes: broadcast::Sender<DtmfToneChange>,
+    /// Made for the first who listens: its ring is allocated at once, and hardly any sender is asked for tones.
+    changes: OnceLock<broadcast::Sender<DtmfToneChange>>,
 }
 
 #[derive(Debug, Default)]
 struct ToneState {
     can_insert: bool,
     buffer: String,
-}
-
-impl Default for SharedTones {
-    fn default() -> Self {
-        let changes = broadcast::Sender::new(TONE_CHANGES_MAX);
-        Self(Arc::new(Tones { state: Mutex::default(), changes }))
-    }
 }
 
 impl SharedTones {
@@ -162,7 +156,7 @@ impl SharedTones {
 
     /// W3C `tonechange` from now on. Bounded to 64: a slow reader misses the oldest.
     pub fn changes(&self) -> broadcast::Receiver<DtmfToneChange> {
-        self.0.changes.subscribe()
+        self.0.changes.get_or_init(|| broadcast::Sender::new(TONE_CHANGES_MAX)).subscribe()
     }
 
     /// For the sender: how it is now.
@@ -173,8 +167,10 @@ impl SharedTones {
     /// For the sender: what has changed.
     pub(crate) fn report(&self, change: DtmfToneChange) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).buffer.clone_from(&change.tone_buffer);
-        // Nobody may be listening.
-        let _ = self.0.changes.send(change);
+        if let Some(changes) = self.0.changes.get() {
+            // Nobody may be listening any more.
+            let _ = changes.send(change);
+        }
     }
 }
 

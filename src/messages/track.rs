@@ -11,18 +11,20 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
 use actix::{Message, Recipient};
 use tokio::sync::watch;
 
+pub use crate::proto::rtp::MediaLot;
 use crate::proto::{
-    rtp::{MediaKind, Rid, RtpPacket},
-    sender::{EncodingParameters, Padding, even_out},
+    rtp::{MediaKind, Rid},
+    sender::EncodingParameters,
 };
 
 /// Subscriptions through one track: as many as the source behind it takes. One more ends at once.
@@ -31,32 +33,6 @@ pub const SUBSCRIPTIONS_MAX: usize = 32_768;
 
 /// What stands for "no target" in [`Source::jitter_buffer_target`].
 const NO_TARGET: u64 = u64::MAX;
-
-/// Packets of one track that arrived together, shared by all who take them.
-#[derive(Debug, Clone)]
-pub struct MediaLot {
-    /// The packets, in the order of arrival.
-    pub packets: Vec<RtpPacket>,
-    /// Something before these packets was lost inside this process (a lane was full), or withheld
-    /// while the track was disabled: a video consumer should wait for a key frame.
-    pub gap: bool,
-    /// For who forwards them all, in order, to one peer.
-    pub(crate) padding: Padding,
-}
-
-impl MediaLot {
-    /// A lot of these packets.
-    pub fn new(packets: Vec<RtpPacket>, gap: bool) -> Self {
-        let padding = even_out(packets.iter().map(|packet| packet.payload.len()));
-        Self { packets, gap, padding }
-    }
-
-    /// The packets, each with the padding it should be forwarded with.
-    pub(crate) fn padded(&self) -> impl Iterator<Item = (&RtpPacket, u8)> {
-        let padding = self.padding.iter().copied().chain(std::iter::repeat(0));
-        self.packets.iter().zip(padding)
-    }
-}
 
 /// Where a track's media goes. Class: media. Implementations are bounded and drop their oldest.
 pub trait MediaSink: Send + Sync {
@@ -78,6 +54,10 @@ impl SubscriptionId {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+/// Names a track in a table, as long as somebody holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TrackKey(usize);
 
 /// What one consumer asks of one encoding of a track. Media is not transcoded on its way: whoever
 /// encodes is told, and may comply.
@@ -194,6 +174,8 @@ pub(crate) struct SourceState {
 struct Source {
     kind: MediaKind,
     state: watch::Sender<SourceState>,
+    /// Where its actor lives, if that is known.
+    home: OnceLock<ThreadId>,
     /// Tracks that were neither stopped nor dropped.
     live_tracks: AtomicUsize,
     /// Milliseconds, or [`NO_TARGET`].
@@ -205,6 +187,7 @@ impl Source {
         Arc::new(Self {
             kind,
             state: watch::Sender::new(SourceState { muted, ended: false }),
+            home: OnceLock::new(),
             live_tracks: AtomicUsize::new(0),
             jitter_buffer_target: AtomicU64::new(NO_TARGET),
         })
@@ -227,6 +210,13 @@ impl TrackSource {
     /// What tracks are made of: does not keep them from ending.
     pub fn handle(&self) -> SourceHandle {
         SourceHandle(Arc::clone(&self.source))
+    }
+
+    /// Says that the actor behind it lives on the current thread, before there is a track of it. Consumers on other
+    /// threads then share one way to it; without it each has its own.
+    pub fn settle(&self) {
+        // It can't move: actors stay where they were started.
+        let _ = self.source.home.set(thread::current().id());
     }
 
     /// Whether the source supplies nothing for the time being.
@@ -433,6 +423,16 @@ impl MediaStreamTrack {
             _ => {}
         }
         self.track.requests.do_send(request);
+    }
+
+    /// Whether its actor is known to live on another thread than the current one.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.track.source.home.get().is_some_and(|home| *home != thread::current().id())
+    }
+
+    /// Names this track as long as there is a handle to it.
+    pub(crate) fn key(&self) -> TrackKey {
+        TrackKey(Arc::as_ptr(&self.track).addr())
     }
 
     /// The state of the source, and whether this track was stopped: for a stream of events.

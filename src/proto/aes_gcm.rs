@@ -6,6 +6,7 @@
 use openssl::cipher::Cipher;
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
+use zeroize::Zeroizing;
 
 /// Length of the tag: all uses here have the whole one.
 pub(super) const TAG_LENGTH: usize = 16;
@@ -19,22 +20,47 @@ pub(super) enum Direction {
     Open,
 }
 
-/// A key, ready for use in one direction.
+/// A key for use in one direction.
 pub(super) struct AesGcm {
-    context: CipherCtx,
+    state: State,
     direction: Direction,
 }
 
+/// OpenSSL's context takes more than a kilobyte, and not every key is used: those of records of a connection without
+/// data channels, of media in a direction that has none.
+enum State {
+    Unused(Zeroizing<Vec<u8>>),
+    Used(CipherCtx),
+}
+
 impl AesGcm {
-    /// A context with a key of 16 or 32 bytes. Another length is the library's error.
+    /// A key of 16 or 32 bytes. Another length is the library's error, here and whenever it is used.
     pub(super) fn new(direction: Direction, key: &[u8]) -> Result<Self, ErrorStack> {
+        if !matches!(key.len(), 16 | 32) {
+            Self::begin(direction, key)?;
+        }
+        Ok(Self { state: State::Unused(Zeroizing::new(key.to_vec())), direction })
+    }
+
+    fn begin(direction: Direction, key: &[u8]) -> Result<CipherCtx, ErrorStack> {
         let cipher = if key.len() == 32 { Cipher::aes_256_gcm() } else { Cipher::aes_128_gcm() };
         let mut context = CipherCtx::new()?;
         match direction {
             Direction::Seal => context.encrypt_init(Some(cipher), Some(key), None)?,
             Direction::Open => context.decrypt_init(Some(cipher), Some(key), None)?,
         }
-        Ok(Self { context, direction })
+        Ok(context)
+    }
+
+    #[inline(always)]
+    fn context(&mut self) -> Result<&mut CipherCtx, ErrorStack> {
+        if let State::Unused(key) = &self.state {
+            self.state = State::Used(Self::begin(self.direction, key)?);
+        }
+        match &mut self.state {
+            State::Used(context) => Ok(context),
+            State::Unused(_) => Err(ErrorStack::get()),
+        }
     }
 
     /// Encrypts `text` in place and returns the tag over the associated data and it.
@@ -45,11 +71,12 @@ impl AesGcm {
         text: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], ErrorStack> {
         debug_assert_eq!(self.direction, Direction::Seal);
-        self.context.encrypt_init(None, None, Some(nonce))?;
-        self.update(associated, text)?;
-        self.context.cipher_final(&mut [])?;
+        let context = self.context()?;
+        context.encrypt_init(None, None, Some(nonce))?;
+        update(context, associated, text)?;
+        context.cipher_final(&mut [])?;
         let mut tag = [0; TAG_LENGTH];
-        self.context.tag(&mut tag)?;
+        context.tag(&mut tag)?;
         Ok(tag)
     }
 
@@ -62,23 +89,24 @@ impl AesGcm {
         tag: &[u8; TAG_LENGTH],
     ) -> Result<bool, ErrorStack> {
         debug_assert_eq!(self.direction, Direction::Open);
-        self.context.decrypt_init(None, None, Some(nonce))?;
-        self.update(associated, text)?;
-        self.context.set_tag(tag)?;
+        let context = self.context()?;
+        context.decrypt_init(None, None, Some(nonce))?;
+        update(context, associated, text)?;
+        context.set_tag(tag)?;
         // The library reports a wrong tag as a failed call with an empty error queue.
-        Ok(self.context.cipher_final(&mut []).is_ok())
+        Ok(context.cipher_final(&mut []).is_ok())
     }
+}
 
-    fn update(&mut self, associated: [&[u8]; 2], text: &mut [u8]) -> Result<(), ErrorStack> {
-        for part in associated {
-            if !part.is_empty() {
-                self.context.cipher_update(part, None)?;
-            }
+fn update(context: &mut CipherCtx, associated: [&[u8]; 2], text: &mut [u8]) -> Result<(), ErrorStack> {
+    for part in associated {
+        if !part.is_empty() {
+            context.cipher_update(part, None)?;
         }
-        if !text.is_empty() {
-            let length = text.len();
-            self.context.cipher_update_inplace(text, length)?;
-        }
-        Ok(())
     }
+    if !text.is_empty() {
+        let length = text.len();
+        context.cipher_update_inplace(text, length)?;
+    }
+    Ok(())
 }

@@ -21,7 +21,12 @@ pub(crate) struct Engines {
 
 impl Engines {
     pub(crate) async fn start(udp: UdpMode) -> Self {
-        Self { near: engine(udp).await, far: engine(UdpMode::PerConnection).await }
+        Self::start_with(udp, 1).await
+    }
+
+    /// With so many threads on the near side.
+    pub(crate) async fn start_with(udp: UdpMode, shards: usize) -> Self {
+        Self { near: engine(udp, shards).await, far: engine(UdpMode::PerConnection, 1).await }
     }
 
     pub(crate) async fn shutdown(self) {
@@ -31,9 +36,9 @@ impl Engines {
     }
 }
 
-async fn engine(udp: UdpMode) -> RtcEngine {
+async fn engine(udp: UdpMode, shards: usize) -> RtcEngine {
     let mut config = RtcEngineConfig::default();
-    config.shards.count = 1;
+    config.shards.count = shards;
     config.shards.pin = false;
     config.udp = udp;
     let mut network = NetworkConfig::default();
@@ -54,7 +59,12 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) async fn start(engines: &Engines, track: &MediaStreamTrack) -> Self {
-        let sender = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(0)).await.unwrap();
+        Self::start_on(engines, 0, track).await
+    }
+
+    /// With the sender on this thread of the near side.
+    pub(crate) async fn start_on(engines: &Engines, shard: usize, track: &MediaStreamTrack) -> Self {
+        let sender = RtcPeerConnection::on(&engines.near, RtcConfiguration::on_shard(shard)).await.unwrap();
         let receiver = RtcPeerConnection::on(&engines.far, RtcConfiguration::on_shard(0)).await.unwrap();
         let init = RtcRtpTransceiverInit {
             direction: RtcRtpTransceiverDirection::Sendonly,
@@ -114,8 +124,13 @@ impl Drop for Camera {
 
 impl Camera {
     pub(crate) async fn start(engines: &Engines, mark: u8) -> Self {
+        Self::start_on(engines, 0, mark).await
+    }
+
+    /// On this thread of the near side.
+    pub(crate) async fn start_on(engines: &Engines, shard: usize, mark: u8) -> Self {
         let (track, writer) =
-            local_track(&engines.near, 0, format!("camera-{mark}"), MediaKind::Video).await.unwrap();
+            local_track(&engines.near, shard, format!("camera-{mark}"), MediaKind::Video).await.unwrap();
         Self { track, task: tokio::spawn(film(writer, mark)) }
     }
 }
@@ -135,7 +150,8 @@ async fn film(writer: LocalTrackWriter, mark: u8) {
     }
 }
 
-fn frame(number: u64, mark: u8, key_frame: bool) -> RtpPacket {
+/// One small VP8 frame, with its number inside.
+pub(crate) fn frame(number: u64, mark: u8, key_frame: bool) -> RtpPacket {
     let vp8 = CodecParameters {
         payload_type: 96,
         name: "VP8".to_owned(),

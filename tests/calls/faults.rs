@@ -33,8 +33,10 @@ enum Outcome {
 }
 
 async fn after_a_panic(target: FaultTarget, on_sender: bool, outcome: Outcome) {
-    let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
-    let camera = Camera::start(&engines, 1).await;
+    // A relay is there for the tracks of another thread.
+    let shards = if target == FaultTarget::TrackRelay { 2 } else { 1 };
+    let engines = Engines::start_with(UdpMode::Shared { port: 0 }, shards).await;
+    let camera = Camera::start_on(&engines, shards - 1, 1).await;
     let mut bystander = Call::start(&engines, &camera.track).await;
     let mut call = Call::start(&engines, &camera.track).await;
     call.next_packets(20).await;
@@ -78,6 +80,7 @@ fn a_panic_costs_no_more_than_its_row_of_the_table_says() {
         let rows = [
             (FaultTarget::RtpSender, true, Outcome::Recovers(ActorKind::RtpSender)),
             (FaultTarget::RtpReceiver, false, Outcome::Recovers(ActorKind::RtpReceiver)),
+            (FaultTarget::TrackRelay, true, Outcome::Recovers(ActorKind::TrackRelay)),
             (FaultTarget::IceAgent, true, Outcome::Recovers(ActorKind::IceAgent)),
             (FaultTarget::Dtls, true, Outcome::Ends(RtcPeerConnectionState::Failed)),
             (FaultTarget::PeerConnection, true, Outcome::Ends(RtcPeerConnectionState::Closed)),

@@ -23,6 +23,8 @@ mod ortc;
 #[cfg(test)]
 mod perfect;
 #[cfg(test)]
+mod relays;
+#[cfg(test)]
 mod renegotiation;
 #[cfg(test)]
 mod restart;

@@ -4,8 +4,8 @@ use std::{cell::Cell, collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use actix_rtc::actors::kit::{
-    ActorKind, AskError, Gauge, IceLabel, Metered, MeteredContext, Policy, ShardError, ShardLabel, Shards,
-    ShardsConfig, all_statistics, ask, start, statistics,
+    ActorKind, AskError, Gauge, IceLabel, KernelFeature, Metered, MeteredContext, Policy, ShardError,
+    ShardLabel, Shards, ShardsConfig, all_statistics, ask, kernel_feature, start, statistics,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,6 +92,39 @@ async fn the_least_loaded_shard_is_the_one_with_fewest_peers() {
     assert_eq!(turns.len(), 2, "equals take turns");
     shards.run_on(0, || async { statistics().gauge_add(Gauge::Peers, 1) }).await.unwrap();
     assert_eq!((shards.least_loaded(), shards.least_loaded()), (1, 1));
+    shards.shutdown(PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_busy_shard_is_not_the_least_loaded_however_few_its_peers_are() {
+    let shards = two_shards();
+    shards.run_on(1, || async { statistics().gauge_add(Gauge::Peers, 5) }).await.unwrap();
+    assert_eq!(shards.least_loaded(), 0);
+    let statistics = shards.statistics();
+    // In slices, so that the shard can say how busy it is.
+    while statistics[0].busy_share() < 0.1 {
+        shards.run_on(0, || async { std::hint::black_box((0..200_000_u64).sum::<u64>()) }).await.unwrap();
+    }
+    assert!(statistics[1].busy_share() < 0.1, "the other one has nothing to do");
+    assert_eq!(shards.least_loaded(), 1);
+    assert_eq!(shards.loads()[1].peers, 5);
+    shards.shutdown(PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
+async fn shards_are_pinned_where_the_system_lets_them() {
+    let config = ShardsConfig { count: 2, pin: true };
+    let shards = Shards::start(config).expect("the system has room for three more threads");
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for shard in 0..2 {
+        let allowed = || async { std::thread::available_parallelism().map_or(0, usize::from) };
+        let allowed = shards.run_on(shard, allowed).await.unwrap();
+        if cores >= 2 && kernel_feature(KernelFeature::Affinity) == Some(true) {
+            assert_eq!(allowed, 1, "one core each");
+        } else {
+            assert_eq!(allowed, cores, "it runs all the same");
+        }
+    }
     shards.shutdown(PATIENCE).await.unwrap();
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use actix_rtc::proto::{
     jsep::{self, DtlsRole, RtpSendParameters, TransceiverInit},
     receiver::{Receiver, ReceiverParameters},
     rtcp::{ClockAnchor, Compound, NtpTime},
-    rtp::{CodecKey, Demultiplexer, ExtensionMap, Extensions, MediaKind, Mid, RtpPacket, Section},
+    rtp::{CodecKey, Demultiplexer, ExtensionMap, Extensions, MediaKind, MediaLot, Mid, RtpPacket, Section},
     sender::{OutgoingPacket, Sender, SenderParameters},
     srtp,
 };
@@ -209,7 +210,8 @@ impl Peer {
         let key_frame = media.sender.wants_key_frame();
         let packet = video_packet(now, media.codec, media.number, key_frame);
         media.number += 1;
-        if let Some(packet) = media.sender.forward(now, &packet, GENERATION) {
+        let lot = Arc::new(MediaLot::new(vec![packet], false));
+        if let Some(packet) = media.sender.forward(now, &lot, 0, GENERATION) {
             self.send_rtp(&packet);
         }
     }

@@ -7,6 +7,7 @@ use std::{fmt::Write as _, net::SocketAddr};
 use actix_rtc::proto::{
     dtls::Fingerprint,
     ice::{Candidate, Credentials, TransportProtocol},
+    sctp::{DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT},
     sdp::{Direction, MediaType, SessionDescription, Setup},
 };
 use anyhow::{Context, bail};
@@ -20,6 +21,8 @@ pub(crate) enum Use {
     Send { kind: Kind, layers: Vec<(u32, &'static str)> },
     /// Receives, with the payload type that the other side has chosen.
     Receive { kind: Kind, payload_type: u8 },
+    /// Data channels.
+    Data,
     /// Not used: its media type stays.
     Refused { media_type: &'static str, format: String },
 }
@@ -37,6 +40,8 @@ pub(crate) struct Transport<'a> {
     pub(crate) fingerprint: &'a Fingerprint,
     pub(crate) address: SocketAddr,
     pub(crate) setup: Setup,
+    /// Estimates of the bandwidth are sent.
+    pub(crate) estimates: bool,
 }
 
 /// Writes an offer or an answer.
@@ -62,6 +67,7 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         Use::Receive { kind: Kind::Video, payload_type } => {
             format!("m=video 9 UDP/TLS/RTP/SAVPF {payload_type}")
         }
+        Use::Data => "m=application 9 UDP/DTLS/SCTP webrtc-datachannel".to_owned(),
         Use::Refused { media_type, format } => format!("m={media_type} 0 UDP/TLS/RTP/SAVPF {format}"),
     };
     let _ = write!(text, "{media_line}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\n", section.mid);
@@ -69,7 +75,7 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         text.push_str("a=inactive\r\n");
         return;
     }
-    let Transport { credentials, fingerprint, address, setup } = transport;
+    let Transport { credentials, fingerprint, address, setup, estimates } = transport;
     let _ = write!(
         text,
         "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{fingerprint}\r\na=setup:{}\r\n",
@@ -84,6 +90,15 @@ fn write_section(text: &mut String, section: &Section, transport: &Transport<'_>
         Use::Receive { kind, payload_type } => {
             text.push_str("a=rtcp-mux\r\na=recvonly\r\n");
             write_codec(text, *kind, *payload_type);
+            if *estimates && *kind == Kind::Video {
+                let _ = write!(text, "a=rtcp-fb:{payload_type} goog-remb\r\n");
+            }
+        }
+        Use::Data => {
+            let _ = write!(
+                text,
+                "a=sctp-port:{DEFAULT_PORT}\r\na=max-message-size:{DEFAULT_MAX_MESSAGE_SIZE}\r\n"
+            );
         }
         Use::Refused { .. } => {}
     }
@@ -203,6 +218,7 @@ mod tests {
             fingerprint: &fingerprint,
             address,
             setup: Setup::Actpass,
+            estimates: true,
         };
         let layers = vec![(1, "q"), (2, "h"), (3, "f")];
         let sections = [

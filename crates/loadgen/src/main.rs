@@ -5,14 +5,17 @@
 
 mod data;
 mod data_floor;
+mod data_peer;
 mod description;
 mod floor;
 mod forward;
 mod handshake;
 mod ice;
+mod limits;
 mod media;
 mod peer;
 mod progress;
+mod repair;
 mod rtcp;
 mod signalling;
 mod tally;

@@ -1,14 +1,15 @@
 //! What publishers send: streams of RTP packets that look like VP8 or Opus to whoever forwards them.
 //!
 //! A video payload is a VP8 payload descriptor with picture id (RFC 7741 §4.2), in the first packet of a
-//! frame a VP8 frame header (RFC 6386 §9.1), then a [`Stamp`] and filler that follows from the stamp. An SFU
-//! may rewrite header and descriptor; it must hand on the rest as it is, and a subscriber checks that.
+//! frame a VP8 frame header (RFC 6386 §9.1), then a [`Stamp`], a hash, and content that looks random. The hash
+//! covers stamp and content. An SFU may rewrite header and descriptor; it must hand on the rest as it is, and a
+//! subscriber checks that.
 //!
 //! A frame is split as libwebrtc does it: into as few packets as fit, whose sizes differ by one byte at most,
 //! the smaller ones first. All packets of a frame leave at once: libwebrtc's pacer lets 40 ms of media go in
 //! one burst.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use clap::ValueEnum;
 
@@ -23,7 +24,7 @@ const AUDIO_PACKETS_PER_SECOND: u32 = 50;
 /// RTP payload of an Opus packet at about 40 kbit/s.
 const AUDIO_PACKET_BYTES: usize = 100;
 /// Packets per second of each track of profile `trickle`.
-const TRICKLE_PER_SECOND: u32 = 2;
+const TRICKLE_PER_SECOND: u32 = 1;
 /// libwebrtc keeps RTP packets, without IP and UDP, to so many bytes.
 const PACKET_BYTES_MAX: usize = 1_200;
 /// How much larger than others a key frame is.
@@ -34,6 +35,10 @@ const FRAME_VARIATION_PERCENT: u64 = 20;
 const KEY_FRAME_PAUSE: Duration = Duration::from_millis(300);
 /// Descriptor with extension byte, 15-bit picture id, TL0PICIDX and TID.
 const DESCRIPTOR_BYTES: usize = 6;
+/// CRC-32, as Ethernet has it.
+const HASH_BYTES: usize = 4;
+/// Of the table from which packets are cut: much larger than a packet.
+const CONTENT_BYTES: usize = 1 << 14;
 /// Frame tag, start code, width and height.
 const FRAME_HEADER_BYTES: usize = 10;
 /// Header extension ids of everything this program offers.
@@ -56,7 +61,10 @@ pub(crate) enum Profile {
     Simulcast,
     /// Video frames of equal packets: --packet-bytes and --packets-per-second
     Synthetic,
-    /// Two audio packets and two video frames of one packet a second: enough to see that media flows
+    /// Nothing but a data channel that stays idle
+    Data,
+    /// An audio packet and, half a second later, a video frame of one packet, every second: enough to see that media
+    /// flows
     Trickle,
 }
 
@@ -122,6 +130,7 @@ impl Profile {
                 let packets = (synthetic.packets_per_second / FRAMES_PER_SECOND).max(1) as usize;
                 vec![fixed(Kind::Video, packets, synthetic.packet_bytes, FRAMES_PER_SECOND)]
             }
+            Self::Data => Vec::new(),
             Self::Trickle => vec![
                 fixed(Kind::Audio, 1, AUDIO_PACKET_BYTES, TRICKLE_PER_SECOND),
                 fixed(Kind::Video, 1, AUDIO_PACKET_BYTES, TRICKLE_PER_SECOND),
@@ -153,6 +162,8 @@ pub(crate) struct StreamId {
 impl Stamp {
     /// Marker, stream (7 bytes), number, time.
     const BYTES: usize = 24;
+    /// With the hash behind it.
+    const HASHED_BYTES: usize = Self::BYTES + HASH_BYTES;
     const MARKER: u8 = 0xa7;
 
     fn write(&self, to: &mut Vec<u8>) {
@@ -178,13 +189,39 @@ impl Stamp {
         Some(Self { stream, number, nanoseconds })
     }
 
-    /// What fills the packet: depends on all that identifies it, so that a mixed-up payload is noticed.
-    fn filler(&self) -> u8 {
-        let mixed = self.number.wrapping_add(u64::from(self.stream.publisher) * 7)
-            + u64::from(self.stream.track) * 3
-            + u64::from(self.stream.layer);
-        (mixed % 251) as u8
+    /// Where in the table the content begins: neighbours in a stream, and streams, differ.
+    fn content_offset(&self) -> usize {
+        let mixed = self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ u64::from(self.stream.publisher).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+            ^ u64::from(self.stream.track) << 8
+            ^ u64::from(self.stream.layer);
+        (mixed >> 32) as usize % (CONTENT_BYTES - PACKET_BYTES_MAX)
     }
+}
+
+/// Bytes that look random, from which all packets are cut: compression or a shifted buffer would be noticed.
+static CONTENT: LazyLock<Box<[u8]>> = LazyLock::new(|| {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let byte = |_| {
+        state = xorshift(state);
+        (state >> 32) as u8
+    };
+    (0..CONTENT_BYTES).map(byte).collect()
+});
+
+/// Never comes to zero from anything else.
+fn xorshift(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
+/// Of stamp and content.
+fn hash(stamp: &[u8], content: &[u8]) -> [u8; HASH_BYTES] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(stamp);
+    hasher.update(content);
+    hasher.finalize().to_be_bytes()
 }
 
 /// A payload that arrived whole.
@@ -203,9 +240,9 @@ pub(crate) fn check(kind: Kind, payload: &[u8]) -> Option<Received> {
         Kind::Video => vp8_body(payload)?,
     };
     let stamp = Stamp::read(body)?;
-    let filler = stamp.filler();
-    let intact = body[Stamp::BYTES..].iter().all(|byte| *byte == filler);
-    intact.then_some(Received { stamp, decodable })
+    let (stamped, rest) = body.split_at(Stamp::BYTES);
+    let (hashed, content) = rest.split_at_checked(HASH_BYTES)?;
+    (hash(stamped, content) == hashed).then_some(Received { stamp, decodable })
 }
 
 /// What follows the descriptor and, at the start of a frame, the frame header.
@@ -286,6 +323,21 @@ impl Encoder {
         Duration::from_secs(1) / self.frames_per_second
     }
 
+    /// Which of the publisher's tracks this belongs to.
+    pub(crate) fn track(&self) -> u8 {
+        self.stream.track
+    }
+
+    /// Which stream this is, and the number of its next packet.
+    pub(crate) fn next(&self) -> (StreamId, u64) {
+        (self.stream, self.number)
+    }
+
+    /// The number of the packet that comes next.
+    pub(crate) fn sequence(&self) -> u16 {
+        self.sequence
+    }
+
     pub(crate) fn want_key_frame(&mut self) {
         self.key_frame_wanted = true;
     }
@@ -344,9 +396,7 @@ impl Encoder {
 
     /// Xorshift: sizes must vary, and be the same in every run.
     fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
+        self.random = xorshift(self.random);
         self.random
     }
 
@@ -397,15 +447,20 @@ impl Encoder {
             }
         }
         let stamp = Stamp { stream: self.stream, number: self.number, nanoseconds: now };
+        let stamp_start = to.len();
         stamp.write(to);
-        to.resize((start + size).max(to.len()), stamp.filler());
+        let offset = stamp.content_offset();
+        let length = (start + size).saturating_sub(to.len() + HASH_BYTES);
+        let content = &CONTENT[offset..offset + length];
+        to.extend_from_slice(&hash(&to[stamp_start..], content));
+        to.extend_from_slice(content);
         self.number += 1;
     }
 }
 
 /// As few packets as fit, whose sizes differ by one byte at most, the smaller ones first.
 fn split(bytes: usize, bytes_max: usize) -> Vec<usize> {
-    let smallest = DESCRIPTOR_BYTES + FRAME_HEADER_BYTES + Stamp::BYTES;
+    let smallest = DESCRIPTOR_BYTES + FRAME_HEADER_BYTES + Stamp::HASHED_BYTES;
     let room = bytes_max - DESCRIPTOR_BYTES;
     let bytes = bytes.max(smallest);
     let packets = bytes.div_ceil(room);

@@ -3,6 +3,9 @@
 //! Lighter than the library's connections on purpose: a generator that holds hundreds of peers must not cost
 //! more than the server it measures. Lost packets are not asked for again: loss is a result here.
 
+mod feedback;
+mod header;
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant, SystemTime},
@@ -13,17 +16,21 @@ use actix_rtc::proto::{
     dtls::{self, Certificate, Fingerprint, HashAlgorithm, Session, SessionConfig},
     ice::{self, Agent, AgentConfig, Candidate, Credentials},
     sdp::Setup,
-    srtp::{Inbound, Outbound, Profile as SrtpProfile},
+    srtp::{Inbound, KeyingMaterial, Outbound, Profile as SrtpProfile},
 };
 use bytes::BytesMut;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::sync::oneshot;
 
+use self::header::Header;
 use crate::{
+    data_peer::Channel,
     description::{self, Remote, Section, Transport, Use},
-    media::{self, Encoder, Kind},
+    media::{self, Encoder, Kind, StreamId},
+    repair::History,
     rtcp,
-    tally::{Counts, Tally},
+    tally::{Counts, Delays, Tally},
+    world::nanoseconds_between,
 };
 
 /// Between two checks of one agent: many peers connect at once, each with one pair or two.
@@ -32,6 +39,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 const NOMINATION_PATIENCE: Duration = Duration::from_millis(1);
 /// Reports are sent at every second one, requests for key frames at each.
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(500);
+/// With `--repair`, so many looks for missing packets in that time.
+const REPAIRS_PER_FEEDBACK: u32 = 10;
 /// DTLS flights, without IP and UDP headers.
 const MTU: usize = 1_200;
 /// A publisher that is further behind than this leaves frames out.
@@ -40,8 +49,6 @@ const BACKLOG_MAX: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_millis(10);
 /// The profiles offered: every server measured has the first one, so all encrypt the same way.
 const SRTP_PROFILES: [SrtpProfile; 2] = [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80];
-/// Seconds between the epochs of NTP and Unix.
-const NTP_EPOCH: u64 = 2_208_988_800;
 
 /// Where a peer's datagrams go.
 pub(crate) trait Wire {
@@ -54,14 +61,21 @@ pub(crate) struct Context<'a> {
     pub(crate) wire: &'a mut dyn Wire,
     pub(crate) now: Instant,
     /// When the program started: stamps count from there.
-    pub(crate) started: Instant,
+    pub(crate) started: SystemTime,
+    /// When the kernel got the datagram at hand, in nanoseconds since then.
+    pub(crate) arrival: u64,
+    /// Publishers send nothing for now.
+    pub(crate) paused: bool,
+    /// Lost packets are asked for, and sent, again.
+    pub(crate) repair: bool,
     pub(crate) totals: &'a mut Totals,
     pub(crate) scratch: &'a mut Scratch,
 }
 
 impl Context<'_> {
+    /// The time since the start, as stamps have it: of this very moment.
     fn nanoseconds(&self) -> u64 {
-        u64::try_from(self.now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
+        nanoseconds_between(self.started, SystemTime::now())
     }
 }
 
@@ -74,17 +88,23 @@ pub(crate) struct Scratch {
 }
 
 /// Counts over all peers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Totals {
     pub(crate) counts: Counts,
+    /// What went from a socket of this program straight to another.
+    pub(crate) direct: Counts,
     /// RTP packets of publishers.
     pub(crate) sent: u64,
     /// Frames that left too late, for want of CPU time here.
     pub(crate) late_frames: u64,
+    /// How late frames left.
+    pub(crate) lateness: Delays,
     /// Key frames the server asked for.
     pub(crate) key_frame_requests: u64,
-    /// Packets the server asked publishers to send again; they are not sent.
+    /// Packets the server asked publishers to send again.
     pub(crate) retransmission_requests: u64,
+    /// Of these, packets that were.
+    pub(crate) retransmissions: u64,
     /// RTCP packets to subscribers and publishers.
     pub(crate) rtcp_received: u64,
     /// The SRTP profile that the last peer agreed on.
@@ -95,22 +115,72 @@ pub(crate) struct Totals {
 pub(crate) enum Media {
     Publisher(Vec<Stream>),
     Subscriber(Box<Tally>),
+    /// Sends to itself and receives that: what the way takes without a server.
+    Direct {
+        streams: Vec<Stream>,
+        tally: Box<Tally>,
+    },
+    /// A data channel and nothing else.
+    Data(Box<Channel>),
 }
 
 /// An encoder and when its next frame is due.
 pub(crate) struct Stream {
     encoder: Encoder,
     due: Instant,
+    history: History,
 }
 
 impl Media {
-    /// `phase`, from 0 to 1, is where in a frame's interval this publisher begins.
-    pub(crate) fn publisher(encoders: Vec<Encoder>, now: Instant, phase: f64) -> Self {
+    /// `phase`, from 0 to 1, is where in an interval between frames, counted from `epoch`, this publisher sends.
+    pub(crate) fn publisher(encoders: Vec<Encoder>, epoch: Instant, phase: f64) -> Self {
+        let tracks = 1 + encoders.iter().map(Encoder::track).max().unwrap_or(0);
         let stream = |encoder: Encoder| {
-            let due = now + encoder.interval().mul_f64(phase);
-            Stream { encoder, due }
+            // Tracks take turns too; layers of one do not: an encoder yields them together.
+            let phase = (phase + f64::from(encoder.track()) / f64::from(tracks)).fract();
+            let due = epoch + encoder.interval().mul_f64(phase);
+            Stream { encoder, due, history: History::default() }
         };
         Self::Publisher(encoders.into_iter().map(stream).collect())
+    }
+
+    /// One that subscribers of rooms are compared with.
+    pub(crate) fn direct(encoders: Vec<Encoder>, epoch: Instant, phase: f64) -> Self {
+        match Self::publisher(encoders, epoch, phase) {
+            Self::Publisher(streams) => Self::Direct { streams, tally: Box::default() },
+            other => other,
+        }
+    }
+
+    /// What is sent, if anything.
+    pub(crate) fn streams(&mut self) -> &mut [Stream] {
+        match self {
+            Self::Publisher(streams) | Self::Direct { streams, .. } => streams,
+            Self::Subscriber(_) | Self::Data(_) => &mut [],
+        }
+    }
+
+    /// What is counted, if anything.
+    pub(crate) fn tally(&mut self) -> Option<&mut Tally> {
+        match self {
+            Self::Subscriber(tally) | Self::Direct { tally, .. } => Some(tally),
+            Self::Publisher(_) | Self::Data(_) => None,
+        }
+    }
+}
+
+impl Stream {
+    /// The phase stays, frames that would have been due are not owed.
+    fn skip_to(&mut self, now: Instant) {
+        let interval = self.encoder.interval();
+        while self.due < now {
+            self.due += interval;
+        }
+    }
+
+    /// Which stream, and the number of the packet that comes next.
+    pub(crate) fn next(&self) -> (StreamId, u64) {
+        self.encoder.next()
     }
 }
 
@@ -136,6 +206,8 @@ pub(crate) struct Peer {
     kinds: Vec<(u8, Kind)>,
     pub(crate) media: Media,
     pub(crate) milestones: Milestones,
+    /// Connected, and nothing has ended it since.
+    is_alive: bool,
     feedback_due: Instant,
     feedback_rounds: u32,
 }
@@ -172,18 +244,46 @@ impl Peer {
             kinds: Vec::new(),
             media,
             milestones: Milestones::default(),
+            is_alive: false,
             feedback_due: now + FEEDBACK_INTERVAL,
             feedback_rounds: 0,
         })
     }
 
-    /// Whether a subscriber has received anything yet.
+    /// Whether a subscriber has received anything yet, or a data channel has carried a message.
     pub(crate) fn has_media(&self) -> bool {
-        matches!(&self.media, Media::Subscriber(tally) if !tally.sources.is_empty())
+        match &self.media {
+            Media::Subscriber(tally) => !tally.sources.is_empty(),
+            Media::Data(channel) => channel.is_proven(),
+            Media::Publisher(_) | Media::Direct { .. } => false,
+        }
+    }
+
+    /// Whether the server still answers, and has not said goodbye.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.is_alive && matches!(self.agent.state(), ice::State::Connected | ice::State::Completed)
+    }
+
+    /// Makes this a peer that sends to itself, with keys of its own, and needs no connection.
+    pub(crate) fn loop_back(&mut self, now: Instant) -> anyhow::Result<()> {
+        let profile = SrtpProfile::AeadAes128Gcm;
+        let (key, salt) = ([0x5a; 16], [0xa5; 12]);
+        let contexts = (Outbound::new(profile, &key, &salt)?, Inbound::new(profile, &key, &salt)?);
+        self.srtp = Some(Box::new(contexts));
+        self.remote = Some(self.address);
+        self.kinds = vec![(media::VP8, Kind::Video), (media::OPUS, Kind::Audio)];
+        self.agent.close();
+        self.media.streams().iter_mut().for_each(|stream| stream.skip_to(now));
+        Ok(())
     }
 
     /// The own description, with these sections.
-    pub(crate) fn describe(&mut self, sections: &[Section], setup: Setup) -> anyhow::Result<String> {
+    pub(crate) fn describe(
+        &mut self,
+        context: &Context<'_>,
+        sections: &[Section],
+        setup: Setup,
+    ) -> anyhow::Result<String> {
         self.kinds = sections.iter().filter_map(received_kind).collect();
         let fingerprint = self.certificate.fingerprint(HashAlgorithm::Sha256)?;
         let transport = Transport {
@@ -191,6 +291,7 @@ impl Peer {
             fingerprint: &fingerprint,
             address: self.address,
             setup,
+            estimates: context.repair,
         };
         Ok(description::write(sections, &transport))
     }
@@ -261,11 +362,14 @@ impl Peer {
         {
             session.handle_timeout(now);
         }
+        if let Media::Data(channel) = &mut self.media {
+            channel.handle_timeout(now);
+        }
         self.drive(context);
         if self.srtp.is_some() {
             self.send_frames(context);
             if self.feedback_due <= now {
-                self.feedback_due = now + FEEDBACK_INTERVAL;
+                self.feedback_due = now + feedback_interval(context);
                 self.send_feedback(context);
             }
         }
@@ -277,11 +381,14 @@ impl Peer {
         let mut next = [self.agent.poll_timeout(), session].into_iter().flatten().min();
         if self.srtp.is_some() {
             next = Some(next.map_or(self.feedback_due, |next| next.min(self.feedback_due)));
-            if let Media::Publisher(streams) = &self.media {
-                next = streams.iter().map(|stream| stream.due).chain(next).min();
-            }
         }
-        next
+        match &self.media {
+            Media::Publisher(streams) | Media::Direct { streams, .. } if self.srtp.is_some() => {
+                streams.iter().map(|stream| stream.due).chain(next).min()
+            }
+            Media::Data(channel) => channel.poll_timeout().into_iter().chain(next).min(),
+            _ => next,
+        }
     }
 
     /// Says goodbye.
@@ -311,19 +418,38 @@ impl Peer {
                 _ => {}
             }
         }
+        while let Some(event) = self.session.as_mut().and_then(|session| session.poll_event()) {
+            match event {
+                dtls::Event::Connected { srtp } => self.connected(context, srtp),
+                dtls::Event::ApplicationData(packet) => {
+                    if let Media::Data(channel) = &mut self.media {
+                        channel.handle_packet(context.now, packet);
+                    }
+                }
+                dtls::Event::Failed(error) => self.failed(&format!("DTLS: {error}")),
+                dtls::Event::Closed => self.failed("closed by the server"),
+                _ => {}
+            }
+        }
+        self.drive_channel(context.now);
         let Some(session) = &mut self.session else { return };
         while let Some(datagram) = session.poll_transmit() {
             if let Some(remote) = self.remote {
                 context.wire.send(remote, &datagram);
             }
         }
-        while let Some(event) = self.session.as_mut().and_then(|session| session.poll_event()) {
-            match event {
-                dtls::Event::Connected { srtp } => self.connected(context, srtp),
-                dtls::Event::Failed(error) => self.failed(&format!("DTLS: {error}")),
-                dtls::Event::Closed => self.failed("closed by the server"),
-                _ => {}
-            }
+    }
+
+    /// Puts what the data channel has to send into records.
+    fn drive_channel(&mut self, now: Instant) {
+        let (Media::Data(channel), Some(session)) = (&mut self.media, &mut self.session) else { return };
+        let result = channel.drive(now, session);
+        let is_proven = channel.is_proven();
+        if let Err(error) = result {
+            self.failed(&format!("data channel: {error:#}"));
+        } else if is_proven && let Some(first) = self.milestones.first_media.take() {
+            // Nobody waits any more when the deadline has passed.
+            let _ = first.send(());
         }
     }
 
@@ -333,7 +459,10 @@ impl Peer {
             role: self.dtls_role,
             remote_fingerprints: self.remote_fingerprints.clone(),
             mtu: MTU,
-            srtp_profiles: SRTP_PROFILES.to_vec(),
+            srtp_profiles: match self.media {
+                Media::Data(_) => Vec::new(),
+                _ => SRTP_PROFILES.to_vec(),
+            },
         };
         match Session::new(now, config) {
             Ok(session) => self.session = Some(Box::new(session)),
@@ -341,11 +470,8 @@ impl Peer {
         }
     }
 
-    fn connected(
-        &mut self,
-        context: &mut Context<'_>,
-        srtp: Option<(SrtpProfile, actix_rtc::proto::srtp::KeyingMaterial)>,
-    ) {
+    fn connected(&mut self, context: &mut Context<'_>, srtp: Option<(SrtpProfile, KeyingMaterial)>) {
+        self.is_alive = true;
         if let Some((profile, keys)) = srtp {
             context.totals.srtp_profile = Some(profile);
             match keys.into_contexts(profile) {
@@ -353,14 +479,9 @@ impl Peer {
                 Err(error) => return self.failed(&format!("SRTP: {error}")),
             }
         }
-        if let Media::Publisher(streams) = &mut self.media {
-            // The phase stays, the waiting time does not count.
-            for stream in streams {
-                let interval = stream.encoder.interval();
-                while stream.due < context.now {
-                    stream.due += interval;
-                }
-            }
+        self.media.streams().iter_mut().for_each(|stream| stream.skip_to(context.now));
+        if let Media::Data(channel) = &mut self.media {
+            channel.start(context.now, self.dtls_role);
         }
         self.feedback_due = context.now + FEEDBACK_INTERVAL;
         if let Some(connected) = self.milestones.connected.take() {
@@ -370,6 +491,7 @@ impl Peer {
     }
 
     fn failed(&mut self, reason: &str) {
+        self.is_alive = false;
         self.srtp = None;
         if let Some(connected) = self.milestones.connected.take() {
             let _ = connected.send(Err(reason.to_owned()));
@@ -378,8 +500,10 @@ impl Peer {
 
     fn handle_rtp(&mut self, context: &mut Context<'_>, datagram: &[u8]) {
         let Some(srtp) = &mut self.srtp else { return };
-        let now = context.nanoseconds();
-        let Totals { counts, .. } = &mut *context.totals;
+        let counts = match self.media {
+            Media::Direct { .. } => &mut context.totals.direct,
+            _ => &mut context.totals.counts,
+        };
         let packet = &mut context.scratch.packet;
         packet.clear();
         packet.extend_from_slice(datagram);
@@ -387,7 +511,7 @@ impl Peer {
             counts.damaged += 1;
             return;
         }
-        let Media::Subscriber(tally) = &mut self.media else { return };
+        let Some(tally) = self.media.tally() else { return };
         let Some(header) = Header::read(packet) else {
             counts.damaged += 1;
             return;
@@ -403,7 +527,7 @@ impl Peer {
             return;
         };
         counts.bytes += payload.len() as u64;
-        let microseconds = now.saturating_sub(received.stamp.nanoseconds) / 1_000;
+        let microseconds = context.arrival.saturating_sub(received.stamp.nanoseconds) / 1_000;
         tally.arrived(counts, (header.ssrc, header.sequence), &received.stamp, microseconds);
         if received.decodable
             && let Some(source) = tally.sources.get_mut(&header.ssrc)
@@ -433,8 +557,14 @@ impl Peer {
                     let of_ssrc = |stream: &&mut Stream| ssrc == 0 || stream.encoder.ssrc == ssrc;
                     streams.iter_mut().filter(of_ssrc).for_each(|stream| stream.encoder.want_key_frame());
                 }
-                rtcp::Request::Retransmission(packets) => {
-                    context.totals.retransmission_requests += u64::from(packets);
+                rtcp::Request::Retransmission { ssrc, sequences } => {
+                    context.totals.retransmission_requests += sequences.len() as u64;
+                    let stream = streams.iter().find(|stream| stream.encoder.ssrc == ssrc);
+                    let (Some(stream), Some(remote)) = (stream, self.remote) else { continue };
+                    for packet in sequences.iter().filter_map(|sequence| stream.history.packet(*sequence)) {
+                        context.wire.send(remote, packet);
+                        context.totals.retransmissions += 1;
+                    }
                 }
             }
         }
@@ -442,24 +572,27 @@ impl Peer {
 
     fn send_frames(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        let nanoseconds = context.nanoseconds();
-        let (Media::Publisher(streams), Some(srtp), Some(remote)) =
-            (&mut self.media, &mut self.srtp, self.remote)
-        else {
-            return;
-        };
-        for stream in streams {
+        let (Some(srtp), Some(remote)) = (&mut self.srtp, self.remote) else { return };
+        let is_direct = matches!(self.media, Media::Direct { .. });
+        for stream in self.media.streams() {
             if stream.due > now {
                 continue;
             }
+            if context.paused {
+                stream.skip_to(now + Duration::from_nanos(1));
+                continue;
+            }
+            let nanoseconds = context.nanoseconds();
             let interval = stream.encoder.interval();
             let behind = now - stream.due;
             context.totals.late_frames += u64::from(behind > LATE);
+            context.totals.lateness.record(behind.as_micros() as u64);
             stream.due = if behind > BACKLOG_MAX { now + interval } else { stream.due + interval };
             let Scratch { slab, lengths, .. } = &mut *context.scratch;
             slab.clear();
             lengths.clear();
             let overhead = srtp.0.rtp_overhead();
+            let mut sequence = stream.encoder.sequence();
             stream.encoder.frame(nanoseconds, overhead, slab, lengths);
             let mut at = 0;
             for length in &*lengths {
@@ -467,8 +600,12 @@ impl Peer {
                 // The sequence number is always the next one: this can't fail but by a bug of the library.
                 if let Ok(total) = srtp.0.protect_rtp(&mut slab[at..end], *length) {
                     context.wire.send(remote, &slab[at..at + total]);
-                    context.totals.sent += 1;
+                    context.totals.sent += u64::from(!is_direct);
+                    if context.repair {
+                        stream.history.keep(sequence, &slab[at..at + total]);
+                    }
                 }
+                sequence = sequence.wrapping_add(1);
                 at = end;
             }
         }
@@ -476,15 +613,22 @@ impl Peer {
 
     fn send_feedback(&mut self, context: &mut Context<'_>) {
         self.feedback_rounds += 1;
-        let reports = self.feedback_rounds.is_multiple_of(2);
+        let every = if context.repair { REPAIRS_PER_FEEDBACK } else { 1 };
+        let is_full = self.feedback_rounds.is_multiple_of(every);
+        let reports = self.feedback_rounds.is_multiple_of(2 * every);
         let mut compounds = Vec::new();
         match &self.media {
             Media::Publisher(streams) if reports => {
-                compounds = streams.iter().map(|stream| sender_report(&stream.encoder)).collect();
+                compounds = streams.iter().map(|stream| feedback::sender_report(&stream.encoder)).collect();
             }
-            Media::Publisher(_) => {}
+            Media::Publisher(_) | Media::Direct { .. } | Media::Data(_) => {}
             Media::Subscriber(tally) => {
-                compounds.extend(subscriber_feedback(self.ssrc, tally, &self.kinds, reports));
+                if is_full {
+                    compounds.extend(feedback::of_subscriber(self.ssrc, tally, &self.kinds, reports));
+                }
+                if context.repair {
+                    compounds.extend(feedback::repair(self.ssrc, tally));
+                }
             }
         }
         let (Some(srtp), Some(remote)) = (&mut self.srtp, self.remote) else { return };
@@ -505,68 +649,6 @@ fn received_kind(section: &Section) -> Option<(u8, Kind)> {
     }
 }
 
-fn sender_report(encoder: &Encoder) -> Vec<u8> {
-    let mut compound = Vec::new();
-    let sender = rtcp::Sender {
-        ssrc: encoder.ssrc,
-        ntp: ntp_now(),
-        timestamp: encoder.timestamp(),
-        packets: encoder.packets,
-        octets: encoder.octets,
-    };
-    rtcp::write_sender_report(&mut compound, &sender);
-    compound
-}
-
-/// A report now and then, and a request for a key frame for each video source that has shown none.
-fn subscriber_feedback(ssrc: u32, tally: &Tally, kinds: &[(u8, Kind)], reports: bool) -> Option<Vec<u8>> {
-    let sources: Vec<(u32, u32)> =
-        tally.sources.iter().map(|(ssrc, source)| (*ssrc, source.highest())).collect();
-    let has_video = kinds.iter().any(|(_, kind)| *kind == Kind::Video);
-    let undecodable: Vec<u32> =
-        tally.sources.iter().filter(|(_, source)| !source.decodable).map(|(ssrc, _)| *ssrc).collect();
-    let asks = has_video && !undecodable.is_empty();
-    if sources.is_empty() || !(reports || asks) {
-        return None;
-    }
-    let mut compound = Vec::new();
-    rtcp::write_receiver_report(&mut compound, ssrc, &sources);
-    if asks {
-        undecodable.iter().for_each(|source| rtcp::write_pli(&mut compound, ssrc, *source));
-    }
-    Some(compound)
-}
-
-/// NTP time, 32.32 bits, as sender reports carry it.
-fn ntp_now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
-    ((since.as_secs() + NTP_EPOCH) << 32) | fraction
-}
-
-/// What a receiver needs of an RTP header (RFC 3550 §5.1).
-struct Header {
-    ssrc: u32,
-    sequence: u16,
-    payload_type: u8,
-    payload: std::ops::Range<usize>,
-}
-
-impl Header {
-    fn read(packet: &[u8]) -> Option<Self> {
-        let fixed = packet.get(..12)?;
-        let mut start = 12 + 4 * usize::from(fixed[0] & 0x0f);
-        if fixed[0] & 0x10 != 0 {
-            let words = packet.get(start + 2..start + 4)?;
-            start += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
-        }
-        let padding = if fixed[0] & 0x20 != 0 { usize::from(*packet.last()?) } else { 0 };
-        let end = packet.len().checked_sub(padding)?;
-        (start <= end).then(|| Self {
-            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
-            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
-            payload_type: fixed[1] & 0x7f,
-            payload: start..end,
-        })
-    }
+fn feedback_interval(context: &Context<'_>) -> Duration {
+    if context.repair { FEEDBACK_INTERVAL / REPAIRS_PER_FEEDBACK } else { FEEDBACK_INTERVAL }
 }

@@ -1,6 +1,6 @@
 //! What a subscriber counts: every packet by its RTP sequence number and by the number in its payload.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use crate::media::{Stamp, StreamId};
 
@@ -9,6 +9,8 @@ const OCTAVES: usize = 32;
 const STEPS: usize = 16;
 /// Packets that are remembered to tell late ones from repeated ones.
 const REMEMBERED: u64 = 1_024;
+/// Packets further back than this are not asked for again.
+const ASKED_FOR: u64 = 512;
 
 /// Delays, in a table that keeps them to about 6 %.
 #[derive(Clone)]
@@ -139,6 +141,12 @@ impl Positions {
         self.expected.saturating_sub(self.received)
     }
 
+    /// Up to so many of the last positions that did not come, the oldest first.
+    fn missing(&self, most: usize) -> impl Iterator<Item = u64> {
+        let first = self.first.unwrap_or(self.highest).max(self.highest.saturating_sub(ASKED_FOR));
+        (first..self.highest).filter(|position| !self.is_marked(*position)).take(most)
+    }
+
     fn start_window(&mut self) {
         (self.expected, self.received) = (0, 0);
     }
@@ -181,6 +189,11 @@ impl Source {
         let highest = self.sequence.highest;
         let difference = i64::from(sequence.wrapping_sub(highest as u16) as i16);
         highest.wrapping_add_signed(difference)
+    }
+
+    /// Sequence numbers that are worth asking for.
+    pub(crate) fn missing(&self, most: usize) -> Vec<u16> {
+        self.sequence.missing(most).map(|position| position as u16).collect()
     }
 
     /// Extended highest sequence number, for receiver reports.
@@ -233,6 +246,17 @@ impl Tally {
         self.streams.values_mut().for_each(Positions::start_window);
     }
 
+    /// Packets at the end of streams that did not come, nor anything behind them: a gap needs another side. `ends` has
+    /// the number of each stream's next packet, and that of the window's first.
+    pub(crate) fn missing_ends(&self, ends: &[(StreamId, Range<u64>)]) -> u64 {
+        let missing = |(stream, numbers): &(StreamId, Range<u64>)| {
+            let seen = self.streams.get(stream).filter(|positions| positions.first.is_some());
+            let next = seen.map_or(numbers.start, |positions| positions.highest + 1);
+            numbers.end.saturating_sub(next.max(numbers.start))
+        };
+        ends.iter().map(missing).sum()
+    }
+
     /// Packets that did not come, of all sources.
     pub(crate) fn lost(&self) -> u64 {
         self.sources.values().map(|source| source.sequence.lost()).sum()
@@ -264,6 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_can_be_asked_for_until_it_comes() {
+        let (mut tally, mut counts) = (Tally::default(), Counts::default());
+        for position in [65_534, 65_535, 65_538, 65_540] {
+            tally.arrived(&mut counts, (1, position as u16), &stamp(position), 100);
+        }
+        assert_eq!(tally.sources[&1].missing(9), [0, 1, 3]);
+        assert_eq!(tally.sources[&1].missing(2), [0, 1]);
+        tally.arrived(&mut counts, (1, 1), &stamp(65_537), 100);
+        assert_eq!(tally.sources[&1].missing(9), [0, 3]);
+    }
+
+    #[test]
     fn repeated_packets_are_neither_received_nor_lost() {
         let (counts, lost) = counted(&[(1, 1), (2, 2), (2, 2), (1, 1), (3, 3)]);
         assert_eq!((counts.received, counts.duplicates, counts.reordered), (3, 2, 0));
@@ -288,6 +324,18 @@ mod tests {
             tally.arrived(&mut counts, (1, position), &stamp(u64::from(position)), 100);
         }
         assert_eq!(tally.lost(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_falls_silent_is_missing_from_there_and_one_never_heard_from_the_window_s_start() {
+        let (mut tally, mut counts) = (Tally::default(), Counts::default());
+        for number in [1, 2, 3] {
+            tally.arrived(&mut counts, (1, number as u16), &stamp(number), 100);
+        }
+        let other = StreamId { publisher: 9, ..stamp(0).stream };
+        assert_eq!(tally.missing_ends(&[(stamp(0).stream, 1..4)]), 0);
+        assert_eq!(tally.missing_ends(&[(stamp(0).stream, 1..10), (other, 20..25)]), 6 + 5);
+        assert_eq!(tally.missing_ends(&[(stamp(0).stream, 8..10)]), 2);
     }
 
     #[test]

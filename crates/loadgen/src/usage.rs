@@ -52,9 +52,27 @@ fn drops(line: &str, ports: &[u16]) -> Option<u64> {
     fields.get(12)?.parse().ok()
 }
 
+/// Packets that the kernel threw away on the whole machine before they reached any socket, because a core's queue of
+/// arriving packets was full: nobody's loss, but loss.
+pub(crate) fn backlog_drops() -> u64 {
+    let table = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    table.lines().filter_map(backlog_drops_of).sum()
+}
+
+/// One core's line: numbers in hexadecimal, the second is what was dropped.
+fn backlog_drops_of(line: &str) -> Option<u64> {
+    u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drops_of_a_core_are_its_second_number() {
+        assert_eq!(backlog_drops_of("02440eba 0000001f 00000000"), Some(31));
+        assert_eq!(backlog_drops_of(""), None);
+    }
 
     #[test]
     fn drops_are_those_of_the_own_ports() {

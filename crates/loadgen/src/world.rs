@@ -11,7 +11,7 @@ use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix_rtc::proto::dtls::{Certificate, KeyType};
@@ -20,12 +20,14 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::{io::Interest, net::UdpSocket};
 
 use crate::{
+    limits::enlarge_buffers,
     peer::{Context, Media, Peer, Scratch, Totals, Wire},
     usage::overflows,
 };
 
-/// Asked for; the kernel gives as much as `net.core.rmem_max` allows.
-const SOCKET_BUFFER: usize = 8 << 20;
+/// Asked for: key frames of 2.5 Mbit/s for all peers of a socket, and a second of such video that nobody reads.
+/// Without root the kernel gives as much as `net.core.rmem_max` allows.
+const SOCKET_BUFFER: usize = 16 << 20;
 /// What one receive call can be handed with generic receive offload.
 const RECEIVE_BYTES: usize = 1 << 16;
 /// Receive calls in a row on one socket before the others and the timer get their turn.
@@ -48,9 +50,23 @@ pub(crate) struct World {
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     scratch: Scratch,
     pub(crate) totals: Totals,
-    pub(crate) started: Instant,
+    /// The wall clock when the program started: stamps count from there, because the kernel's do too.
+    started: SystemTime,
     /// Datagrams that the kernel did not take.
     pub(crate) unsent: u64,
+    /// Publishers send nothing for now.
+    pub(crate) paused: bool,
+    /// Lost packets are asked for, and sent, again.
+    repair: bool,
+    /// The smallest receive buffer that a socket got.
+    pub(crate) receive_buffer_bytes: usize,
+}
+
+/// What receive calls fill. One for all sockets: they are emptied one after the other, and memory that was used just
+/// now is in the cache.
+struct Buffers {
+    datagrams: Vec<Box<[u8]>>,
+    metas: Vec<RecvMeta>,
 }
 
 struct Slot {
@@ -88,13 +104,19 @@ pub(crate) struct Layout {
     pub(crate) first_address: Ipv4Addr,
     /// Sockets that share the peers.
     pub(crate) sockets: usize,
+    /// Whether lost packets are asked for, and sent, again.
+    pub(crate) repair: bool,
 }
 
 impl World {
     /// Binds the sockets and starts the tasks that empty them. Call in a `LocalSet`.
     pub(crate) fn start(layout: &Layout) -> anyhow::Result<Shared> {
-        let sockets: Vec<Rc<Socket>> =
-            (0..layout.sockets.max(1)).map(|_| bind().map(Rc::new)).collect::<anyhow::Result<_>>()?;
+        let (mut sockets, mut receive_buffer_bytes) = (Vec::new(), usize::MAX);
+        for _ in 0..layout.sockets.max(1) {
+            let (socket, bytes) = bind()?;
+            sockets.push(Rc::new(socket));
+            receive_buffer_bytes = receive_buffer_bytes.min(bytes);
+        }
         let world = Rc::new(RefCell::new(Self {
             sockets: sockets.clone(),
             first_address: layout.first_address,
@@ -103,11 +125,15 @@ impl World {
             timers: BinaryHeap::new(),
             scratch: Scratch::default(),
             totals: Totals::default(),
-            started: Instant::now(),
+            started: SystemTime::now(),
             unsent: 0,
+            paused: false,
+            repair: layout.repair,
+            receive_buffer_bytes,
         }));
+        let buffers = Rc::new(RefCell::new(Buffers::new()));
         for socket in sockets {
-            tokio::task::spawn_local(receive(Rc::clone(&world), socket));
+            tokio::task::spawn_local(receive(Rc::clone(&world), socket, Rc::clone(&buffers)));
         }
         tokio::task::spawn_local(tick(Rc::clone(&world)));
         Ok(world)
@@ -138,7 +164,7 @@ impl World {
         act: impl FnOnce(&mut Peer, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let now = Instant::now();
-        let result = self.call(index, now, act)?;
+        let result = self.call(index, now, 0, act)?;
         self.schedule(index);
         Some(result)
     }
@@ -147,6 +173,7 @@ impl World {
         &mut self,
         index: usize,
         now: Instant,
+        arrival: u64,
         act: impl FnOnce(&mut Peer, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let source = self.address_of(index);
@@ -157,6 +184,9 @@ impl World {
             wire: &mut wire,
             now,
             started: self.started,
+            arrival,
+            paused: self.paused,
+            repair: self.repair,
             totals: &mut self.totals,
             scratch: &mut self.scratch,
         };
@@ -181,6 +211,11 @@ impl World {
         self.peers.iter_mut().flatten().map(|slot| &mut slot.peer)
     }
 
+    /// One of them.
+    pub(crate) fn peer(&mut self, index: usize) -> Option<&mut Peer> {
+        Some(&mut self.peers.get_mut(index)?.as_mut()?.peer)
+    }
+
     fn schedule(&mut self, index: usize) {
         let Some(slot) = self.peers[index].as_mut() else { return };
         let Some(next) = slot.peer.poll_timeout() else { return };
@@ -202,7 +237,7 @@ impl World {
                 continue;
             }
             slot.scheduled = None;
-            self.call(index, Instant::now(), Peer::handle_timeout);
+            self.call(index, Instant::now(), 0, Peer::handle_timeout);
             self.schedule(index);
         }
     }
@@ -212,18 +247,25 @@ impl World {
         self.timers.peek().map_or(latest, |Reverse((due, _))| (*due).min(latest))
     }
 
+    /// When the kernel got a datagram: how long it then waited here is not the server's delay.
+    fn arrival_of(&self, meta: &RecvMeta, now: SystemTime) -> u64 {
+        let at = meta.timestamp.map_or(now, |since_epoch| SystemTime::UNIX_EPOCH + since_epoch);
+        nanoseconds_between(self.started, at)
+    }
+
     fn handle_batch(&mut self, metas: &[RecvMeta], buffers: &[Box<[u8]>]) {
-        let now = Instant::now();
+        let (now, wall) = (Instant::now(), SystemTime::now());
         for (meta, buffer) in metas.iter().zip(buffers) {
             let Some(IpAddr::V4(own)) = meta.dst_ip else { continue };
             let Some(index) = u32::from(own).checked_sub(u32::from(self.first_address)) else { continue };
             let index = index as usize;
+            let arrival = self.arrival_of(meta, wall);
             let mut changed = false;
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
                 let act = |peer: &mut Peer, context: &mut Context<'_>| {
                     peer.handle_datagram(context, meta.addr, datagram)
                 };
-                changed |= self.call(index, now, act).unwrap_or(false);
+                changed |= self.call(index, now, arrival, act).unwrap_or(false);
             }
             if changed {
                 self.schedule(index);
@@ -232,32 +274,55 @@ impl World {
     }
 }
 
-fn bind() -> anyhow::Result<Socket> {
-    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("binding a UDP socket")?;
-    let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-    socket.set_nonblocking(true)?;
-    // The kernel gives less where it must; the loss that follows is seen and counted.
-    let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
-    let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), SOCKET_BUFFER);
-    Ok(Socket { io: UdpSocket::from_std(socket)?, state })
+/// Zero for a clock that was set back meanwhile.
+pub(crate) fn nanoseconds_between(from: SystemTime, to: SystemTime) -> u64 {
+    u64::try_from(to.duration_since(from).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
-async fn receive(world: Shared, socket: Rc<Socket>) {
-    let mut buffers: Vec<Box<[u8]>> =
-        (0..BATCH_SIZE).map(|_| vec![0; RECEIVE_BYTES].into_boxed_slice()).collect();
-    let mut metas = vec![RecvMeta::default(); BATCH_SIZE];
+/// A socket, and the bytes that its receive buffer has.
+fn bind() -> anyhow::Result<(Socket, usize)> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("binding a UDP socket")?;
+    // It asks for the address that a datagram was sent to, receive offload, and the time of arrival.
+    let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+    socket.set_nonblocking(true)?;
+    let bytes = enlarge_buffers(&socket, SOCKET_BUFFER);
+    Ok((Socket { io: UdpSocket::from_std(socket)?, state }, bytes))
+}
+
+impl Buffers {
+    fn new() -> Self {
+        Self {
+            datagrams: (0..BATCH_SIZE).map(|_| vec![0; RECEIVE_BYTES].into_boxed_slice()).collect(),
+            metas: vec![RecvMeta::default(); BATCH_SIZE],
+        }
+    }
+
+    /// One receive call and what follows from it; false when nothing is left.
+    fn receive(&mut self, socket: &Socket, world: &Shared) -> bool {
+        let mut slices: Vec<IoSliceMut<'_>> =
+            self.datagrams.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+        let Socket { io, state } = socket;
+        let received =
+            io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), &mut slices, &mut self.metas));
+        match received {
+            Ok(count) => {
+                let world = &mut *world.borrow_mut();
+                world.handle_batch(&self.metas[..count], &self.datagrams[..count]);
+                // A full batch takes a good part of a millisecond: frames must not bunch because of that.
+                world.handle_timeouts();
+            }
+            // ICMP errors of peers that have gone come as errors of the socket.
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        }
+        true
+    }
+}
+
+async fn receive(world: Shared, socket: Rc<Socket>, buffers: Rc<RefCell<Buffers>>) {
     while socket.io.readable().await.is_ok() {
         for _ in 0..RECEIVES_IN_A_ROW {
-            let mut slices: Vec<IoSliceMut<'_>> =
-                buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
-            let Socket { io, state } = &*socket;
-            let received =
-                io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), &mut slices, &mut metas));
-            match received {
-                Ok(count) => world.borrow_mut().handle_batch(&metas[..count], &buffers[..count]),
-                // ICMP errors of peers that have gone come as errors of the socket.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {}
+            if !buffers.borrow_mut().receive(&socket, &world) {
+                break;
             }
         }
         tokio::task::yield_now().await;

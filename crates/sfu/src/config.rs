@@ -16,6 +16,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::placement::{Placement, RoomPlacement};
+
 mod arguments;
 
 pub use arguments::Arguments;
@@ -99,6 +101,8 @@ pub struct Settings {
     tcp: bool,
     tcp_port: Option<u16>,
     shards: usize,
+    room_placement: RoomPlacement,
+    room_members_per_shard: usize,
     advertise: Vec<IpAddr>,
     include_loopback: Option<bool>,
     ice_lite: bool,
@@ -136,6 +140,8 @@ impl Default for Settings {
             tcp: true,
             tcp_port: None,
             shards: 0,
+            room_placement: RoomPlacement::Spill,
+            room_members_per_shard: 250,
             advertise: Vec::new(),
             include_loopback: None,
             ice_lite: false,
@@ -179,6 +185,8 @@ pub struct Config {
     pub tcp_port: Option<u16>,
     /// Threads that carry media.
     pub shards: usize,
+    /// Which of them carries whom.
+    pub placement: Placement,
     /// Addresses to offer instead of those of the interfaces.
     pub advertise: Vec<IpAddr>,
     /// Whether loopback addresses are offered.
@@ -316,6 +324,16 @@ impl Settings {
         if let Some(unreachable) = self.advertise.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
             return Err(ConfigError::Unreachable(*unreachable));
         }
+        let placement = Placement {
+            rooms: self.room_placement,
+            members_per_shard: in_range(
+                "--room-members-per-shard",
+                self.room_members_per_shard,
+                1,
+                1_000_000,
+                "1 to 1000000",
+            )?,
+        };
         let is_local = self.listen.ip().is_loopback();
         let limits = self.limits()?;
         let timeouts = self.timeouts()?;
@@ -326,6 +344,7 @@ impl Settings {
             udp_port: self.udp_port,
             tcp_port,
             shards,
+            placement,
             advertise: self.advertise,
             include_loopback: self.include_loopback.unwrap_or(is_local),
             ice_lite: self.ice_lite,

@@ -1,8 +1,8 @@
 //! `GET /healthz`: should this process be restarted? `GET /readyz`: should it be given new clients?
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use actix_rtc::actors::kit::{self, ShardLabel};
+use actix_rtc::actors::kit::{self, KernelFeature, ShardLabel};
 use actix_web::{HttpResponse, web::Data};
 use serde_json::json;
 
@@ -26,9 +26,15 @@ pub(crate) async fn alive(app: Data<App>) -> HttpResponse {
         })
         .collect();
     if stuck.is_empty() {
-        return HttpResponse::Ok().json(json!({"status": "ok"}));
+        return HttpResponse::Ok().json(json!({"status": "ok", "kernel": kernel()}));
     }
     HttpResponse::ServiceUnavailable().json(json!({"status": "stuck", "shards": stuck}))
+}
+
+/// What the kernel gives of what was asked of it: for people, who may be able to change it.
+fn kernel() -> BTreeMap<&'static str, bool> {
+    let features = KernelFeature::ALL.iter();
+    features.filter_map(|feature| Some((feature.as_str(), kit::kernel_feature(*feature)?))).collect()
 }
 
 /// `GET /readyz`: 200 while sessions can begin.

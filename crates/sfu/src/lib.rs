@@ -8,7 +8,7 @@
 //!
 //! A client is one task that owns its `Participant`; the tasks of a room meet in its
 //! `Room` actor, by typed messages one way and a bounded queue of events the other. A room and the
-//! connections of its members live on one shard, so media never changes threads between them. Packets of media
+//! connections of its members live on one shard as long as that one can bear it (`placement`). Packets of media
 //! don't pass through this crate: it only says which track a sender carries.
 //!
 //! Messages of data channels do: a `DataPort` actor reads those of one participant and holds them against the
@@ -27,6 +27,7 @@ mod ids;
 mod metrics;
 mod page;
 mod participant;
+pub mod placement;
 mod problem;
 mod rate_limit;
 mod room;

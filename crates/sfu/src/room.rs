@@ -79,7 +79,7 @@ pub(crate) enum RoomEvent {
     /// These will never carry media again. Comes before the update or the leaving that is the cause.
     TracksEnded(Arc<[TrackId]>),
     /// A data channel of this member was closed, for this reason.
-    DataChannelEnded(Problem),
+    DataChannelEnded(Box<Problem>),
 }
 
 /// Where a member's events go. Dropped when the member is put out.

@@ -15,6 +15,7 @@ use crate::{
     data::DataPort,
     ids::ParticipantId,
     metrics::DataMetrics,
+    placement::Placement,
     problem::{Code, Problem},
     room::{Close, Join, JoinError, Leave, ParticipantInfo, Room, RoomLimits},
 };
@@ -83,21 +84,28 @@ impl From<RoomsError> for Problem {
 pub(crate) struct Rooms {
     engine: RtcEngine,
     limits: Limits,
+    placement: Placement,
     metrics: DataMetrics,
     table: Mutex<HashMap<String, Arc<Entry>>>,
 }
 
 struct Entry {
-    shard: usize,
+    /// The shard of the `Room`.
+    home: usize,
     /// Started by the first who comes; others wait for that.
     room: OnceCell<Addr<Room>>,
-    /// Changed only while the table is locked.
-    members: Mutex<usize>,
+    /// On each shard. Changed only while the table is locked.
+    members: Mutex<Vec<usize>>,
 }
 
 impl Rooms {
-    pub(crate) fn new(engine: RtcEngine, limits: Limits, metrics: DataMetrics) -> Arc<Self> {
-        Arc::new(Self { engine, limits, metrics, table: Mutex::default() })
+    pub(crate) fn new(
+        engine: RtcEngine,
+        limits: Limits,
+        placement: Placement,
+        metrics: DataMetrics,
+    ) -> Arc<Self> {
+        Arc::new(Self { engine, limits, placement, metrics, table: Mutex::default() })
     }
 
     /// The way into a room, which is opened if need be.
@@ -109,8 +117,9 @@ impl Rooms {
                 Some(entry) => entry,
                 None if count >= self.limits.rooms => return Err(RoomsError::TooManyRooms(count)),
                 None => {
-                    let shard = self.engine.shards().least_loaded();
-                    let new = || Arc::new(Entry { shard, room: OnceCell::new(), members: Mutex::new(0) });
+                    let shards = self.engine.shards();
+                    let (home, members) = (shards.least_loaded(), Mutex::new(vec![0; shards.len()]));
+                    let new = || Arc::new(Entry { home, room: OnceCell::new(), members });
                     table.entry(name.to_owned()).or_insert_with(new)
                 }
             };
@@ -155,13 +164,18 @@ pub(crate) struct Membership {
     rooms: Arc<Rooms>,
     name: String,
     entry: Arc<Entry>,
+    /// Where this member lives.
+    shard: usize,
 }
 
 impl Membership {
     /// Call with the table locked, so that the room can't end in between.
     fn new(rooms: &Arc<Rooms>, name: &str, entry: &Arc<Entry>) -> Self {
-        *entry.members.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Self { rooms: Arc::clone(rooms), name: name.to_owned(), entry: Arc::clone(entry) }
+        let mut members = entry.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let shard = rooms.placement.of_member(entry.home, &members, &rooms.engine.shards().loads());
+        members[shard] += 1;
+        drop(members);
+        Self { rooms: Arc::clone(rooms), name: name.to_owned(), entry: Arc::clone(entry), shard }
     }
 
     async fn open(&self) -> Result<(), RoomsError> {
@@ -182,7 +196,7 @@ impl Membership {
         };
         let shards = self.rooms.engine.shards();
         Ok(shards
-            .run_on(self.entry.shard, move || async move { Room::start(room_limits, metrics, down) })
+            .run_on(self.entry.home, move || async move { Room::start(room_limits, metrics, down) })
             .await?)
     }
 
@@ -209,9 +223,9 @@ impl Membership {
         }
     }
 
-    /// Where its members' connections live.
+    /// Where this member's connection lives.
     pub(crate) fn shard(&self) -> usize {
-        self.entry.shard
+        self.shard
     }
 
     pub(crate) fn room(&self) -> &str {
@@ -224,11 +238,12 @@ impl Drop for Membership {
         let last = {
             let mut table = self.rooms.lock();
             let mut members = self.entry.members.lock().unwrap_or_else(PoisonError::into_inner);
-            *members -= 1;
-            if *members == 0 && table.get(&self.name).is_some_and(|entry| Arc::ptr_eq(entry, &self.entry)) {
+            members[self.shard] -= 1;
+            let is_empty = members.iter().all(|count| *count == 0);
+            if is_empty && table.get(&self.name).is_some_and(|entry| Arc::ptr_eq(entry, &self.entry)) {
                 table.remove(&self.name);
             }
-            *members == 0
+            is_empty
         };
         if last {
             self.tell(Close);
@@ -258,7 +273,7 @@ impl Seat {
         let (limits, metrics) = (rooms.limits.data, rooms.metrics.clone());
         let participant = self.participant.clone();
         let start = move || async move { DataPort::start(participant, room, limits, metrics) };
-        Ok(rooms.engine.shards().run_on(self.entry.shard, start).await?)
+        Ok(rooms.engine.shards().run_on(self.entry.home, start).await?)
     }
 
     /// Comes in; answers who is there.

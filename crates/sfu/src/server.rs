@@ -96,7 +96,7 @@ impl Server {
         let media_tcp_ports = engine.local_tcp_ports().await?;
         let metrics = Metrics::new()?;
         let app = Data::new(App {
-            rooms: Rooms::new(engine.clone(), config.limits, metrics.data().clone()),
+            rooms: Rooms::new(engine.clone(), config.limits, config.placement, metrics.data().clone()),
             http_sessions: HttpSessions::new(config.limits),
             lifecycle: Lifecycle::new(config.limits.sessions),
             metrics,

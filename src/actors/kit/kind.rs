@@ -71,6 +71,8 @@ labels! {
         RtpSender => "rtp_sender",
         /// Source or sink of media.
         Track => "track",
+        /// A track of another shard, for the senders of this one.
+        TrackRelay => "track_relay",
         /// Participants that see each other.
         Room => "room",
         /// What one participant of a room sends over data channels.
@@ -189,6 +191,22 @@ labels! {
         RateLimited => "rate_limited",
         /// The transport or stream it belongs to is closed.
         Closed => "closed",
+    }
+}
+
+labels! {
+    /// What a kernel may give or refuse.
+    KernelFeature {
+        /// Several equal datagrams for one destination in one send call.
+        UdpGso => "udp_gso",
+        /// Several datagrams of one source in one receive buffer.
+        UdpGro => "udp_gro",
+        /// Each shard keeps to a core.
+        Affinity => "affinity",
+        /// Sockets have the receive buffer they ask for.
+        ReceiveBuffer => "receive_buffer",
+        /// Sockets have the send buffer they ask for.
+        SendBuffer => "send_buffer",
     }
 }
 

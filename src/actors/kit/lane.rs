@@ -9,10 +9,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Waker},
     time::{Duration, Instant},
 };
@@ -23,8 +20,8 @@ use smallvec::{Array, SmallVec};
 
 use super::{
     doorbell::Doorbell,
-    kind::{DropReason, Label, LaneKind},
-    stats::{Statistics, statistics},
+    kind::{DropReason, LaneKind},
+    stats::{Statistics, all_statistics, statistics},
 };
 
 /// How many packets an item is.
@@ -195,13 +192,10 @@ impl<T: Weight> LaneSender<T> {
     }
 }
 
-/// Packets that wait in all lanes of each kind of this process. Not single-writer: the two ends of a
-/// lane can be on different threads, and a lane whose receiver is stuck must be seen to fill.
-static DEPTHS: [AtomicI64; LaneKind::ALL.len()] = [const { AtomicI64::new(0) }; LaneKind::ALL.len()];
-
-/// Packets that wait now in all lanes of this kind.
+/// Packets that wait now in all lanes of this kind. The two ends of a lane can be on different threads, and each counts
+/// with its own: a lane whose receiver is stuck is seen to fill, and threads do not fight for a line of cache.
 pub fn lane_depth(kind: LaneKind) -> i64 {
-    DEPTHS[kind.index()].load(Ordering::Relaxed)
+    all_statistics().iter().map(|statistics| statistics.lanes[kind].depth.get()).sum()
 }
 
 impl<T> Shared<T> {
@@ -218,13 +212,17 @@ impl<T> Shared<T> {
     /// Notes that the lane's weight has changed.
     fn count_depth(&self, before: usize, after: usize) {
         if before != after {
-            DEPTHS[self.kind.index()].fetch_add(after as i64 - before as i64, Ordering::Relaxed);
+            statistics().lanes[self.kind].depth.add(after as i64 - before as i64);
         }
     }
 
     fn append(&self, queue: &mut Queue<T>, entry: Entry<T>, fallen: &mut SmallVec<[Entry<T>; 4]>) {
         queue.pushed += entry.weight as u64;
         queue.weight += entry.weight;
+        if queue.items.capacity() == 0 {
+            // Most lanes of a peer never hold more than one item; the collection's own first step is four.
+            queue.items.reserve_exact(1);
+        }
         queue.items.push_back(entry);
         // An item heavier than the whole lane falls out itself: the bound holds always.
         while queue.weight > self.capacity
@@ -326,6 +324,9 @@ impl<T> LaneReceiver<T> {
         let wait = &statistics.lanes[shared.kind].wait;
         let mut queue = shared.queue.lock();
         let before = queue.weight;
+        if out.capacity() == 0 {
+            out.reserve_exact(queue.items.len().min(budget));
+        }
         while let Some(front) = queue.items.front() {
             let waited = now.saturating_duration_since(front.pushed);
             let too_old = shared.max_age.is_some_and(|max_age| waited > max_age);
@@ -345,6 +346,10 @@ impl<T> LaneReceiver<T> {
             }
         }
         let more = !queue.items.is_empty();
+        if !more && shared.kind == LaneKind::Events {
+            // They come in bursts, at the beginning of a connection.
+            queue.items.shrink_to(1);
+        }
         if !more
             && shared.bell.get().is_none()
             && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))

@@ -12,7 +12,8 @@
 //! | `aside` | [`aside()`]: work beside an actor whose end its driver notices |
 //! | `ask` | [`ask()`] with a deadline, [`tell`] with dead letters counted |
 //! | `stats`, `cell`, `kind` | single-writer counters of each shard, indexed by label enums |
-//! | `shards` | [`Shards`]: the threads on which actors live, usable from any program |
+//! | `shards`, `load` | [`Shards`]: the threads on which actors live, usable from any program, and how busy they are |
+//! | `features` | what the kernel gives and refuses |
 //! | `turn` | how a busy actor gives way to timers and sockets |
 //! | `probe` | [`Probe`]: an actor for tests that collects messages |
 //! | `clock` | [`now`]: the only clock of the actor layer |
@@ -23,9 +24,11 @@ mod cell;
 mod clock;
 mod doorbell;
 mod driver;
+mod features;
 mod guard;
 mod kind;
 mod lane;
+mod load;
 mod metered;
 mod policy;
 mod probe;
@@ -33,6 +36,8 @@ mod shards;
 mod stats;
 mod turn;
 
+#[cfg(feature = "fault-injection")]
+pub use self::clock::clock_reads;
 pub use self::{
     aside::aside,
     ask::{AskError, DEFAULT_DEADLINE, Destination, ask, tell},
@@ -40,13 +45,17 @@ pub use self::{
     clock::{now, wall_clock},
     doorbell::Doorbell,
     driver::{Driven, INPUT_BUDGET, drive},
+    features::{kernel_feature, note_feature},
     guard::start,
-    kind::{ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, Label, LaneKind},
+    kind::{
+        ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, KernelFeature, Label,
+        LaneKind,
+    },
     lane::{LaneReceiver, LaneSender, Weight, lane, lane_depth},
     metered::{MAILBOX_BUDGET, Metered, MeteredContext},
     policy::{DownReason, Policy},
     probe::{Inbox, Probe},
-    shards::{ShardError, Shards, ShardsConfig},
+    shards::{ShardError, ShardLoad, Shards, ShardsConfig},
     stats::{
         ActorStatistics, Batches, LaneStatistics, MailboxTotals, POLL_SAMPLE, ShardLabel, ShardStatistics,
         Statistics, TrackedGauge, Traffic, all_statistics, mailbox_totals, statistics,

@@ -11,7 +11,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_rt::{Arbiter, ArbiterHandle, System, SystemRunner};
@@ -22,7 +22,9 @@ use tokio::sync::oneshot;
 
 use super::{
     clock,
-    kind::Gauge,
+    features::note_feature,
+    kind::{Gauge, KernelFeature},
+    load::LoadMeter,
     stats::{ShardLabel, ShardStatistics, Statistics, statistics},
 };
 
@@ -32,12 +34,37 @@ const HEARTBEAT: Duration = Duration::from_millis(250);
 /// Task polls between two looks at sockets and timers; half of tokio's default, because packets wait in sockets.
 const EVENT_INTERVAL: u32 = 31;
 
+/// A shard that has not shown itself for so long takes nothing new, whatever it said before.
+const WEDGED: Duration = Duration::from_secs(2);
+
+/// Differences in [`ShardLoad::busy`] below this are noise: then the number of peers decides.
+const BUSY_STEP: f64 = 0.1;
+
+/// What a shard has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ShardLoad {
+    /// The share of the last seconds that its thread spent on a core, from 0 to 1. 1 if it is wedged.
+    pub busy: f64,
+    /// Peer connections that are not closed.
+    pub peers: usize,
+    /// Rooms.
+    pub rooms: usize,
+}
+
+impl ShardLoad {
+    /// By what shards are compared: less is better.
+    pub fn key(&self) -> (u32, usize, usize) {
+        ((self.busy / BUSY_STEP) as u32, self.peers, self.rooms)
+    }
+}
+
 /// How to start [`Shards`].
 #[derive(Clone, Debug)]
 pub struct ShardsConfig {
     /// Number of shards; at least one. By default, the number of cores this process may use.
     pub count: usize,
-    /// Whether each shard keeps to one core, if there are as many cores as shards.
+    /// Whether each shard keeps to one core: only if there are several shards, and as many cores that this process
+    /// may use. A single one is left to the scheduler, and so are all if the system refuses.
     pub pin: bool,
 }
 
@@ -93,7 +120,7 @@ impl Shards {
     /// Starts the threads. Blocks for the moment that takes.
     pub fn start(config: ShardsConfig) -> io::Result<Self> {
         let count = config.count.max(1);
-        let cores = if config.pin { cores_for(count) } else { Vec::new() };
+        let cores = if config.pin && count > 1 { cores_for(count) } else { Vec::new() };
         let statistics: Vec<_> =
             (0..count).map(|number| Arc::new(ShardStatistics::new(ShardLabel::Shard(number)))).collect();
         let ended = Arc::new(Ended::default());
@@ -169,13 +196,30 @@ impl Shards {
         self.inner.statistics.clone()
     }
 
-    /// The shard with the fewest peers; equals take turns.
+    /// What each shard has to do, in order.
+    pub fn loads(&self) -> Vec<ShardLoad> {
+        let now = clock::now();
+        let count = |gauge| usize::try_from(gauge).unwrap_or_default();
+        let load = |statistics: &Arc<ShardStatistics>| {
+            let is_wedged = statistics.progress_age(now).is_some_and(|age| age > WEDGED);
+            ShardLoad {
+                busy: if is_wedged { 1.0 } else { statistics.busy_share() },
+                peers: count(statistics.gauge(Gauge::Peers)),
+                rooms: count(statistics.gauge(Gauge::Rooms)),
+            }
+        };
+        self.inner.statistics.iter().map(load).collect()
+    }
+
+    /// The shard that is the least busy, to about a tenth of a core; of those, the one with the fewest peers, then
+    /// rooms; equals take turns.
     pub fn least_loaded(&self) -> usize {
         let count = self.len();
         let first = self.inner.turn.fetch_add(1, Relaxed);
+        let loads = self.loads();
         (0..count)
             .map(|offset| first.wrapping_add(offset) % count)
-            .min_by_key(|shard| self.inner.statistics[*shard].gauge(Gauge::Peers))
+            .min_by_key(|shard| loads[*shard].key())
             .unwrap_or_default()
     }
 
@@ -279,20 +323,31 @@ fn prepare_thread(number: usize, core: Option<CoreId>) {
     // actix names its threads itself and takes no name from us; Linux lets a thread rename itself (15 bytes).
     #[cfg(target_os = "linux")]
     let _ = std::fs::write("/proc/thread-self/comm", format!("rtc-shard-{number}"));
-    if let Some(core) = core
-        && !core_affinity::set_for_current(core)
-    {
-        tracing::warn!(shard = number, core = core.id, "shard could not be pinned to its core");
+    let Some(core) = core else { return };
+    let is_pinned = core_affinity::set_for_current(core);
+    if note_feature(KernelFeature::Affinity, is_pinned) {
+        tracing::warn!(
+            shard = number,
+            core = core.id,
+            "a shard could not be pinned to its core, and goes on without"
+        );
     }
 }
 
-/// Shows forever that the current shard runs.
+/// Shows forever that the current shard runs, and how busy it is.
 async fn heartbeat() {
     let mut due = clock::now();
+    let mut load = LoadMeter::new(due, &statistics());
     loop {
         let now = clock::now();
-        statistics().heartbeat(now, now.saturating_duration_since(due));
+        show(now, due, &mut load);
         due = now + HEARTBEAT;
         tokio::time::sleep_until(due.into()).await;
     }
+}
+
+fn show(now: Instant, due: Instant, load: &mut LoadMeter) {
+    let statistics = statistics();
+    let busy_share = load.sample(now, &statistics);
+    statistics.heartbeat(now, now.saturating_duration_since(due), busy_share);
 }

@@ -102,6 +102,8 @@ pub struct LaneStatistics {
     pub dropped_age: Counter,
     /// Time each item taken had waited.
     pub wait: Histogram,
+    /// What this thread has put into lanes of the kind, its own and others', less what it has taken out.
+    pub(super) depth: GaugeCell,
 }
 
 impl Absorb for LaneStatistics {
@@ -111,6 +113,7 @@ impl Absorb for LaneStatistics {
         self.dropped_full.absorb(&other.dropped_full);
         self.dropped_age.absorb(&other.dropped_age);
         self.wait.absorb(&other.wait);
+        self.depth.add(other.depth.get());
     }
 }
 
@@ -169,6 +172,8 @@ pub struct ShardStatistics {
     pub calls: PerLabel<Direction, Batches>,
     /// Times that an SCTP association had to stop its peer, because messages of a channel were not read.
     pub reader_stalls: Counter,
+    /// Consumers that take a track of another shard by themselves, because there were too many relays.
+    pub relays_refused: Counter,
     /// How late the shard's heartbeat was: what every timer of the shard suffers.
     pub lag: Histogram,
     peers: GaugeCell,
@@ -179,6 +184,8 @@ pub struct ShardStatistics {
     connection_states: PerLabel<ConnectionLabel, GaugeCell>,
     /// Nanoseconds from [`epoch`] to the last heartbeat, or [`NO_HEARTBEAT`].
     last_progress: AtomicU64,
+    /// A number from 0 to 1, as its bits.
+    busy_share: AtomicU64,
 }
 
 impl ShardStatistics {
@@ -193,6 +200,7 @@ impl ShardStatistics {
             lots: PerLabel::default(),
             calls: PerLabel::default(),
             reader_stalls: Counter::default(),
+            relays_refused: Counter::default(),
             lag: Histogram::default(),
             peers: GaugeCell::default(),
             data_channels: GaugeCell::default(),
@@ -201,6 +209,7 @@ impl ShardStatistics {
             dtls_states: PerLabel::default(),
             connection_states: PerLabel::default(),
             last_progress: AtomicU64::new(NO_HEARTBEAT),
+            busy_share: AtomicU64::new(0.0_f64.to_bits()),
         }
     }
 
@@ -219,6 +228,12 @@ impl ShardStatistics {
         let last = self.last_progress.load(Relaxed);
         let since_epoch = nanoseconds(now.saturating_duration_since(epoch()));
         (last != NO_HEARTBEAT).then(|| Duration::from_nanos(since_epoch.saturating_sub(last)))
+    }
+
+    /// The share of the last seconds that the shard's thread spent on a core, from 0 to 1; 0 for threads without
+    /// a heartbeat.
+    pub fn busy_share(&self) -> f64 {
+        f64::from_bits(self.busy_share.load(Relaxed))
     }
 
     fn gauge_cell(&self, gauge: Gauge) -> &GaugeCell {
@@ -244,6 +259,7 @@ impl Absorb for ShardStatistics {
         self.lots.absorb(&other.lots);
         self.calls.absorb(&other.calls);
         self.reader_stalls.absorb(&other.reader_stalls);
+        self.relays_refused.absorb(&other.relays_refused);
         self.lag.absorb(&other.lag);
     }
 }
@@ -287,6 +303,11 @@ impl Statistics {
     /// Counts how often a peer was stopped because an application did not read.
     pub fn reader_stalled(&self, times: u64) {
         self.reader_stalls.add(times);
+    }
+
+    /// Counts a consumer that found no room for one more relay.
+    pub fn relay_refused(&self) {
+        self.relays_refused.add(1);
     }
 
     /// Counts datagrams received.
@@ -342,8 +363,9 @@ impl Statistics {
         TrackedGauge { statistics: self.clone(), gauge }
     }
 
-    /// Notes that the shard's thread runs, and how late its heartbeat was.
-    pub(super) fn heartbeat(&self, now: Instant, lag: Duration) {
+    /// Notes that the shard's thread runs, how late its heartbeat was, and how busy it is.
+    pub(super) fn heartbeat(&self, now: Instant, lag: Duration, busy_share: f64) {
+        self.busy_share.store(busy_share.to_bits(), Relaxed);
         self.last_progress.store(nanoseconds(now.saturating_duration_since(epoch())), Relaxed);
         self.lag.record(lag);
     }

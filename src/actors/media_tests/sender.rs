@@ -14,7 +14,7 @@ use crate::{
 };
 
 async fn send(sending: &Sending, parameters: SenderParameters, track: &MediaStreamTrack) {
-    sending.actor.do_send(SetSendParameters(Some(parameters)));
+    sending.actor.do_send(SetSendParameters(Some(Arc::new(parameters))));
     sending.actor.do_send(SwapTrack(Some(track.clone())));
     pass(1).await;
 }

@@ -21,7 +21,7 @@ fn tones_are_played_and_told_while_audio_is_withheld() {
         let tones = SharedTones::default();
         let mut changes = tones.changes();
         sending.actor.do_send(ReportTones(tones.clone()));
-        sending.actor.do_send(SetSendParameters(Some(send_parameters(MediaKind::Audio))));
+        sending.actor.do_send(SetSendParameters(Some(Arc::new(send_parameters(MediaKind::Audio)))));
         sending.actor.do_send(SwapTrack(Some(source.track.clone())));
         source.write(None, false).await;
         assert!(tones.can_insert());
@@ -51,7 +51,7 @@ fn tones_need_a_track_an_active_encoding_and_a_codec() {
         let tones = SharedTones::default();
         sending.actor.do_send(ReportTones(tones.clone()));
         assert_eq!(insert(&sending, "1").await, Err(DtmfError::CannotInsert), "nothing is negotiated");
-        sending.actor.do_send(SetSendParameters(Some(send_parameters(MediaKind::Audio))));
+        sending.actor.do_send(SetSendParameters(Some(Arc::new(send_parameters(MediaKind::Audio)))));
         assert_eq!(insert(&sending, "1").await, Err(DtmfError::CannotInsert), "no track");
         sending.actor.do_send(SwapTrack(Some(source.track.clone())));
         assert_eq!(insert(&sending, "").await, Ok(()));
@@ -62,11 +62,11 @@ fn tones_need_a_track_an_active_encoding_and_a_codec() {
         sending.actor.do_send(SetEncodings(vec![EncodingParameters::default()]));
         let mut without = send_parameters(MediaKind::Audio);
         without.codecs.retain(|codec| codec.name != "telephone-event");
-        sending.actor.do_send(SetSendParameters(Some(without)));
+        sending.actor.do_send(SetSendParameters(Some(Arc::new(without))));
         assert_eq!(insert(&sending, "1").await, Err(DtmfError::CannotInsert), "the peer takes none");
         assert!(!tones.can_insert());
         assert_eq!(insert(&sending, "1x").await, Err(DtmfError::InvalidCharacter('x')));
-        sending.actor.do_send(SetSendParameters(Some(send_parameters(MediaKind::Audio))));
+        sending.actor.do_send(SetSendParameters(Some(Arc::new(send_parameters(MediaKind::Audio)))));
         pass(1).await;
         assert!(tones.can_insert());
         sending.actor.do_send(StopSender);

@@ -274,6 +274,12 @@ impl Router {
         if lanes.is_empty() { Err(DropReason::UnknownPeer) } else { Ok(lanes) }
     }
 
+    /// Where RTP and RTCP from `remote` go: the same for all of it, until the next change of this table.
+    pub fn media_lane(&self, remote: SocketAddr) -> Option<&LaneSender<Inbound>> {
+        let key = self.by_address.get(&remote)?;
+        Some(&self.peers.get(key)?.lanes.as_ref()?.media)
+    }
+
     /// The peer that has authenticated `remote`, if it takes every datagram.
     fn raw_peer(&self, remote: SocketAddr) -> Option<PeerKey> {
         let key = self.by_address.get(&remote)?;

@@ -12,8 +12,9 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 
 use super::{Relay, TcpLinks};
+use crate::actors::kit::{KernelFeature, note_feature};
 
-/// Kernel buffer asked for per socket: about 100 ms of 300 Mbit/s. The kernel caps it silently.
+/// Kernel buffer asked for per socket: about 100 ms of 300 Mbit/s. Kernels grant less without a word.
 const KERNEL_BUFFER_BYTES: usize = 4 << 20;
 
 /// Equal datagrams that a byte stream takes in one call: there it saves nothing but look-ups.
@@ -57,6 +58,7 @@ impl Socket {
         // A refused buffer size costs packets under load, not correctness.
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER_BYTES);
         let _ = state.set_send_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER_BYTES);
+        note_features(&io, &state);
         let local = io.local_addr()?;
         Ok(Self { link: Link::Udp { io, state }, local })
     }
@@ -155,7 +157,11 @@ impl Socket {
             segment_size: Some(segment),
             src_ip: source.filter(|_| self.local.ip().is_unspecified()),
         };
-        io.try_io(Interest::WRITABLE, || state.try_send(UdpSockRef::from(io), &transmit))
+        let sent = io.try_io(Interest::WRITABLE, || state.try_send(UdpSockRef::from(io), &transmit));
+        if sent.is_err() && contents.len() > segment && state.max_gso_segments() == 1 {
+            note_feature(KernelFeature::UdpGso, false);
+        }
+        sent
     }
 
     /// Ready when the kernel takes datagrams again; `Pending` registers the waker.
@@ -164,6 +170,31 @@ impl Socket {
             Link::Udp { io, .. } => io.poll_send_ready(cx),
             Link::Relayed(relay) => relay.poll_writable(cx),
             Link::Tcp(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Notes what the kernel gives of what was asked for; says so once where that is less.
+fn note_features(io: &tokio::net::UdpSocket, state: &UdpSocketState) {
+    note_feature(KernelFeature::UdpGso, state.max_gso_segments() > 1);
+    note_feature(KernelFeature::UdpGro, state.gro_segments() > 1);
+    let socket = UdpSockRef::from(io);
+    let receive = state.recv_buffer_size(UdpSockRef::from(io));
+    let buffers = [
+        (KernelFeature::ReceiveBuffer, receive, "net.core.rmem_max"),
+        (KernelFeature::SendBuffer, state.send_buffer_size(socket), "net.core.wmem_max"),
+    ];
+    for (feature, size, setting) in buffers {
+        // Linux counts its own needs as well, and says twice what it was asked for.
+        let granted = size.unwrap_or_default() / if cfg!(target_os = "linux") { 2 } else { 1 };
+        if note_feature(feature, granted >= KERNEL_BUFFER_BYTES) {
+            tracing::warn!(
+                granted,
+                wanted = KERNEL_BUFFER_BYTES,
+                "the kernel limits the {} of UDP sockets: bursts can lose packets; on Linux, \
+                 `sysctl -w {setting}={KERNEL_BUFFER_BYTES}` lifts it",
+                feature.as_str()
+            );
         }
     }
 }

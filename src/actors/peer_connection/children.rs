@@ -92,6 +92,7 @@ impl PeerConnection {
                     _ => association.address().do_send(BoomChannel),
                 }
             }
+            FaultTarget::TrackRelay => return crate::actors::track_relay::boom(),
             FaultTarget::PeerConnection => return false,
         }
         true

@@ -99,7 +99,6 @@ pub struct PeerConnection {
     data_transport: Option<TransportId>,
     transceivers: Vec<TransceiverActors>,
     certificate: Certificate,
-    random: StdRng,
     clock: ClockAnchor,
     configuration: Configuration,
     /// Who made the last offer, for our ICE role.
@@ -149,7 +148,6 @@ impl PeerConnection {
             data_transport: None,
             transceivers: Vec::new(),
             certificate,
-            random: StdRng::from_os_rng(),
             clock,
             configuration,
             offerer: None,

@@ -22,7 +22,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{SignalingState, Transceiver, TransportId},
+        jsep::{Description, SignalingState, Transceiver, TransportId},
     },
 };
 
@@ -116,7 +116,7 @@ impl PeerConnection {
         self.gauge.set(Gauge::ConnectionState(connection_label(state)));
         let mut snapshot = self.snapshot.lock();
         snapshot.closed = true;
-        for transport in snapshot.transports.values_mut() {
+        for transport in snapshot.transports.values_mut().map(Arc::make_mut) {
             transport.ice_state = Some(ice::State::Closed);
             transport.dtls_state = DtlsTransportState::Closed;
         }
@@ -179,26 +179,19 @@ impl PeerConnection {
 
     fn write_descriptions(&self, stale: StaleDescriptions, snapshot: &mut PeerSnapshot) {
         if stale.local {
-            // The one in progress, or else the last one: written out once.
-            let (current, pending) =
-                (self.session.current_local_description(), self.session.pending_local_description());
-            snapshot.local_description = pending.clone().or_else(|| current.clone());
-            snapshot.current_local_description = current;
-            snapshot.pending_local_description = pending;
+            snapshot.current_local_description = self.session.current_local_description();
+            snapshot.pending_local_description = self.session.pending_local_description();
         }
-        if stale.remote {
-            let (current, pending) =
-                (self.session.current_remote_description(), self.session.pending_remote_description());
-            snapshot.remote_description = pending.clone().or_else(|| current.clone());
-            snapshot.current_remote_description = current;
-            snapshot.pending_remote_description = pending;
-        } else {
+        if !stale.remote {
             return;
         }
-        snapshot.can_trickle_ice_candidates = snapshot.remote_description.as_ref().map(|remote| {
+        snapshot.current_remote_description = self.session.current_remote_description();
+        snapshot.pending_remote_description = self.session.pending_remote_description();
+        let can_trickle = |remote: &Description| {
             let mut options = remote.sdp.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
             options.any(|options| options.split_ascii_whitespace().any(|option| option == "trickle"))
-        });
+        };
+        snapshot.can_trickle_ice_candidates = snapshot.remote_description().map(can_trickle);
     }
 
     /// In place: most of it is as it was, and this runs at every change of anything.

@@ -1,6 +1,8 @@
 //! Brings transports and streams into line with what is negotiated. Idempotent: it compares what the
 //! session says with what they were told, so it may run after anything.
 
+use std::sync::Arc;
+
 use actix::prelude::*;
 
 use super::{
@@ -35,6 +37,7 @@ impl PeerConnection {
             self.reconcile_sender(index, transceiver, ctx);
             self.show_parameters(transceiver);
         }
+        self.transceivers.shrink_to_fit();
         // Stopped ones leave the session with the final answer.
         let is_gone = |actors: &TransceiverActors| transceivers.iter().all(|t| t.id() != actors.id);
         for mut actors in self.transceivers.extract_if(.., |actors| is_gone(actors)) {
@@ -136,7 +139,7 @@ impl PeerConnection {
                 }
             }
         }
-        let converted = ready.map(|(p, _)| sender_parameters(transceiver, p, self.clock));
+        let converted = ready.map(|(p, _)| Arc::new(sender_parameters(transceiver, p, self.clock)));
         if converted != sending.parameters {
             sending.parameters.clone_from(&converted);
             sending.actor.do_send(SetSendParameters(converted));

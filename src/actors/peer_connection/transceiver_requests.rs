@@ -1,7 +1,7 @@
 //! The requests of the API about one transceiver: what it sends, what it receives, which way.
 
 use actix::prelude::*;
-use rand::Rng;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{PeerConnection, transceivers::TransceiverActors};
 use crate::{
@@ -44,8 +44,9 @@ impl PeerConnection {
     }
 
     /// An identifier for a track that has none.
-    pub(super) fn media_id(&mut self) -> String {
-        format!("{:032x}", self.random.random::<u128>())
+    pub(super) fn media_id(&self) -> String {
+        // Rarely: no generator is kept for it.
+        format!("{:032x}", StdRng::from_os_rng().random::<u128>())
     }
 
     fn set_sender_track(&mut self, id: TransceiverId, track: Option<MediaStreamTrack>) {

@@ -64,7 +64,7 @@ pub(super) struct Receiving {
 pub(super) struct Sending {
     pub(super) actor: Addr<RtpSender>,
     rtcp: LaneSender<RtcpCompound>,
-    pub(super) parameters: Option<SenderParameters>,
+    pub(super) parameters: Option<Arc<SenderParameters>>,
     attached: Option<(TransportId, Vec<u32>)>,
 }
 

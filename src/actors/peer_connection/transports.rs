@@ -1,6 +1,6 @@
 //! The transports of a connection: one for each that the session names.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use actix::{WeakAddr, prelude::*};
 
@@ -64,12 +64,12 @@ impl Transports {
     }
 
     /// Brings what getters show of all up to date.
-    pub(super) fn show(&mut self, shown: &mut BTreeMap<TransportId, TransportSnapshot>) {
+    pub(super) fn show(&mut self, shown: &mut BTreeMap<TransportId, Arc<TransportSnapshot>>) {
         shown.retain(|id, _| self.slots.iter().any(|slot| slot.id == Some(*id)));
         for slot in &mut self.slots {
             let Some(id) = slot.id.filter(|_| !slot.is_shown) else { continue };
             slot.is_shown = true;
-            show_transport(shown.entry(id).or_default(), slot.actors.state());
+            shown.insert(id, slot.actors.shared_state());
         }
     }
 
@@ -117,6 +117,8 @@ impl Transports {
         let number = self.next_slot;
         self.next_slot += 1;
         let actors = TransportActors::start(config, place, tell(parent, number));
+        // A bundle has one, and they are large.
+        self.slots.reserve_exact(1);
         self.slots.push(Slot { number, id, is_announced: false, is_shown: false, actors });
         Ok(())
     }
@@ -129,38 +131,6 @@ impl Transports {
         };
         let found = self.slots.iter_mut().find(is_meant);
         found.map(|slot| slot.id = Some(transport.id)).is_some()
-    }
-}
-
-/// In place: candidates come one by one, and each is an occasion.
-fn show_transport(shown: &mut TransportSnapshot, now: &TransportSnapshot) {
-    let TransportSnapshot {
-        ice_role,
-        ice_state,
-        gathering_state,
-        local_candidates,
-        remote_candidates,
-        selected_pair,
-        local_parameters,
-        remote_parameters,
-        dtls_state,
-        remote_certificates,
-    } = now;
-    shown.ice_role = *ice_role;
-    shown.ice_state = *ice_state;
-    shown.gathering_state = *gathering_state;
-    shown.dtls_state = *dtls_state;
-    update(&mut shown.local_candidates, local_candidates);
-    update(&mut shown.remote_candidates, remote_candidates);
-    update(&mut shown.remote_certificates, remote_certificates);
-    if shown.selected_pair != *selected_pair {
-        shown.selected_pair.clone_from(selected_pair);
-    }
-    if shown.local_parameters != *local_parameters {
-        shown.local_parameters.clone_from(local_parameters);
-    }
-    if shown.remote_parameters != *remote_parameters {
-        shown.remote_parameters.clone_from(remote_parameters);
     }
 }
 

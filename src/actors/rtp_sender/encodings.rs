@@ -1,6 +1,9 @@
 //! The encodings of one sender: each is a stream of its own, and all take from the same track.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -36,7 +39,7 @@ pub(super) struct Encodings {
     /// By SSRC, the newest last: another stream must not continue from it.
     saved: Vec<(u32, SenderState)>,
     wanted: Vec<EncodingParameters>,
-    parameters: Option<SenderParameters>,
+    parameters: Option<Arc<SenderParameters>>,
     /// When the first of them took to the next track.
     takeover_began: Option<Instant>,
 }
@@ -44,7 +47,7 @@ pub(super) struct Encodings {
 impl Encodings {
     /// What was negotiated. True when the streams are others than before, so that a source must be
     /// opened for them.
-    pub(super) fn set_parameters(&mut self, now: Instant, parameters: Option<SenderParameters>) -> bool {
+    pub(super) fn set_parameters(&mut self, now: Instant, parameters: Option<Arc<SenderParameters>>) -> bool {
         let streams = parameters.as_ref().map(streams_of).unwrap_or_default();
         self.parameters = parameters;
         let known = self.running.iter().map(|encoding| encoding.sender.parameters().ssrc);
@@ -68,8 +71,8 @@ impl Encodings {
         }
     }
 
-    fn start(&mut self, now: Instant, streams: Vec<SenderParameters>) {
-        let start = |parameters: SenderParameters| {
+    fn start(&mut self, now: Instant, streams: Vec<Arc<SenderParameters>>) {
+        let start = |parameters: Arc<SenderParameters>| {
             let saved = self.saved.iter().find(|(ssrc, _)| *ssrc == parameters.ssrc).map(|(_, state)| *state);
             let sender = Sender::new(now, parameters, saved, StdRng::from_os_rng());
             Encoding { sender, wanted: EncodingParameters::default() }
@@ -139,21 +142,22 @@ impl Encodings {
     pub(super) fn forward(
         &mut self,
         now: Instant,
-        lot: &MediaLot,
+        lot: &Arc<MediaLot>,
         generation: u32,
         out: &mut Vec<OutgoingPacket>,
     ) {
         let is_only = self.running.len() == 1;
         for (index, encoding) in self.running.iter_mut().enumerate() {
             let named = encoding.sender.parameters().rid;
-            let packets = lot.padded().filter(|(packet, _)| belongs(packet, named, index, is_only));
+            let packets = lot.packets.iter().enumerate();
+            let packets = packets.filter(|(_, packet)| belongs(packet, named, index, is_only));
             if !encoding.wanted.active {
                 encoding.sender.withhold(packets.count());
                 continue;
             }
             let before = encoding.sender.refused();
-            for (packet, padding) in packets {
-                out.extend(encoding.sender.forward_padded(now, packet, generation, padding));
+            for (at, _) in packets {
+                out.extend(encoding.sender.forward(now, lot, at, generation));
             }
             count_refused(before, encoding.sender.refused());
         }
@@ -189,6 +193,8 @@ impl Encodings {
                     if self.saved.len() == SAVED_MAX {
                         self.saved.remove(0);
                     }
+                    // Most senders have one stream, and a state is large.
+                    self.saved.reserve_exact(1);
                     self.saved.push((ssrc, state));
                 }
             }
@@ -211,16 +217,18 @@ impl Encodings {
 }
 
 /// One set of parameters for each stream.
-fn streams_of(parameters: &SenderParameters) -> Vec<SenderParameters> {
+fn streams_of(parameters: &Arc<SenderParameters>) -> Vec<Arc<SenderParameters>> {
     if parameters.encodings.is_empty() {
-        return vec![parameters.clone()];
+        return vec![Arc::clone(parameters)];
     }
-    let stream = |encoding: &crate::proto::sender::EncodingStream| SenderParameters {
-        ssrc: encoding.ssrc,
-        rtx_ssrc: encoding.rtx_ssrc,
-        rid: Some(encoding.rid),
-        encodings: Vec::new(),
-        ..parameters.clone()
+    let stream = |encoding: &crate::proto::sender::EncodingStream| {
+        Arc::new(SenderParameters {
+            ssrc: encoding.ssrc,
+            rtx_ssrc: encoding.rtx_ssrc,
+            rid: Some(encoding.rid),
+            encodings: Vec::new(),
+            ..SenderParameters::clone(parameters)
+        })
     };
     parameters.encodings.iter().take(ENCODINGS_MAX).map(stream).collect()
 }

@@ -129,7 +129,8 @@ pub struct TransportActors {
     inbound_dtls: LaneSender<Inbound>,
     inbound_media: LaneSender<Inbound>,
     told: Told,
-    state: TransportSnapshot,
+    /// Shared with who has looked at it: changed only through [`Self::state_mut`].
+    state: Arc<TransportSnapshot>,
     round_trip_time: Option<Duration>,
     /// There is no agent any more: a new one has to be started for the next credentials.
     is_agent_lost: bool,
@@ -177,11 +178,11 @@ impl TransportActors {
         let inbound = (&inbound_dtls, &inbound_media);
         let ice = start_agent(&config, &place, &report, inbound, dtls.clone().recipient());
         let told = Told { local_ufrag: config.local.ufrag.clone(), ..Told::default() };
-        let state = TransportSnapshot {
+        let state = Arc::new(TransportSnapshot {
             ice_state: Some(ice::State::New),
             local_parameters: Some(config.local.clone()),
             ..TransportSnapshot::default()
-        };
+        });
         Self {
             config,
             place,
@@ -209,13 +210,22 @@ impl TransportActors {
         self.ice = start_agent(&self.config, &self.place, &self.report, inbound, route);
         self.is_agent_lost = false;
         self.told.forget_remote();
-        self.state.ice_state = Some(ice::State::New);
-        self.state.gathering_state = RtcIceGatheringState::New;
+        self.state_mut().ice_state = Some(ice::State::New);
+        self.state_mut().gathering_state = RtcIceGatheringState::New;
     }
 
     /// What getters show of it.
     pub fn state(&self) -> &TransportSnapshot {
         &self.state
+    }
+
+    /// The same, to be kept as it is now.
+    pub fn shared_state(&self) -> Arc<TransportSnapshot> {
+        Arc::clone(&self.state)
+    }
+
+    fn state_mut(&mut self) -> &mut TransportSnapshot {
+        Arc::make_mut(&mut self.state)
     }
 
     /// The state of its agent.

@@ -28,7 +28,7 @@ impl TransportActors {
     /// Begins to gather, once.
     pub fn gather(&mut self) {
         if self.state.gathering_state == RtcIceGatheringState::New {
-            self.state.gathering_state = RtcIceGatheringState::Gathering;
+            self.state_mut().gathering_state = RtcIceGatheringState::Gathering;
             self.ice.do_send(Gather);
         }
     }
@@ -45,14 +45,14 @@ impl TransportActors {
         }
         self.told.local_ufrag_before = Some(before);
         self.config.local = local.clone();
-        self.state.local_parameters = Some(local.clone());
-        self.state.local_candidates.clear();
+        self.state_mut().local_parameters = Some(local.clone());
+        self.state_mut().local_candidates.clear();
         // A lost agent is replaced when the peer is told, see below.
         if self.is_agent_lost {
             return;
         }
         // W3C webrtc-pc §5.6: candidates of the new credentials are gathered from now on.
-        self.state.gathering_state = RtcIceGatheringState::Gathering;
+        self.state_mut().gathering_state = RtcIceGatheringState::Gathering;
         let credentials = ice::Credentials { ufrag: local.ufrag.clone(), password: local.password.clone() };
         self.ice.do_send(RestartIce(credentials));
     }
@@ -79,8 +79,8 @@ impl TransportActors {
             self.told.remote_ufrag.clone_from(&remote.ufrag);
             self.told.remote_candidates.clear();
             self.told.remote_ended = false;
-            self.state.remote_candidates.clear();
-            self.state.remote_parameters = Some(IceParameters {
+            self.state_mut().remote_candidates.clear();
+            self.state_mut().remote_parameters = Some(IceParameters {
                 ufrag: remote.ufrag.clone(),
                 password: remote.password.clone(),
                 lite: remote.lite,
@@ -115,13 +115,13 @@ impl TransportActors {
             }
             // RFC 8839 §5.1: a candidate that can't be understood is skipped, not fatal.
             if let Ok(candidate) = line.parse::<ice::Candidate>() {
-                self.state.remote_candidates.push(candidate.clone());
+                self.state_mut().remote_candidates.push(candidate.clone());
                 self.ice.do_send(AddRemoteCandidate(candidate));
             }
         }
         // Replaced, not added to: what a peer drops from its descriptions must not pile up here.
         self.told.remote_candidates = candidates.to_vec();
-        self.state.remote_candidates.retain(|known| {
+        self.state_mut().remote_candidates.retain(|known| {
             candidates.iter().any(|line| line.parse::<ice::Candidate>().is_ok_and(|c| c == *known))
         });
     }
@@ -131,7 +131,7 @@ impl TransportActors {
         if self.state.dtls_state != DtlsTransportState::New {
             return;
         }
-        self.state.dtls_state = DtlsTransportState::Connecting;
+        self.state_mut().dtls_state = DtlsTransportState::Connecting;
         let role = match role {
             DtlsRole::Client => dtls::Role::Client,
             DtlsRole::Server => dtls::Role::Server,

@@ -17,15 +17,19 @@ impl TransportActors {
         match event {
             TransportEvent::Ice(event) => self.observe_ice(event),
             TransportEvent::Dtls(DtlsEvent::Connected { remote_certificates, .. }) => {
-                self.state.remote_certificates.clone_from(remote_certificates);
-                self.state.dtls_state = DtlsTransportState::Connected;
+                self.state_mut().remote_certificates.clone_from(remote_certificates);
+                self.state_mut().dtls_state = DtlsTransportState::Connected;
             }
-            TransportEvent::Dtls(DtlsEvent::Failed(_)) => self.state.dtls_state = DtlsTransportState::Failed,
-            TransportEvent::Dtls(DtlsEvent::Closed) => self.state.dtls_state = DtlsTransportState::Closed,
+            TransportEvent::Dtls(DtlsEvent::Failed(_)) => {
+                self.state_mut().dtls_state = DtlsTransportState::Failed
+            }
+            TransportEvent::Dtls(DtlsEvent::Closed) => {
+                self.state_mut().dtls_state = DtlsTransportState::Closed
+            }
             TransportEvent::Down(_, DownReason::Stopped) => {}
             TransportEvent::Down(TransportPart::IceAgent, _) => self.lose_agent(),
             TransportEvent::Down(TransportPart::Dtls, _) => {
-                self.state.dtls_state = DtlsTransportState::Failed
+                self.state_mut().dtls_state = DtlsTransportState::Failed
             }
             TransportEvent::SocketLost(_) => {
                 // Whatever the peer sends is read by nobody: as with a lost agent, nothing more may be sent.
@@ -37,34 +41,34 @@ impl TransportActors {
 
     fn lose_agent(&mut self) {
         self.is_agent_lost = true;
-        self.state.ice_state = Some(ice::State::Failed);
-        self.state.selected_pair = None;
+        self.state_mut().ice_state = Some(ice::State::Failed);
+        self.state_mut().selected_pair = None;
         // Nobody waits for candidates that will not come.
-        self.state.gathering_state = RtcIceGatheringState::Complete;
+        self.state_mut().gathering_state = RtcIceGatheringState::Complete;
     }
 
     fn observe_ice(&mut self, event: &IceEvent) {
         match event {
             IceEvent::LocalCandidate(candidate) => {
                 if candidate.ufrag.as_ref().is_none_or(|ufrag| *ufrag == self.told.local_ufrag) {
-                    self.state.local_candidates.push(candidate.clone());
+                    self.state_mut().local_candidates.push(candidate.clone());
                 }
             }
             IceEvent::GatheringComplete { ufrag } => {
                 if *ufrag == self.told.local_ufrag {
-                    self.state.gathering_state = RtcIceGatheringState::Complete;
+                    self.state_mut().gathering_state = RtcIceGatheringState::Complete;
                 }
             }
             // Only this side closes the agent, and knows why.
             IceEvent::StateChanged(ice::State::Closed) | IceEvent::CandidateError(_) => {}
             IceEvent::StateChanged(state) => {
                 if !self.is_agent_lost {
-                    self.state.ice_state = Some(*state);
+                    self.state_mut().ice_state = Some(*state);
                 }
             }
             IceEvent::RoundTripTime(measured) => self.round_trip_time = Some(*measured),
-            IceEvent::RoleChanged(role) => self.state.ice_role = Some(*role),
-            IceEvent::SelectedPair(pair) => self.state.selected_pair = pair.as_deref().cloned(),
+            IceEvent::RoleChanged(role) => self.state_mut().ice_role = Some(*role),
+            IceEvent::SelectedPair(pair) => self.state_mut().selected_pair = pair.as_deref().cloned(),
             IceEvent::RestartNeeded(credentials) => {
                 self.told.local_ufrag.clone_from(&credentials.ufrag);
                 self.config.local = IceParameters {
@@ -72,8 +76,8 @@ impl TransportActors {
                     password: credentials.password.clone(),
                     lite: self.config.local.lite,
                 };
-                self.state.local_parameters = Some(self.config.local.clone());
-                self.state.local_candidates.clear();
+                self.state_mut().local_parameters = Some(self.config.local.clone());
+                self.state_mut().local_candidates.clear();
             }
         }
     }

@@ -9,6 +9,7 @@ use super::transceiver::{Link, Source};
 use super::types::*;
 use crate::proto::sdp::{MediaDescription, MediaType, RidDirection, SessionDescription};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 impl Session {
     /// Applies a description created here, or rolls back. Empty text means the one created last, or a new one.
@@ -125,7 +126,7 @@ impl Session {
         }
         self.link_data(&created.sdp);
         self.state = SignalingState::HaveLocalOffer;
-        self.slots.pending_local = Some(self.take_local(SdpType::Offer, created));
+        self.slots.pending_local = Some(Box::new(self.take_local(SdpType::Offer, created)));
     }
 
     fn apply_local_answer(&mut self, kind: SdpType, created: Created) {
@@ -142,7 +143,7 @@ impl Session {
         if let Some(remote) = &mut self.slots.pending_remote {
             remote.leads = Some(leads);
         }
-        self.slots.pending_local = Some(local);
+        self.slots.pending_local = Some(Box::new(local));
         self.state = SignalingState::HaveLocalPranswer;
         if kind == SdpType::Answer {
             self.complete();
@@ -163,9 +164,9 @@ impl Session {
         let unnamed = self.name_sections(&mut sdp);
         self.associate(&sdp);
         self.link_data(&sdp);
-        let mut stored = Stored::new(SdpType::Offer, text, sdp);
+        let mut stored = Stored::new(SdpType::Offer, text.into(), sdp);
         stored.unnamed = unnamed;
-        self.slots.pending_remote = Some(stored);
+        self.slots.pending_remote = Some(Box::new(stored));
         self.avoid_remote_sources();
         self.state = SignalingState::HaveRemoteOffer;
         self.plan_transports();
@@ -210,9 +211,9 @@ impl Session {
         self.shared.placement =
             leads.iter().map(|lead| lead.and_then(|lead| *self.shared.placement.get(lead)?)).collect();
         self.negotiate(&local.sdp, &sdp, Answerer::Remote, &leads);
-        let mut stored = Stored::new(kind, text, sdp);
+        let mut stored = Stored::new(kind, text.into(), sdp);
         stored.leads = Some(leads);
-        self.slots.pending_remote = Some(stored);
+        self.slots.pending_remote = Some(Box::new(stored));
         self.avoid_remote_sources();
         self.state = SignalingState::HaveRemotePranswer;
         if kind == SdpType::Answer {
@@ -224,8 +225,9 @@ impl Session {
     /// Makes a created description the one in force, with its version and the candidates found since.
     fn take_local(&mut self, kind: SdpType, created: Created) -> Stored {
         self.version = created.sdp.origin.session_version.parse().ok();
-        self.last_local = Some(created.sdp.clone());
-        let mut stored = Stored::new(kind, created.text, created.sdp);
+        let text: Arc<str> = created.text.into();
+        self.last_local = Some(Arc::clone(&text));
+        let mut stored = Stored::new(kind, text, created.sdp);
         stored.carriers = created.carriers;
         for transport in &self.shared.transports {
             let Some(section) = stored.carrier(transport.id).map(|carrier| carrier.section) else { continue };
@@ -244,10 +246,11 @@ impl Session {
         self.forget_created();
         self.slots.current_local = self.slots.pending_local.take();
         self.slots.current_remote = self.slots.pending_remote.take();
+        self.transceivers.shrink_to_fit();
         self.stable = None;
         self.state = SignalingState::Stable;
         let rejected = |section: usize| {
-            let rejects = |stored: &Option<Stored>| {
+            let rejects = |stored: &Option<Box<Stored>>| {
                 stored.as_ref().and_then(|s| s.sdp.media.get(section)).is_none_or(MediaDescription::rejected)
             };
             rejects(&self.slots.current_local) || rejects(&self.slots.current_remote)

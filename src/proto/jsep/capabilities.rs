@@ -6,14 +6,15 @@
 
 use super::types::MediaKind;
 use crate::proto::rtp::CodecParameters;
+use std::sync::{Arc, LazyLock};
 
-/// Capabilities for both kinds of media.
+/// Capabilities for both kinds of media, each shared by all sessions that have the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaCapabilities {
     /// For `m=audio`.
-    pub audio: KindCapabilities,
+    pub audio: Arc<KindCapabilities>,
     /// For `m=video`.
-    pub video: KindCapabilities,
+    pub video: Arc<KindCapabilities>,
 }
 
 /// Capabilities for one kind of media.
@@ -39,7 +40,9 @@ impl MediaCapabilities {
 
 impl Default for MediaCapabilities {
     fn default() -> Self {
-        Self { audio: audio(), video: video() }
+        static AUDIO: LazyLock<Arc<KindCapabilities>> = LazyLock::new(|| Arc::new(audio()));
+        static VIDEO: LazyLock<Arc<KindCapabilities>> = LazyLock::new(|| Arc::new(video()));
+        Self { audio: Arc::clone(&AUDIO), video: Arc::clone(&VIDEO) }
     }
 }
 

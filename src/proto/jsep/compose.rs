@@ -106,7 +106,7 @@ impl Session {
             credentials,
             carriers,
         };
-        *self.created_slot(kind) = Some(created);
+        *self.created_slot(kind) = Some(Box::new(created));
         Description { kind, sdp: text }
     }
 
@@ -136,7 +136,11 @@ impl Session {
         let Some(version) = self.version else { return FIRST_VERSION };
         let mut comparable = sdp.clone();
         comparable.origin.session_version = version.to_string();
-        if self.last_local.as_ref() == Some(&comparable) { version } else { version + 1 }
+        if self.last_local.as_deref() == Some(comparable.to_string().as_str()) {
+            version
+        } else {
+            version + 1
+        }
     }
 
     /// New ICE credentials: 8 and 24 characters, 48 and 144 random bits (RFC 8445 5.3 wants 24 and 128).

@@ -11,7 +11,7 @@ use crate::proto::sdp::{SessionDescription, TransportAttributes};
 
 impl Session {
     /// Where the description of this kind is kept.
-    pub(super) fn created_slot(&mut self, kind: SdpType) -> &mut Option<Created> {
+    pub(super) fn created_slot(&mut self, kind: SdpType) -> &mut Option<Box<Created>> {
         match kind {
             SdpType::Offer => &mut self.created_offer,
             _ => &mut self.created_answer,
@@ -22,8 +22,8 @@ impl Session {
     pub(super) fn last_created(&self, kind: SdpType) -> Option<&Created> {
         let pending = self.slots.pending_remote.as_ref().map(|offer| offer.text());
         match kind {
-            SdpType::Offer => self.created_offer.as_ref(),
-            _ => self.created_answer.as_ref().filter(|answer| answer.answers.as_deref() == pending),
+            SdpType::Offer => self.created_offer.as_deref(),
+            _ => self.created_answer.as_deref().filter(|answer| answer.answers.as_deref() == pending),
         }
     }
 
@@ -70,12 +70,12 @@ impl Session {
             let same = |fresh: &Created| {
                 last.placement == fresh.placement && last.comparable() == fresh.comparable()
             };
-            slot.as_ref().is_some_and(same)
+            slot.as_deref().is_some_and(same)
         };
         if let Some(last) = last.filter(as_good) {
-            *slot = Some(last);
+            *slot = Some(Box::new(last));
         }
-        slot.clone().ok_or(JsepError::InvalidModification)
+        slot.as_deref().cloned().ok_or(JsepError::InvalidModification)
     }
 
     /// Gives transports that vanished with a rollback a new name, as names are not used twice: that of the transport

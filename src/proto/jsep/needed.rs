@@ -62,7 +62,10 @@ impl Session {
 }
 
 /// A section of a description, with the kind of that and its own direction.
-fn described(stored: &Option<Stored>, section: usize) -> Option<(SdpType, &MediaDescription, Direction)> {
+fn described(
+    stored: &Option<Box<Stored>>,
+    section: usize,
+) -> Option<(SdpType, &MediaDescription, Direction)> {
     let stored = stored.as_ref()?;
     let media = stored.sdp.media.get(section)?;
     Some((stored.kind, media, stored.sdp.direction_of(media).into()))

@@ -153,7 +153,7 @@ impl Session {
             next_mid: 0,
         };
         let slots =
-            [self.slots.local(), self.slots.current_local.as_ref(), self.slots.current_remote.as_ref()];
+            [self.slots.local(), self.slots.current_local.as_deref(), self.slots.current_remote.as_deref()];
         for stored in slots.into_iter().flatten() {
             numbers.extension_ids.note(&stored.sdp.extensions);
             for section in &stored.sdp.media {

@@ -10,6 +10,7 @@ use crate::proto::sdp::SessionDescription;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The signalling half of one peer connection (RFC 8829).
 ///
@@ -30,17 +31,17 @@ pub struct Session {
     pub(super) next_id: u32,
     pub(super) slots: Slots,
     /// W3C `[[LastCreatedOffer]]`: only this offer can be set locally, until an answer completes an exchange.
-    pub(super) created_offer: Option<Created>,
+    pub(super) created_offer: Option<Box<Created>>,
     /// W3C `[[LastCreatedAnswer]]`.
-    pub(super) created_answer: Option<Created>,
+    pub(super) created_answer: Option<Box<Created>>,
     /// `o=` session id, the same for the life of the session (RFC 8829 5.2.1).
     pub(super) session_id: u64,
     /// Stream of remote tracks whose description names none (RFC 9429 5.10).
     pub(super) default_stream: String,
     /// `o=` version of the last local description applied; `None` before the first.
     pub(super) version: Option<u64>,
-    /// That description, to see whether the next one differs.
-    pub(super) last_local: Option<SessionDescription>,
+    /// The text of that description, to see whether the next one differs.
+    pub(super) last_local: Option<Arc<str>>,
     /// The negotiated state that belongs to no transceiver.
     pub(super) shared: Shared,
     /// `shared` of the last stable state while an exchange is in progress.
@@ -56,27 +57,27 @@ pub struct Session {
     pub(super) transports: Vec<Transport>,
 }
 
-/// The four description slots of W3C 4.7.
+/// The four description slots of W3C 4.7. Boxed: most of the time, most of them are empty.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    pub(super) current_local: Option<Stored>,
-    pub(super) current_remote: Option<Stored>,
-    pub(super) pending_local: Option<Stored>,
-    pub(super) pending_remote: Option<Stored>,
+    pub(super) current_local: Option<Box<Stored>>,
+    pub(super) current_remote: Option<Box<Stored>>,
+    pub(super) pending_local: Option<Box<Stored>>,
+    pub(super) pending_remote: Option<Box<Stored>>,
 }
 
 impl Slots {
     pub(super) fn local(&self) -> Option<&Stored> {
-        self.pending_local.as_ref().or(self.current_local.as_ref())
+        self.pending_local.as_deref().or(self.current_local.as_deref())
     }
 
     pub(super) fn remote(&self) -> Option<&Stored> {
-        self.pending_remote.as_ref().or(self.current_remote.as_ref())
+        self.pending_remote.as_deref().or(self.current_remote.as_deref())
     }
 
     /// The answer of the last complete exchange, whoever made it.
     pub(super) fn current_answer(&self) -> Option<&Stored> {
-        let current = [self.current_local.as_ref(), self.current_remote.as_ref()];
+        let current = [self.current_local.as_deref(), self.current_remote.as_deref()];
         current.into_iter().flatten().find(|stored| stored.kind == SdpType::Answer)
     }
 }
@@ -222,22 +223,22 @@ impl Session {
 
     /// The local description of the last complete exchange.
     pub fn current_local_description(&self) -> Option<Description> {
-        self.slots.current_local.as_ref().map(Stored::description)
+        self.slots.current_local.as_deref().map(Stored::description)
     }
 
     /// The remote description of the last complete exchange.
     pub fn current_remote_description(&self) -> Option<Description> {
-        self.slots.current_remote.as_ref().map(Stored::description)
+        self.slots.current_remote.as_deref().map(Stored::description)
     }
 
     /// The local description of the exchange in progress.
     pub fn pending_local_description(&self) -> Option<Description> {
-        self.slots.pending_local.as_ref().map(Stored::description)
+        self.slots.pending_local.as_deref().map(Stored::description)
     }
 
     /// The remote description of the exchange in progress.
     pub fn pending_remote_description(&self) -> Option<Description> {
-        self.slots.pending_remote.as_ref().map(Stored::description)
+        self.slots.pending_remote.as_deref().map(Stored::description)
     }
 
     /// All transceivers that are not gone, in order of creation.

@@ -4,13 +4,14 @@ use super::placement::{Carrier, Leads};
 use super::types::{Description, SdpType};
 use crate::proto::sdp::{CANDIDATES_MAX, SessionDescription, TransportAttributes};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// A description in one of the four slots (current or pending, local or remote).
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) kind: SdpType,
     /// As created or received.
-    text: String,
+    text: Arc<str>,
     /// As parsed, with the candidates that came later.
     pub(super) sdp: SessionDescription,
     /// Sections that came without a mid and got one for use inside.
@@ -24,7 +25,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn new(kind: SdpType, text: String, sdp: SessionDescription) -> Self {
+    pub(super) fn new(kind: SdpType, text: Arc<str>, sdp: SessionDescription) -> Self {
         Self { kind, text, sdp, unnamed: Vec::new(), carriers: Vec::new(), leads: None, later: Vec::new() }
     }
 
@@ -36,7 +37,7 @@ impl Stored {
     /// The text with the candidates that came later at the end of their sections.
     pub(super) fn description(&self) -> Description {
         if self.later.is_empty() {
-            return Description { kind: self.kind, sdp: self.text.clone() };
+            return Description { kind: self.kind, sdp: self.text.as_ref().to_owned() };
         }
         let mut sdp = String::with_capacity(self.text.len() + 128 * self.later.len());
         let mut next_section = 0;
@@ -51,6 +52,7 @@ impl Stored {
             }
         }
         self.write_later(&mut sdp, next_section);
+        sdp.shrink_to_fit();
         Description { kind: self.kind, sdp }
     }
 

@@ -65,7 +65,8 @@ impl Session {
 
     /// A section in use keeps its media type and its mid (RFC 8829 5.8); a rejected one may become another.
     fn check_continuity(&self, section: usize, now: &MediaDescription) -> Result<(), Refusal> {
-        let of = |stored: &Option<Stored>| stored.as_ref().and_then(|s| s.sdp.media.get(section)).cloned();
+        let of =
+            |stored: &Option<Box<Stored>>| stored.as_ref().and_then(|s| s.sdp.media.get(section)).cloned();
         let (Some(local), Some(remote)) = (of(&self.slots.current_local), of(&self.slots.current_remote))
         else {
             return Ok(());

@@ -1,5 +1,7 @@
 //! Which header extension has which id on one leg, and the reading and writing by that map (RFC 8285).
 
+use std::sync::{Arc, LazyLock};
+
 use smallvec::SmallVec;
 
 use super::{AbsoluteCaptureTime, AudioLevel, Extensions, HeaderBytes, LegExtensions, Mid, Rid, RtpHeader};
@@ -77,10 +79,13 @@ impl ExtensionKind {
     }
 }
 
+type ByIdentifier = [Option<ExtensionKind>; 256];
+
 /// The ids of one leg. At most one id per kind and one kind per id: the first mention wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionMap {
-    by_id: [Option<ExtensionKind>; 256],
+    /// Shared by the clones: most maps are copies of a few.
+    by_id: Arc<ByIdentifier>,
     /// The order of negotiation, which is the order of writing.
     ids: SmallVec<[(ExtensionKind, u8); 15]>,
     mixed: bool,
@@ -116,7 +121,8 @@ struct NeedsTwoByteForm;
 
 impl Default for ExtensionMap {
     fn default() -> Self {
-        Self { by_id: [None; 256], ids: SmallVec::new(), mixed: false }
+        static EMPTY: LazyLock<Arc<ByIdentifier>> = LazyLock::new(|| Arc::new([None; 256]));
+        Self { by_id: Arc::clone(&EMPTY), ids: SmallVec::new(), mixed: false }
     }
 }
 
@@ -131,7 +137,7 @@ impl ExtensionMap {
             if id == 0 || id == 15 || map.by_id[usize::from(id)].is_some() || map.id(kind).is_some() {
                 continue;
             }
-            map.by_id[usize::from(id)] = Some(kind);
+            Arc::make_mut(&mut map.by_id)[usize::from(id)] = Some(kind);
             map.ids.push((kind, id));
         }
         map

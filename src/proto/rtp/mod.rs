@@ -11,7 +11,9 @@ mod frame_packetizer;
 mod header;
 mod identifier;
 mod key_frame;
+mod media_lot;
 mod packet;
+mod padding;
 pub mod picture_index;
 
 pub use codec::{CodecFamily, CodecKey, CodecParameters, MediaKind};
@@ -22,4 +24,5 @@ pub use frame_packetizer::{FramePacketizer, PacketizeError};
 pub use header::{ExtensionElements, HeaderBytes, RtpError, RtpHeader};
 pub use identifier::{Mid, Rid};
 pub use key_frame::starts_key_frame;
+pub use media_lot::MediaLot;
 pub use packet::{ClockReference, RtpPacket};

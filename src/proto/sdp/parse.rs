@@ -110,7 +110,11 @@ impl Parser {
             [('v', self.has_version), ('o', self.has_origin), ('s', self.has_name), ('t', self.has_time)];
         match required.into_iter().find(|(_, present)| !present) {
             Some((letter, _)) => Err(SdpErrorReason::MissingLine(letter)),
-            None => Ok(self.description),
+            None => {
+                // Sections are large, and a description is kept as long as its connection.
+                self.description.media.shrink_to_fit();
+                Ok(self.description)
+            }
         }
     }
 

@@ -70,9 +70,4 @@ impl Codecs {
         let first = events.clone().next();
         events.find(|codec| Some(codec.clock_rate) == clock_rate).or(first).copied()
     }
-
-    /// The codec with this payload type.
-    pub(super) fn by_payload_type(&self, payload_type: u8) -> Option<&Codec> {
-        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
-    }
 }

@@ -280,7 +280,8 @@ impl Sender {
             self.parameters.ssrc,
         );
         let mut header = HeaderBytes::from_slice(&fixed);
-        self.write_extensions(now, &Extensions::default(), Shifts::default(), &mut header);
+        let send_time = self.send_time_at(now);
+        self.write_extensions(send_time, &Extensions::default(), Shifts::default(), &mut header);
         if header.len() > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
         }

@@ -20,9 +20,9 @@ mod dtmf;
 mod encoding;
 mod history;
 mod outgoing;
-mod padding;
 mod parameters;
 mod placement;
+mod random;
 mod reports;
 mod retransmission;
 mod sent_window;
@@ -30,6 +30,7 @@ mod state;
 mod statistics;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -39,7 +40,6 @@ use rand::rngs::StdRng;
 pub use dtmf::{DtmfError, ToneChange, ToneRequest};
 pub use encoding::{EncodingParameters, EncodingStream, Priority};
 pub use outgoing::OutgoingPacket;
-pub use padding::{Padding, even_out};
 pub use parameters::SenderParameters;
 pub use state::SenderState;
 pub use statistics::OutboundStatistics;
@@ -47,15 +47,16 @@ pub use statistics::OutboundStatistics;
 use self::codecs::{Codec, Codecs};
 use self::continuity::{Counters, Shifts};
 use self::dtmf::Dtmf;
-use self::history::History;
+use self::history::{History, Shift};
 use self::placement::Placement;
+use self::random::SmallRandom;
 use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::Latest;
 use crate::proto::rtcp::MaximumBitrateEntry;
 use crate::proto::rtp::picture_index::PictureIndex;
 use crate::proto::rtp::{
-    ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, RtpPacket, WrittenExtensions,
+    ExtensionKind, Extensions, HeaderBytes, LegExtensions, MediaKind, MediaLot, RtpPacket, WrittenExtensions,
 };
 
 /// Packets held while waiting for a key frame: more than one frame of a fast stream.
@@ -81,7 +82,8 @@ pub struct Refused {
 /// The outbound half of one media section.
 #[derive(Debug)]
 pub struct Sender {
-    parameters: SenderParameters,
+    /// Shared with those who have set them.
+    parameters: Arc<SenderParameters>,
     codecs: Codecs,
     leg: LegExtensions,
     sends_absolute_time: bool,
@@ -104,17 +106,18 @@ pub struct Sender {
     /// A TMMBR waits for its answer.
     notification_at: Option<Instant>,
     statistics: OutboundStatistics,
-    random: StdRng,
+    random: SmallRandom,
 }
 
 impl Sender {
     /// A new sender, or with the saved `state` the continuation of one that panicked.
     pub fn new(
         now: Instant,
-        parameters: SenderParameters,
+        parameters: impl Into<Arc<SenderParameters>>,
         state: Option<SenderState>,
         mut random: StdRng,
     ) -> Self {
+        let parameters = parameters.into();
         let is_restart = state.is_some();
         let state = state.unwrap_or_else(|| SenderState::new(&mut random));
         let mut sender = Self {
@@ -124,7 +127,7 @@ impl Sender {
             own_extensions: HeaderBytes::new(),
             own_written: WrittenExtensions::default(),
             sent: SentWindow::new(state.next_sequence),
-            history: History::new(parameters.kind),
+            history: History::new(parameters.kind, now),
             budget: Budget::new(),
             held: VecDeque::new(),
             dtmf: Dtmf::default(),
@@ -135,7 +138,7 @@ impl Sender {
             requested_bitrate: None,
             notification_at: None,
             statistics: OutboundStatistics { ssrc: parameters.ssrc, ..OutboundStatistics::default() },
-            random,
+            random: SmallRandom::new(&mut random),
             state,
             parameters,
         };
@@ -153,7 +156,11 @@ impl Sender {
     }
 
     /// After a renegotiation. The SSRCs must be the same; a new SSRC needs a new sender.
-    pub fn set_parameters(&mut self, parameters: SenderParameters) {
+    pub fn set_parameters(&mut self, parameters: impl Into<Arc<SenderParameters>>) {
+        let parameters = parameters.into();
+        if !self.parameters.compose_as(&parameters) {
+            self.history.clear();
+        }
         self.codecs = Codecs::new(&parameters.codecs, parameters.kind);
         self.parameters = parameters;
         self.apply_parameters();
@@ -210,34 +217,33 @@ impl Sender {
         self.state.source.map(|source| source.generation)
     }
 
-    /// Turns a source's packet into this stream's, or drops it (`None`).
-    pub fn forward(&mut self, now: Instant, packet: &RtpPacket, generation: u32) -> Option<OutgoingPacket> {
-        self.forward_padded(now, packet, generation, 0)
-    }
-
-    /// [`Sender::forward`] with so many bytes of padding, see [`even_out`].
-    pub fn forward_padded(
+    /// Turns a source's packet, the one at `index` of `lot`, into this stream's, or drops it (`None`).
+    ///
+    /// # Panics
+    /// If the lot is shorter.
+    pub fn forward(
         &mut self,
         now: Instant,
-        packet: &RtpPacket,
+        lot: &Arc<MediaLot>,
+        index: usize,
         generation: u32,
-        padding: u8,
     ) -> Option<OutgoingPacket> {
+        let packet = &lot.packets[index];
         if self.dtmf.is_playing() {
             // RFC 4733 §2.6: the tone is heard instead.
             self.withhold(1);
             return None;
         }
-        let Some((codec, index, placement)) = self.decide(now, packet, generation) else {
+        let Some((codec, picture, placement)) = self.decide(now, packet, generation) else {
             self.count_dropped(packet, generation);
             return None;
         };
         if placement.starts {
-            let first = self.emit(now, packet, codec, index, &placement, padding);
+            let first = self.emit(now, lot, index, codec, picture, &placement);
             self.adopt_held(now, packet, generation);
             return Some(first);
         }
-        Some(self.emit(now, packet, codec, index, &placement, padding))
+        Some(self.emit(now, lot, index, codec, picture, &placement))
     }
 
     /// Packets that were not sent, of all and by two of the reasons.
@@ -302,58 +308,83 @@ impl Sender {
         Some((codec, index, placement))
     }
 
-    /// Writes the packet and keeps it for retransmission.
+    /// Composes the packet and keeps what it was made from for retransmission.
     fn emit(
         &mut self,
         now: Instant,
-        packet: &RtpPacket,
+        lot: &Arc<MediaLot>,
+        index: usize,
         codec: Codec,
-        index: Option<PictureIndex>,
+        picture: Option<PictureIndex>,
         placement: &Placement,
-        padding: u8,
     ) -> OutgoingPacket {
+        let packet = &lot.packets[index];
         let Placement { sequence, timestamp_shift, shifts, .. } = *placement;
+        let shift = Shift {
+            sequence: sequence.wrapping_sub(packet.sequence_number),
+            timestamp: timestamp_shift,
+            counters: shifts,
+        };
+        let send_time = self.send_time_at(now);
+        let Composed { header, rtp_header_length, payload, padding, .. } =
+            self.compose(lot, index, codec, picture, shift, send_time);
         let timestamp = packet.timestamp.wrapping_add(timestamp_shift);
+        self.note_sent(now, sequence, timestamp, codec, packet, rtp_header_length);
+        self.state.counters.sent(shifts, picture, packet.extensions.frame_number());
+        if codec.nack {
+            self.history.insert(sequence, now, send_time, lot, index, shift);
+        }
+        OutgoingPacket { header, payload, padding, retransmission: false }
+    }
+
+    /// Makes a packet of this stream from one of a source. Depends on its arguments and the parameters alone: called
+    /// again, it gives the same bytes.
+    #[inline(always)]
+    fn compose(
+        &mut self,
+        lot: &MediaLot,
+        index: usize,
+        codec: Codec,
+        picture: Option<PictureIndex>,
+        shift: Shift,
+        send_time: u32,
+    ) -> Composed {
+        let packet = &lot.packets[index];
         let mut header = HeaderBytes::new();
         header.extend_from_slice(&fixed_header(
             packet.marker,
             codec.payload_type,
-            sequence as u16,
-            timestamp,
+            packet.sequence_number.wrapping_add(shift.sequence) as u16,
+            packet.timestamp.wrapping_add(shift.timestamp),
             self.parameters.ssrc,
         ));
-        let written = self.write_extensions(now, &packet.extensions, shifts, &mut header);
+        let written = self.write_extensions(send_time, &packet.extensions, shift.counters, &mut header);
         let rtp_header_length = header.len();
         if rtp_header_length > FIXED_HEADER_LENGTH {
             header[0] |= 0x10;
         }
+        let padding = lot.padding_of(index);
         if padding > 0 {
             header[0] |= PADDING_BIT;
         }
-        let payload = start_of_payload(&packet.payload, index, shifts, &mut header);
-        self.note_sent(now, sequence, timestamp, codec, packet, rtp_header_length);
-        self.state.counters.sent(shifts, index, packet.extensions.frame_number());
-        if codec.nack {
-            let slot = self.history.insert(sequence, now);
-            slot.header.clear();
-            slot.header.extend_from_slice(&header);
-            slot.rtp_header_length = rtp_header_length;
-            slot.written = written;
-            slot.padding = padding;
-            slot.payload = payload.clone();
-        }
-        OutgoingPacket { header, payload, padding, retransmission: false }
+        let payload = start_of_payload(&packet.payload, picture, shift.counters, &mut header);
+        Composed { header, rtp_header_length, written, payload, padding }
+    }
+
+    /// The value of `abs-send-time`; any if that was not negotiated.
+    fn send_time_at(&self, now: Instant) -> u32 {
+        if self.sends_absolute_time { self.parameters.clock.absolute_send_time_at(now) } else { 0 }
     }
 
     /// Appends the extension block and returns what is where in it.
     fn write_extensions(
         &mut self,
-        now: Instant,
+        send_time: u32,
         forwarded: &Extensions,
         shifts: Shifts,
         header: &mut HeaderBytes,
     ) -> WrittenExtensions {
-        let send_time = self.sends_absolute_time.then(|| self.parameters.clock.absolute_send_time_at(now));
+        let send_time = self.sends_absolute_time.then_some(send_time);
         if !forwarded.forwards_nothing() {
             self.leg.absolute_send_time = send_time;
             self.leg.frame_number_shift = shifts.frame_number;
@@ -373,12 +404,14 @@ impl Sender {
     /// history.
     #[cold]
     fn adopt_held(&mut self, now: Instant, first: &RtpPacket, generation: u32) {
-        for (_, packet) in std::mem::take(&mut self.held).iter().filter(|(of, packet)| {
+        let held = std::mem::take(&mut self.held).into_iter().filter(|(of, packet)| {
             let distance = packet.sequence_number.wrapping_sub(first.sequence_number);
             *of == generation && packet.ssrc == first.ssrc && distance <= HELD_MAX as u64
-        }) {
-            if let Some((codec, index, placement)) = self.decide(now, packet, generation) {
-                self.emit(now, packet, codec, index, &placement, 0);
+        });
+        let lot = Arc::new(MediaLot::new(held.map(|(_, packet)| packet).collect(), false));
+        for (index, packet) in lot.packets.iter().enumerate() {
+            if let Some((codec, picture, placement)) = self.decide(now, packet, generation) {
+                self.emit(now, &lot, index, codec, picture, &placement);
             }
         }
     }
@@ -413,6 +446,20 @@ impl Sender {
         self.statistics.bytes_sent += payload_length as u64;
         self.statistics.header_bytes_sent += header_length as u64;
     }
+}
+
+/// A packet of this stream.
+struct Composed {
+    /// The RTP header and the rewritten start of the payload.
+    header: HeaderBytes,
+    /// How much of `header` is the RTP header.
+    rtp_header_length: usize,
+    /// What is where among the header extensions.
+    written: WrittenExtensions,
+    /// The rest of the payload.
+    payload: Bytes,
+    /// Bytes of padding behind it.
+    padding: u8,
 }
 
 impl SenderState {

@@ -34,3 +34,15 @@ pub struct SenderParameters {
     /// The wall clock, for sender reports and `abs-send-time`.
     pub clock: ClockAnchor,
 }
+
+impl SenderParameters {
+    /// Whether a packet composed with either is the same, to the byte.
+    pub(super) fn compose_as(&self, other: &Self) -> bool {
+        self.ssrc == other.ssrc
+            && self.rid == other.rid
+            && self.mid == other.mid
+            && self.extensions == other.extensions
+            && self.codecs == other.codecs
+            && self.clock == other.clock
+    }
+}

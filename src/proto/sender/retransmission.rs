@@ -5,10 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::history::SentPacket;
-use super::{OutgoingPacket, PADDING_BIT, Sender, SenderParameters};
+use super::codecs::Codec;
+use super::history::Origin;
+use super::{Composed, OutgoingPacket, PADDING_BIT, Sender};
 use crate::proto::rtcp::Nack;
 use crate::proto::rtp::HeaderBytes;
+use crate::proto::rtp::picture_index::PictureIndex;
 
 /// Share of the sent bytes that retransmissions earn: one half, as heavy loss needs more than a key frame would.
 const BUDGET_SHARE: usize = 2;
@@ -52,31 +54,21 @@ impl Sender {
         for number in nack.sequence_numbers() {
             let latest = self.state.next_sequence - 1;
             let sequence = latest.wrapping_sub(u64::from((latest as u16).wrapping_sub(number)));
-            let Some(sent) = self.history.get_mut(sequence) else { continue };
-            if sent.resent_at.is_some_and(|at| now < at + round_trip) {
-                continue;
-            }
-            let payload_length = sent.header.len() - sent.rtp_header_length + sent.payload.len();
-            if !self.budget.spend(sent.rtp_header_length + payload_length) {
+            let Some(origin) = self.history.find(sequence, now, round_trip) else { continue };
+            let Some(codec) = self.codecs.find(origin.lot.packets[origin.index].codec) else { continue };
+            let again = self.compose_again(now, &origin, codec);
+            let payload_length = again.header.len() - again.rtp_header_length + again.payload.len();
+            if !self.budget.spend(again.rtp_header_length + payload_length) {
                 return;
             }
-            sent.resent_at = Some(now);
-            let payload_type = sent.header[1] & 0x7f;
-            let rtx_payload_type =
-                self.codecs.by_payload_type(payload_type).and_then(|codec| codec.rtx_payload_type);
-            let again = match self.parameters.rtx_ssrc.zip(rtx_payload_type) {
-                Some((ssrc, payload_type)) => {
-                    let number = self.state.next_rtx_sequence;
-                    self.state.next_rtx_sequence += 1;
-                    wrap(now, sent, ssrc, payload_type, number as u16, &self.parameters)
-                }
+            self.history.mark_resent(sequence, now);
+            let again = match self.rtx_of(codec) {
+                Some((ssrc, payload_type)) => self.wrap(again, ssrc, payload_type),
                 // Without RTX the very same packet is sent again, to the byte.
-                None => OutgoingPacket {
-                    header: HeaderBytes::from_slice(&sent.header),
-                    payload: sent.payload.clone(),
-                    padding: sent.padding,
-                    retransmission: true,
-                },
+                None => {
+                    let Composed { header, payload, padding, .. } = again;
+                    OutgoingPacket { header, payload, padding, retransmission: true }
+                }
             };
             self.statistics.packets_sent += 1;
             self.statistics.bytes_sent += payload_length as u64;
@@ -86,32 +78,36 @@ impl Sender {
             out.push(again);
         }
     }
-}
+    /// The SSRC and the payload type of retransmissions of this codec (RFC 4588).
+    fn rtx_of(&self, codec: Codec) -> Option<(u32, u8)> {
+        self.parameters.rtx_ssrc.zip(codec.rtx_payload_type)
+    }
 
-/// RFC 4588 §4: own SSRC, payload type and sequence number; timestamp and marker of the original; the original
-/// sequence number before the payload.
-fn wrap(
-    now: Instant,
-    sent: &SentPacket,
-    ssrc: u32,
-    payload_type: u8,
-    number: u16,
-    parameters: &SenderParameters,
-) -> OutgoingPacket {
-    let (rtp_header, payload_start) = sent.header.split_at(sent.rtp_header_length);
-    let mut header = HeaderBytes::from_slice(rtp_header);
-    // Without the padding: it is for packets that leave together.
-    header[0] &= !PADDING_BIT;
-    header[1] = rtp_header[1] & 0x80 | payload_type;
-    header[2..4].copy_from_slice(&number.to_be_bytes());
-    header[8..12].copy_from_slice(&ssrc.to_be_bytes());
-    if let Some(at) = sent.written.rid {
-        parameters.extensions.name_repaired(&mut header, at);
+    /// What was sent, to the byte; where it gets a number of its own, with the time of now.
+    fn compose_again(&mut self, now: Instant, origin: &Origin, codec: Codec) -> Composed {
+        let packet = &origin.lot.packets[origin.index];
+        let picture = PictureIndex::find(codec.family, &packet.payload);
+        let send_time = if self.rtx_of(codec).is_some() { self.send_time_at(now) } else { origin.send_time };
+        self.compose(&origin.lot, origin.index, codec, picture, origin.shift, send_time)
     }
-    if let Some(at) = sent.written.absolute_send_time {
-        header[at..at + 3].copy_from_slice(&parameters.clock.absolute_send_time_at(now).to_be_bytes()[1..]);
+
+    /// RFC 4588 §4: own SSRC, payload type and sequence number; timestamp and marker of the original; the original
+    /// sequence number before the payload.
+    fn wrap(&mut self, original: Composed, ssrc: u32, payload_type: u8) -> OutgoingPacket {
+        let number = self.state.next_rtx_sequence as u16;
+        self.state.next_rtx_sequence += 1;
+        let (rtp_header, payload_start) = original.header.split_at(original.rtp_header_length);
+        let mut header = HeaderBytes::from_slice(rtp_header);
+        // Without the padding: it is for packets that leave together.
+        header[0] &= !PADDING_BIT;
+        header[1] = rtp_header[1] & 0x80 | payload_type;
+        header[2..4].copy_from_slice(&number.to_be_bytes());
+        header[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        if let Some(at) = original.written.rid {
+            self.parameters.extensions.name_repaired(&mut header, at);
+        }
+        header.extend_from_slice(&rtp_header[2..4]);
+        header.extend_from_slice(payload_start);
+        OutgoingPacket { header, payload: original.payload, padding: 0, retransmission: false }
     }
-    header.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
-    header.extend_from_slice(payload_start);
-    OutgoingPacket { header, payload: sent.payload.clone(), padding: 0, retransmission: false }
 }

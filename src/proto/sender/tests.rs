@@ -4,6 +4,7 @@ mod chain;
 mod corpora;
 mod dtmf;
 mod encodings;
+mod evened;
 mod properties;
 
 use std::time::Duration;
@@ -101,7 +102,8 @@ impl Scene {
     }
 
     fn forward(&mut self, packet: &RtpPacket, generation: u32) -> Option<Seen> {
-        let outgoing = self.sender.forward(self.now, packet, generation)?;
+        let lot = Arc::new(MediaLot::new(vec![packet.clone()], false));
+        let outgoing = self.sender.forward(self.now, &lot, 0, generation)?;
         Some(self.see(&outgoing))
     }
 
@@ -136,6 +138,11 @@ fn packet(now: Instant, source: u32, number: u64, payload: &[u8], key_frame: boo
         payload: Bytes::copy_from_slice(payload),
         key_frame,
     }
+}
+
+/// Any packet with this number.
+pub(super) fn packet_numbered(now: Instant, number: u64) -> RtpPacket {
+    delta(now, number)
 }
 
 fn key(now: Instant, number: u64) -> RtpPacket {
@@ -455,6 +462,21 @@ fn without_rtx_the_same_bytes_are_sent_again() {
         scene.sender.handle_rtcp(scene.now, &packet, &mut out);
     }
     assert!(out[0].is_retransmission());
+}
+
+#[test]
+fn what_was_sent_under_other_parameters_is_not_sent_again() {
+    let mut scene = Scene::new(MediaKind::Video);
+    let before = scene.forward(&key(scene.now, 10), 1).expect("sent");
+    let same = SenderParameters { bitrate_max: Some(1), ..scene.sender.parameters().clone() };
+    scene.sender.set_parameters(same);
+    assert_eq!(scene.nack(&[before.number]).len(), 1);
+    scene.pass(500);
+    let other = SenderParameters { mid: Mid::new("w"), ..scene.sender.parameters().clone() };
+    scene.sender.set_parameters(other);
+    assert!(scene.nack(&[before.number]).is_empty(), "it would not be the same packet");
+    let after = scene.forward(&delta(scene.now, 11), 1).expect("sent");
+    assert_eq!(scene.nack(&[after.number]).len(), 1);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(super) mod measure;
 mod network;
 pub(super) mod subject;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, bail};
 
 use self::cases::Case as Load;
@@ -23,7 +25,12 @@ use crate::workspace::{Profile, Workspace};
 
 pub(super) use self::network::{Inside, run_inside};
 
+/// Each look for a wanted load, and how many there are at most.
+const CALIBRATION_SECONDS: u32 = 5;
+const CALIBRATIONS_MAX: u32 = 4;
+
 /// How much to measure.
+#[derive(Clone)]
 pub(super) struct Plan {
     pub(super) profile: Profile,
     rounds: u32,
@@ -34,6 +41,8 @@ pub(super) struct Plan {
     floor_seconds: u32,
     /// Scales the number of peers down, for a run that only shows that everything works.
     peers_max: u32,
+    /// Where a flame graph is drawn to.
+    flame_graph: Option<PathBuf>,
 }
 
 impl Plan {
@@ -47,12 +56,24 @@ impl Plan {
             seconds: 5,
             floor_seconds: 2,
             peers_max: u32::MAX,
+            flame_graph: None,
         })
     }
 
     /// Measures for so long each time, instead of a few seconds.
     pub(super) fn lasting(self, seconds: Option<u32>) -> Self {
         Self { seconds: seconds.unwrap_or(self.seconds), ..self }
+    }
+
+    /// Draws this project's server under one case, if there is a file to draw to; measures nothing then.
+    pub(super) fn drawing(self, svg: Option<&Path>) -> Result<Self> {
+        let Some(svg) = svg else { return Ok(self) };
+        // Without names all usual cases are selected, and the first of them is the one to look at.
+        let loads = if self.loads == Load::select(&[])? { vec![self.loads[0]] } else { self.loads };
+        if loads.len() > 1 {
+            bail!("a flame graph shows one case");
+        }
+        Ok(Self { rounds: 1, loads, subjects: vec![Subject::Own], flame_graph: Some(svg.to_owned()), ..self })
     }
 
     /// One short round with few peers; measures nothing.
@@ -101,6 +122,9 @@ pub(super) fn run(workspace: &Workspace, mut plan: Plan, inside: &Inside) -> Res
             }
         }
     }
+    for one in &mut series {
+        one.load = calibrated(workspace, &plan, inside, one)?;
+    }
     for round in 1..=plan.rounds {
         for one in &mut series {
             let name = one.subject.name();
@@ -127,6 +151,28 @@ pub(super) fn run(workspace: &Workspace, mut plan: Plan, inside: &Inside) -> Res
     Ok(Results::new("forward", cases))
 }
 
+/// The load with as many subscribers as bring the server to the wanted share of its core, found in short runs.
+fn calibrated(workspace: &Workspace, plan: &Plan, inside: &Inside, series: &Series) -> Result<Load> {
+    let mut load = series.load;
+    if load.wanted_load.is_none() || plan.peers_max < load.subscribers {
+        return Ok(load);
+    }
+    let short = Plan { seconds: CALIBRATION_SECONDS, ..plan.clone() };
+    for attempt in 1..=CALIBRATIONS_MAX {
+        let measured = measure::measure(workspace, &short, inside, series.subject, &load)?;
+        let (subscribers, share) = (load.subscribers, measured.cores_used);
+        progress(format!(
+            "looking for the load, {attempt}: {subscribers} subscribers, {}",
+            measured.summary()
+        ));
+        if load.is_at_load(share) || load.scaled(share) == load {
+            break;
+        }
+        load = load.scaled(share);
+    }
+    Ok(load)
+}
+
 fn cases_of(series: &Series) -> Vec<Case> {
     let case = |metric, unit, value: fn(&Measured) -> Option<f64>| {
         let values = series.rounds.iter().filter_map(value).collect();
@@ -142,10 +188,16 @@ fn cases_of(series: &Series) -> Vec<Case> {
         case("packets_per_second", "1/s", |m| Some(m.packets_per_second)),
         case("cores_used", "cores", |m| Some(m.cores_used)),
         case("lost", "percent", |m| m.lost_percent),
+        case("lost_packets", "packets", |m| m.lost_packets),
+        case("lost_by_generator_max", "percent", |m| m.lost_by_generator_percent),
         case("damaged", "packets", |m| m.damaged),
         case("latency_p50_ms", "ms", |m| m.latency_p50_ms),
         case("latency_p99_ms", "ms", |m| m.latency_p99_ms),
         case("latency_max_ms", "ms", |m| m.latency_max_ms),
+        case("latency_direct_p99_ms", "ms", |m| m.direct_p99_ms),
+        case("latency_added_p99_ms", "ms", Measured::added_p99_ms),
+        case("burst_ms", "ms", |m| m.burst_ms),
+        case("subscribers", "peers", |m| (m.subscribers > 0).then(|| f64::from(m.subscribers))),
         case("memory_kib_per_peer", "KiB", |m| m.memory_kib_per_peer),
         case("generator_cpu", "percent", |m| m.generator_cpu_percent),
     ];

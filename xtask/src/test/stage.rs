@@ -138,6 +138,17 @@ pub(crate) fn with_server(
     watched(Server::start(workspace, &options)?, body)
 }
 
+/// The same with a server that is told more by flags.
+pub(crate) fn with_server_told(
+    workspace: &Workspace,
+    name: &str,
+    flags: &[&str],
+    body: impl FnOnce(&mut Server) -> Result<String>,
+) -> Result<String> {
+    let options = Options { profile: Profile::Dev, name, fault_injection: false, prefix: &[] };
+    watched(Server::start_with(workspace, &options, flags)?, body)
+}
+
 /// The same with another program that listens where it is told and prints the address of its page.
 pub(crate) fn with_program(
     workspace: &Workspace,

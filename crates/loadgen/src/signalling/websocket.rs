@@ -27,6 +27,8 @@ const PONG: u8 = 10;
 /// An open WebSocket whose peer is in a room.
 pub(crate) struct Joined {
     socket: WebSocket,
+    /// The own id.
+    pub(crate) participant: String,
     /// What the others publish: id and kind, in the order of the participants.
     pub(crate) tracks: Vec<(String, String)>,
 }
@@ -51,7 +53,8 @@ pub(crate) async fn join(url: &str, room: &str) -> anyhow::Result<Joined> {
     let tracks = lists.flat_map(|participant| participant["tracks"].as_array().unwrap_or(&empty));
     let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tracks = tracks.map(|track| (name(&track["id"]), name(&track["kind"]))).collect();
-    Ok(Joined { socket, tracks })
+    let participant = name(&joined["participant"]);
+    Ok(Joined { socket, participant, tracks })
 }
 
 impl Joined {

@@ -8,6 +8,8 @@ use std::{
 use clap::Parser;
 use serde::Serialize;
 
+use crate::placement::RoomPlacement;
+
 /// A WebRTC server: people meet in rooms in their browsers, other peers publish by WHIP and watch by WHEP.
 ///
 /// Without any option it serves its page to this machine, at http://127.0.0.1:8080/. Every option can also be
@@ -47,6 +49,24 @@ pub struct Arguments {
     #[arg(long, env = "ACTIX_RTC_SHARDS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     shards: Option<usize>,
+
+    /// Which members of a room share a thread: all (single); all as long as their thread bears it, those who come
+    /// later live on another one (spill); as few as possible (spread) [default: spill]
+    #[arg(
+        long,
+        env = "ACTIX_RTC_ROOM_PLACEMENT",
+        value_enum,
+        value_name = "POLICY",
+        hide_possible_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_placement: Option<RoomPlacement>,
+
+    /// Members of one room that a thread carries before the room spills to another one; it also does when its
+    /// thread is busy for more than 70 % of the time and another one for less than 50 % [default: 250]
+    #[arg(long, env = "ACTIX_RTC_ROOM_MEMBERS_PER_SHARD", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_members_per_shard: Option<usize>,
 
     /// Addresses to offer for media instead of this machine's own, separated by commas: for a server behind
     /// address translation, its public ones [default: those of the network interfaces]

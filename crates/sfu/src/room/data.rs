@@ -147,7 +147,7 @@ impl Room {
         channel.close();
         let sentence = "a data channel was closed: you take its messages too slowly; open it again to go on";
         let problem = Problem::new(Code::Slow, sentence).on_channel(name.as_str());
-        let told = member.events.try_send(RoomEvent::DataChannelEnded(problem));
+        let told = member.events.try_send(RoomEvent::DataChannelEnded(Box::new(problem)));
         tracing::info!(participant = %id, channel = ?name, "closed: it takes its messages too slowly");
         self.metrics.slow_channel_closed();
         if told.is_err() {

@@ -17,11 +17,16 @@ fn page_health_and_metrics_are_served() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(server.address, path).status, 200, "{path}");
     }
+    let health: serde_json::Value = serde_json::from_str(&get(server.address, "/healthz").body).unwrap();
+    for feature in ["udp_gso", "udp_gro", "receive_buffer", "send_buffer"] {
+        assert!(health["kernel"][feature].is_boolean(), "{health}");
+    }
     let (_socket, _) = Socket::join(server.address, "demo", "");
     let metrics = get(server.address, "/metrics");
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     assert!(metrics.body.contains("actix_rtc_sfu_websockets 1"), "{}", metrics.body);
     assert!(metrics.body.contains("actix_rtc_rooms{"));
+    assert!(metrics.body.contains("actix_rtc_kernel_feature{feature=\"udp_gso\"}"));
 }
 
 #[test]

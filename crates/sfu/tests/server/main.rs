@@ -21,6 +21,8 @@ mod rooms;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod shards;
+#[cfg(test)]
 mod signalling;
 #[cfg(test)]
 mod socket;

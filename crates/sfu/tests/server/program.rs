@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_actix-rtc-sfu");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_actix-rtc-sfu");
 
 fn program(words: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);

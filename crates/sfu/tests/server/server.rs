@@ -18,8 +18,9 @@ impl TestServer {
 
     /// With flags of the command line.
     pub(crate) fn with(flags: &'static [&'static str]) -> Self {
-        let words = ["actix-rtc-sfu", "--listen", "127.0.0.1:0", "--shards", "1"];
-        let config = Config::from_words(words.into_iter().chain(flags.iter().copied())).unwrap();
+        let shards = if flags.contains(&"--shards") { [].as_slice() } else { &["--shards", "1"] };
+        let words = [["actix-rtc-sfu", "--listen", "127.0.0.1:0"].as_slice(), shards, flags].concat();
+        let config = Config::from_words(words).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (started, address) = mpsc::channel();
         let serve = async move {

@@ -1,5 +1,7 @@
 //! H264 profiles: which are the same format, and which are not (RFC 6184 8.1, 8.2.2).
 
+use std::sync::Arc;
+
 use super::*;
 use crate::proto::rtp::CodecParameters;
 
@@ -15,8 +17,9 @@ fn accepts(ours: CodecParameters, theirs: CodecParameters) -> bool {
     let (mut left, mut right) = (session(1), session(2));
     for (session, codec) in [(&mut left, theirs), (&mut right, ours)] {
         let mut config = session.config().clone();
-        config.media.video.codecs = vec![codec];
-        config.media.video.any_h264_profile = false;
+        let video = Arc::make_mut(&mut config.media.video);
+        video.codecs = vec![codec];
+        video.any_h264_profile = false;
         session.set_configuration(config).expect("may change");
     }
     left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");

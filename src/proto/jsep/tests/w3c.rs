@@ -1,6 +1,8 @@
 //! The calls of W3C WebRTC as far as a session decides them: tracks, transceivers, preferences, configuration,
 //! negotiation needed, and the name of each error.
 
+use std::sync::Arc;
+
 use super::*;
 
 fn codec(session: &Session, kind: MediaKind, name: &str) -> crate::proto::rtp::CodecParameters {
@@ -309,7 +311,7 @@ fn sections_without_a_common_codec_are_rejected() {
         left.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
         left.set_codec_preferences(id, vec![codec(&left, MediaKind::Video, "VP8")]).expect("known");
         let mut config = right.config().clone();
-        config.media.video.codecs.retain(|codec| codec.name == "H264");
+        Arc::make_mut(&mut config.media.video).codecs.retain(|codec| codec.name == "H264");
         right.set_configuration(config).expect("may change");
         let (offer, answer) = exchange(&mut left, &mut right);
         assert_eq!(offer.media[1].bundle_only, !accepted, "{policy:?}");

@@ -167,8 +167,9 @@ impl Call {
             let repaired = bytes[1] & 0x7f == 121;
             let mut received = Vec::new();
             let _ = self.server_in.handle_rtp(self.now, bytes.into(), None, repaired, &mut received);
-            outgoing
-                .extend(received.iter().filter_map(|packet| self.server_out.forward(self.now, packet, 1)));
+            let lot = Arc::new(MediaLot::new(received, false));
+            let indices = 0..lot.packets.len();
+            outgoing.extend(indices.filter_map(|at| self.server_out.forward(self.now, &lot, at, 1)));
         }
         for packet in outgoing {
             let mut bytes = vec![0; packet.len()];

@@ -3,12 +3,16 @@
 use anyhow::{Result, bail};
 
 /// One load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Case {
     /// As in results and on the command line.
     pub(super) name: &'static str,
     pub(super) publishers: u32,
     pub(super) subscribers: u32,
+    /// Publishers and subscribers are dealt out to so many.
+    pub(super) rooms: u32,
+    /// The share of a core that the server shall use: subscribers become as many as that takes.
+    pub(super) wanted_load: Option<f64>,
     /// The load generator's profile.
     pub(super) profile: &'static str,
     /// Further arguments for this project's server: the case is only about that one.
@@ -16,7 +20,12 @@ pub(super) struct Case {
     by_default: bool,
 }
 
-const CASES: [Case; 11] = [
+/// So close to the wanted load is close enough.
+const LOAD_TOLERANCE: f64 = 0.04;
+/// The load generator has one core too.
+const SUBSCRIBERS_MAX: u32 = 4_000;
+
+const CASES: [Case; 12] = [
     video("1-to-50", 1, 50, true),
     video("1-to-500", 1, 500, true),
     // Towards full load: which of them comes near 70 % of a core depends on the machine.
@@ -26,16 +35,46 @@ const CASES: [Case; 11] = [
     video("10x10", 10, 10, true),
     Case { profile: "audio", ..video("audio-50x50", 50, 50, true) },
     Case { profile: "audio", ..video("audio-1-to-50", 1, 50, false) },
+    // A server near its limit, as it would be: many rooms, whose frames do not come at the same moment.
+    Case {
+        rooms: 20,
+        wanted_load: Some(0.7),
+        own_server: &["--shards", "1"],
+        ..video("load-70", 20, 200, false)
+    },
     Case { own_server: &["--shards", "2"], ..video("1-to-50-two-shards", 1, 50, false) },
     Case { profile: "simulcast", ..video("simulcast-1-to-50", 1, 50, false) },
     Case { profile: "synthetic", ..video("synthetic-1-to-50", 1, 50, false) },
 ];
 
 const fn video(name: &'static str, publishers: u32, subscribers: u32, by_default: bool) -> Case {
-    Case { name, publishers, subscribers, profile: "video", own_server: &[], by_default }
+    Case {
+        name,
+        publishers,
+        subscribers,
+        rooms: 1,
+        wanted_load: None,
+        profile: "video",
+        own_server: &[],
+        by_default,
+    }
 }
 
 impl Case {
+    /// With so many subscribers that the server, which used `share` of a core for those there are, comes to the load
+    /// that is wanted; as many for each room.
+    pub(super) fn scaled(self, share: f64) -> Self {
+        let Some(wanted) = self.wanted_load else { return self };
+        let per_room = f64::from(self.subscribers) / f64::from(self.rooms) * wanted / share.max(0.01);
+        let per_room = (per_room.round() as u32).clamp(1, SUBSCRIBERS_MAX / self.rooms);
+        Self { subscribers: per_room * self.rooms, ..self }
+    }
+
+    /// Whether a server that uses this share of a core is where it should be.
+    pub(super) fn is_at_load(&self, share: f64) -> bool {
+        self.wanted_load.is_none_or(|wanted| (share - wanted).abs() <= LOAD_TOLERANCE)
+    }
+
     /// Those named, in their order; without names, those that make up the whole run.
     pub(super) fn select(names: &[String]) -> Result<Vec<Self>> {
         if names.is_empty() {
@@ -56,6 +95,18 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subscribers_are_scaled_to_the_wanted_load_in_whole_rooms() {
+        let case = Case::named("load-70").unwrap();
+        assert_eq!(case.scaled(0.35).subscribers, 400);
+        assert_eq!(case.scaled(0.33).subscribers % case.rooms, 0);
+        assert_eq!(case.scaled(0.0).subscribers, SUBSCRIBERS_MAX);
+        assert!(case.is_at_load(0.72) && !case.is_at_load(0.6));
+        let fixed = Case::named("1-to-50").unwrap();
+        assert_eq!(fixed.scaled(0.01), fixed);
+        assert!(fixed.is_at_load(0.01));
+    }
 
     #[test]
     fn cases_are_selected_by_name_and_the_whole_run_without() {

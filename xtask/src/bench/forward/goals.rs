@@ -86,11 +86,11 @@ fn at_load(series: &Series) -> Vec<String> {
         median(rounds.iter().filter_map(|round| value(round)).collect())
     };
     let name = series.load.name;
-    let delay = median(|round| round.latency_p99_ms);
-    let lost = median(|round| round.lost_percent);
+    let delay = median(Measured::added_p99_ms);
+    let lost = median(|round| round.lost_packets);
     let lines = [
-        line(&format!("p99 of the delay at about 70 % load, {name}"), delay, 2.0, " ms"),
-        line(&format!("packets lost at about 70 % load, {name}"), lost, 0.0, " %"),
+        line(&format!("p99 of the added delay at about 70 % load, {name}"), delay, 2.0, " ms"),
+        line(&format!("packets lost by the server at about 70 % load, {name}"), lost, 0.0, ""),
     ];
     lines.into_iter().flatten().collect()
 }

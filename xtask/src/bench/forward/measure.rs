@@ -10,17 +10,20 @@ use super::accounts::{Cpu, resident_kib, system_calls_per_second};
 use super::cases::Case as Load;
 use super::subject::{Started, Subject};
 use super::{Inside, Plan};
+use crate::bench::flame_graph::Recording;
 use crate::metrics_text::Scrape;
 use crate::process::{Job, Running};
-use crate::progress;
 use crate::setup::on_path;
 use crate::workspace::{Profile, Workspace};
+use crate::{progress, shown};
 
 const LOAD_GENERATOR: &str = "actix-rtc-loadgen";
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 /// For perf to count system calls, after the window: counting costs CPU time.
 const COUNTING: Duration = Duration::from_secs(1);
+/// Of the load generator's video.
+const FRAMES_PER_SECOND: f64 = 30.0;
 /// How long the load goes on after the window: the counting and perf's own start.
 const LINGER_SECONDS: &str = "2";
 /// Send calls and the datagrams they took.
@@ -39,16 +42,31 @@ pub(super) struct Measured {
     pub(super) syscalls_per_packet: Option<f64>,
     pub(super) lot_size: Option<f64>,
     pub(super) send_calls_per_packet: Option<f64>,
+    /// What the server must have lost: without what may have been the load generator's fault.
     pub(super) lost_percent: Option<f64>,
+    /// Packets of that.
+    pub(super) lost_packets: Option<f64>,
+    /// What may have been lost by the load generator's own full sockets.
+    pub(super) lost_by_generator_percent: Option<f64>,
     pub(super) damaged: Option<f64>,
     pub(super) latency_p50_ms: Option<f64>,
     pub(super) latency_p99_ms: Option<f64>,
     pub(super) latency_max_ms: Option<f64>,
+    /// From one socket of the load generator straight to another, in the same seconds.
+    pub(super) direct_p99_ms: Option<f64>,
+    /// What sending one frame to all of a room takes, by the CPU time of a packet.
+    pub(super) burst_ms: Option<f64>,
+    pub(super) subscribers: u32,
     pub(super) memory_kib_per_peer: Option<f64>,
     pub(super) generator_cpu_percent: Option<f64>,
 }
 
 impl Measured {
+    /// How much later packets come than without a server.
+    pub(super) fn added_p99_ms(&self) -> Option<f64> {
+        Some((self.latency_p99_ms? - self.direct_p99_ms?).max(0.0))
+    }
+
     pub(super) fn summary(&self) -> String {
         let mut text = format!(
             "{:.2} µs per packet, {:.0} packets/s, {:.0} % of the core",
@@ -58,6 +76,12 @@ impl Measured {
         );
         if let (Some(lost), Some(p99)) = (self.lost_percent, self.latency_p99_ms) {
             text += &format!(", {lost:.2} % lost, p99 {p99:.1} ms");
+        }
+        if let Some(added) = self.added_p99_ms() {
+            text += &format!(" ({added:.2} ms more than without a server)");
+        }
+        if let Some(lost) = self.lost_by_generator_percent.filter(|lost| *lost > 0.0) {
+            text += &format!("; up to {lost:.2} % LOST BY THE GENERATOR's full sockets, not counted");
         }
         if let Some(cpu) = self.generator_cpu_percent.filter(|cpu| *cpu > 85.0) {
             text += &format!("; GENERATOR SATURATED ({cpu:.0} %)");
@@ -86,6 +110,7 @@ pub(super) fn measure(
         ("--protocol", server.protocol().to_owned()),
         ("--publishers", publishers.to_string()),
         ("--subscribers", subscribers.to_string()),
+        ("--rooms", load.rooms.min(publishers).to_string()),
         ("--profile", load.profile.to_owned()),
         ("--first-address", inside.first_address().to_owned()),
         ("--warmup", plan.warmup_seconds.to_string()),
@@ -93,10 +118,15 @@ pub(super) fn measure(
         ("--linger", LINGER_SECONDS.to_owned()),
         ("--json", "-".to_owned()),
     ];
-    let mut generator =
-        load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments)?.start()?;
-    let measured = window(&server, &mut generator, plan);
+    let job = load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments, &["--direct"])?;
+    let mut generator = job.start()?;
+    let measured = window(workspace, &server, &mut generator, plan, load);
     let mut measured = measured.inspect_err(|_| eprintln!("{}\n{}", server.tail(30), generator.tail(30)))?;
+    measured.subscribers = subscribers;
+    let per_room = f64::from(subscribers) / f64::from(load.rooms);
+    measured.burst_ms = measured.burst_ms.map(|packets_per_frame| {
+        packets_per_frame / f64::from(publishers) * per_room * measured.cpu_us_per_packet / 1e3
+    });
     let grown = measured.memory_kib_per_peer.map(|kib| kib - idle_kib);
     measured.memory_kib_per_peer = grown.map(|kib| kib / f64::from(publishers + subscribers));
     Ok(measured)
@@ -106,24 +136,42 @@ fn peers(plan: &Plan, load: &Load) -> (u32, u32) {
     (load.publishers.min(plan.peers_max), load.subscribers.min(plan.peers_max))
 }
 
-/// Fills everything but memory per peer, which is the whole process's yet.
-fn window(server: &Started, generator: &mut Running, plan: &Plan) -> Result<Measured> {
+/// Fills everything but memory per peer, which is the whole process's yet, and the burst, which is packets per
+/// frame's interval of all publishers yet.
+fn window(
+    workspace: &Workspace,
+    server: &Started,
+    generator: &mut Running,
+    plan: &Plan,
+    load: &Load,
+) -> Result<Measured> {
     event(generator, deadline(plan), "window_start")?;
+    let sampled = Duration::from_secs(u64::from(plan.seconds));
+    let recording = plan.flame_graph.as_ref().map(|_| Recording::start(workspace, server.id(), sampled));
+    let recording = recording.transpose()?;
     let (start, cpu_start, before) = (Instant::now(), Cpu::read(server.id())?, server.scrape());
-    let end = event(generator, deadline(plan), "window_end")?;
+    event(generator, deadline(plan), "window_closed")?;
     let (elapsed, used) = (start.elapsed().as_secs_f64(), Cpu::read(server.id())?.since(cpu_start));
     let after = server.scrape();
     let memory = resident_kib(server.id())?;
+    let end = event(generator, deadline(plan), "window_end")?;
+    if let (Some(recording), Some(svg)) = (recording, &plan.flame_graph) {
+        recording.draw(svg, &format!("actix-rtc, {}", load.name))?;
+        progress(format!("drawn to {}", shown(workspace, svg)));
+    }
     let number = |field: &str| end[field].as_f64();
     let received = number("received").context("the load generator did not say what it received")?;
     if received < 1.0 {
         bail!("no packet was forwarded: {end}");
     }
-    let packets_per_second = received / number("seconds").unwrap_or(elapsed);
+    let seconds = number("seconds").unwrap_or(elapsed);
+    let packets_per_second = received / seconds;
     let calls = system_calls_per_second(server.id(), COUNTING);
     let calls = calls.inspect_err(|error| progress(format!("system calls not counted: {error:#}")));
     let counters = before.as_ref().zip(after.as_ref());
-    let lost = number("lost").unwrap_or(0.0) + number("hidden_loss").unwrap_or(0.0);
+    let missing = number("lost").unwrap_or(0.0) + number("hidden_loss").unwrap_or(0.0);
+    let lost_here = number("lost_here_max").unwrap_or(0.0);
+    let lost = (missing - lost_here).max(0.0);
     Ok(Measured {
         cpu_us_per_packet: used.total_us / received,
         cpu_user_us_per_packet: Some(used.user_us / received),
@@ -133,11 +181,16 @@ fn window(server: &Started, generator: &mut Running, plan: &Plan) -> Result<Meas
         syscalls_per_packet: calls.ok().map(|calls| calls / packets_per_second),
         lot_size: counters.and_then(|(before, after)| outgoing_ratio(before, after, LOTS)),
         send_calls_per_packet: counters.and_then(|(before, after)| outgoing_ratio(before, after, SENDS)),
-        lost_percent: Some(100.0 * lost / (received + lost)),
+        lost_percent: Some(100.0 * lost / (received + missing)),
+        lost_packets: Some(lost),
+        lost_by_generator_percent: Some(100.0 * lost_here / (received + missing)),
         damaged: number("damaged"),
         latency_p50_ms: number("latency_ms_p50"),
         latency_p99_ms: number("latency_ms_p99"),
         latency_max_ms: number("latency_ms_max"),
+        direct_p99_ms: number("direct_ms_p99"),
+        burst_ms: number("sent").map(|sent| sent / seconds / FRAMES_PER_SECOND),
+        subscribers: 0,
         memory_kib_per_peer: Some(memory),
         generator_cpu_percent: number("generator_cpu_percent"),
     })
@@ -183,7 +236,7 @@ fn floor(workspace: &Workspace, plan: &Plan, subject: Subject, load: &Load) -> R
         arguments.push(("--send-core", SERVER_CORE.to_owned()));
         arguments.push(("--drain-core", LOAD_CORE.to_owned()));
     }
-    let finished = load_generator(workspace, plan, &prefix, "floor", &arguments)?.run()?;
+    let finished = load_generator(workspace, plan, &prefix, "floor", &arguments, &[])?.run()?;
     if !finished.succeeded() {
         eprintln!("{}", finished.tail(30));
         bail!("the floor: {}", finished.ending());
@@ -206,6 +259,7 @@ fn load_generator(
     prefix: &[String],
     subcommand: &str,
     arguments: &[(&str, String)],
+    flags: &[&str],
 ) -> Result<Job> {
     let mut words = prefix.to_vec();
     words.push(load_generator_path(workspace, plan.profile)?);
@@ -214,6 +268,7 @@ fn load_generator(
     for (name, value) in arguments {
         command.args([name, value.as_str()]);
     }
+    command.args(flags);
     let log = workspace.logs().join(format!("bench-{subcommand}.load.log"));
     Ok(Job::new(format!("{LOAD_GENERATOR} {subcommand}"), command, deadline(plan)).log(log))
 }

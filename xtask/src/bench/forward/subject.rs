@@ -10,7 +10,9 @@ use crate::server::{Options, Server};
 use crate::workspace::{Profile, Workspace};
 
 /// Limits of this project's server that the loads exceed; they bound what strangers may do, not what it can do.
-pub(in crate::bench) const OWN_LIMITS: [&str; 14] = [
+pub(in crate::bench) const OWN_LIMITS: [&str; 16] = [
+    "--max-rooms",
+    "20000",
     "--max-participants",
     "1000",
     "--max-viewers",

@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 const SHARE: usize = 64;
 
 /// Bytes of padding for each packet of a lot.
-pub type Padding = SmallVec<[u8; 16]>;
+pub(super) type Padding = SmallVec<[u8; 16]>;
 
 /// What to append to each of these payloads, so that those which are little shorter than one behind them are not.
-pub fn even_out(lengths: impl DoubleEndedIterator<Item = usize>) -> Padding {
+pub(super) fn even_out(lengths: impl DoubleEndedIterator<Item = usize>) -> Padding {
     let mut longest_behind = 0_usize;
     let mut padding: Padding = lengths
         .rev()
