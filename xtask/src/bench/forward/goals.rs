@@ -6,7 +6,9 @@ use super::{Case, Series, Subject};
 /// CPU per packet beside other servers and the floor, and memory: the goals that this bench can judge.
 const VIDEO: &str = "1-to-50";
 const MANY: &str = "1-to-500";
-const TWO_SHARDS: &str = "1-to-50-two-shards";
+const ROOM_OVER_SHARDS: &str = "1-to-50-two-shards";
+const TWO_ROOMS: &str = "two-rooms";
+const TWO_SHARDS: &str = "two-rooms-two-shards";
 const AUDIO: &str = "audio-50x50";
 /// Shares of a core that count as 70 % load.
 const LOAD: std::ops::RangeInclusive<f64> = 0.6..=0.8;
@@ -69,8 +71,10 @@ fn judge(series: &[Series]) -> Vec<String> {
     lines.extend(line("CPU per audio packet, beside the best peer", best.max_by(f64::total_cmp), 0.7, "×"));
     let many = ratio(series, (MANY, Subject::Own), (VIDEO, Subject::Own));
     lines.extend(line("CPU per packet at 500 subscribers, beside 50", many, 1.1, "×"));
-    let shards = ratio(series, (TWO_SHARDS, Subject::Own), (VIDEO, Subject::Own));
+    let shards = ratio(series, (TWO_SHARDS, Subject::Own), (TWO_ROOMS, Subject::Own));
     lines.extend(line("CPU per packet on two shards, beside one", shards, 1.1, "×"));
+    let relayed = ratio(series, (ROOM_OVER_SHARDS, Subject::Own), (VIDEO, Subject::Own));
+    lines.extend(line("CPU per packet of one room over two shards, beside one", relayed, 1.1, "×"));
     let memory = find(series, (MANY, Subject::Own))
         .and_then(|one| median(one.rounds.iter().filter_map(|round| round.memory_kib_per_peer).collect()));
     lines.extend(line("memory per subscriber of video", memory, 100.0, " KiB"));
