@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::{
     PeerConnection,
     states::{connection_state, gathering_state, ice_connection_state},
+    transports::update,
 };
 use crate::{
     actors::kit::{ConnectionLabel, Gauge, MeteredContext},
@@ -157,11 +158,10 @@ impl PeerConnection {
         previous.is_some_and(|previous| previous != signaling).then_some(signaling)
     }
 
-    /// Writes one transport, what follows from its state, and descriptions that are stale: nothing else. Does nothing
-    /// when all of that is shown already.
+    /// Writes transports, what follows from their states, and descriptions that are stale: nothing else. Does nothing
+    /// when `id` and the descriptions are shown already.
     pub(super) fn write_transport(&mut self, id: TransportId) {
-        let transport = self.transports.take_news(id);
-        if transport.is_none() && self.stale == StaleDescriptions::default() {
+        if self.transports.is_shown(id) && self.stale == StaleDescriptions::default() {
             return;
         }
         let (ice_state, gathering, state) = self.states();
@@ -170,9 +170,7 @@ impl PeerConnection {
             snapshot.connection_state = state;
             snapshot.ice_connection_state = Some(ice_state);
             snapshot.ice_gathering_state = gathering;
-            if let Some(transport) = transport {
-                snapshot.transports.insert(id, transport);
-            }
+            self.transports.show(&mut snapshot.transports);
             let stale = std::mem::take(&mut self.stale);
             self.write_descriptions(stale, &mut snapshot);
         }
@@ -266,12 +264,6 @@ fn blank(transceiver: &Transceiver) -> TransceiverSnapshot {
         jitter_buffer_target: None,
         remote_stream_ids: Vec::new(),
         tones: SharedTones::default(),
-    }
-}
-
-fn update<T: Clone + PartialEq>(shown: &mut Vec<T>, now: &[T]) {
-    if *shown != now {
-        *shown = now.to_vec();
     }
 }
 

@@ -73,11 +73,9 @@ impl Transports {
         }
     }
 
-    /// One as getters should show it, unless they do already.
-    pub(super) fn take_news(&mut self, id: TransportId) -> Option<Arc<TransportSnapshot>> {
-        let slot = self.slots.iter_mut().find(|slot| slot.id == Some(id) && !slot.is_shown)?;
-        slot.is_shown = true;
-        Some(slot.actors.shared_state())
+    /// Whether getters show one as it is.
+    pub(super) fn is_shown(&self, id: TransportId) -> bool {
+        self.slots.iter().all(|slot| slot.id != Some(id) || slot.is_shown)
     }
 
     /// All, those of the pool too.
@@ -134,6 +132,13 @@ impl Transports {
         let found = self.slots.iter_mut().find(is_meant);
         found.map(|slot| slot.id = Some(transport.id)).is_some()
     }
+}
+
+/// Makes one list like the other, and copies only what comes after their common beginning.
+pub(super) fn update<T: Clone + PartialEq>(shown: &mut Vec<T>, now: &[T]) {
+    let common = shown.iter().zip(now).take_while(|(shown, now)| shown == now).count();
+    shown.truncate(common);
+    shown.extend_from_slice(&now[common..]);
 }
 
 /// A way to tell `parent` as long as it lives: one that is gone has ended its transports.
@@ -221,5 +226,22 @@ impl PeerConnection {
     pub(super) fn transport_of(&self, mid: &str) -> Option<TransportId> {
         let has = |transport: &&Transport| transport.mids.iter().any(|known| known == mid);
         self.session.transports().iter().find(has).map(|transport| transport.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_follows_another_whatever_has_changed_in_it() {
+        for (shown, now) in
+            [("", "abc"), ("ab", "abc"), ("abc", "ab"), ("axc", "abc"), ("abc", ""), ("bc", "abc")]
+        {
+            let mut list: Vec<char> = shown.chars().collect();
+            let now: Vec<char> = now.chars().collect();
+            update(&mut list, &now);
+            assert_eq!(list, now);
+        }
     }
 }

@@ -12,6 +12,10 @@ use parking_lot::Mutex;
 /// start at once, and then it matters little who goes first.
 const MAX_AHEAD: Duration = Duration::from_secs(10);
 
+/// A slot may be taken so much late before those behind it move: then three or four wait at the door, and no turn is
+/// lost to a timer that is late, as one of a busy thread is by a millisecond or several.
+const SLACK: Duration = Duration::from_millis(15);
+
 /// Shared by everything that starts STUN transactions.
 #[derive(Debug)]
 pub struct Pacer {
@@ -19,8 +23,8 @@ pub struct Pacer {
     queue: Mutex<Queue>,
 }
 
-/// Slots are counted from an origin that moves: whoever is late moves it, and with it everybody behind, so that
-/// those do not all come when only one of them can have its turn.
+/// Slots are counted from an origin that moves: whoever is later than [`SLACK`] moves it, and with it everybody behind,
+/// so that those do not all come when only one of them can have its turn.
 #[derive(Debug, Default)]
 struct Queue {
     origin: Option<Instant>,
@@ -28,18 +32,12 @@ struct Queue {
     next: Duration,
     /// When the last transaction started.
     taken: Option<Instant>,
-    /// The first instant that no one was put off to.
-    put_off: Option<Instant>,
 }
 
 impl Queue {
     /// An instant that lies further ahead than any slot is of a clock that has jumped.
     fn is_ahead(instant: Instant, now: Instant) -> bool {
         instant > now && instant - now <= MAX_AHEAD
-    }
-
-    fn time_of(&self, slot: Slot, now: Instant) -> Instant {
-        self.origin.unwrap_or(now) + slot.0
     }
 }
 
@@ -76,29 +74,20 @@ impl Pacer {
     /// Takes a slot whose time has come.
     ///
     /// # Errors
-    /// When to try again: those before have taken longer, or somebody behind was quicker. Then the slot is a later
-    /// one.
-    pub fn take(&self, slot: &mut Slot, now: Instant) -> Result<(), Instant> {
+    /// When to try again: those before have taken longer, or one was quicker.
+    pub fn take(&self, slot: Slot, now: Instant) -> Result<(), Instant> {
         let mut queue = self.queue.lock();
-        let time = queue.time_of(*slot, now);
+        let origin = queue.origin.unwrap_or(now);
+        let time = origin + slot.0;
         if Queue::is_ahead(time, now) {
             return Err(time);
         }
-        let origin = queue.origin.unwrap_or(now);
         match queue.taken.map(|taken| taken + self.interval) {
-            Some(free) if free > now && free - now <= self.interval => {
-                // One place behind whoever was put off before; all others behind that.
-                let at = queue.put_off.filter(|at| *at > free && Queue::is_ahead(*at, now)).unwrap_or(free);
-                queue.put_off = Some(at + self.interval);
-                let origin = origin + self.interval;
-                queue.origin = Some(origin);
-                *slot = Slot(at.saturating_duration_since(origin));
-                Err(queue.time_of(*slot, now).max(at))
-            }
+            Some(free) if free > now && free - now <= self.interval => Err(free),
             _ => {
                 queue.taken = Some(now);
-                // A slot that is taken very late is one that was forgotten meanwhile.
-                let late = now.saturating_duration_since(time).min(self.interval);
+                // One that is taken very late was forgotten meanwhile, and must not hold up everybody.
+                let late = now.saturating_duration_since(time).saturating_sub(SLACK).min(SLACK);
                 queue.origin = Some(origin + late);
                 Ok(())
             }
@@ -122,11 +111,11 @@ impl Turn {
     /// Whether a transaction may start now; if not, when to ask again.
     pub(super) fn take(&mut self, pacer: Option<&Pacer>, now: Instant) -> Result<(), Instant> {
         let Some(pacer) = pacer else { return Ok(()) };
-        let slot = match &mut self.slot {
+        let slot = match self.slot {
             Some(slot) => slot,
-            none => {
+            None => {
                 let (slot, time) = pacer.reserve(now);
-                let slot = none.insert(slot);
+                self.slot = Some(slot);
                 if time > now {
                     return Err(time);
                 }
@@ -147,8 +136,8 @@ mod tests {
 
     /// Takes a slot at the moment of its reservation.
     fn take(pacer: &Pacer, now: Instant) -> Result<(), Instant> {
-        let (mut slot, time) = pacer.reserve(now);
-        if time > now { Err(time) } else { pacer.take(&mut slot, now) }
+        let (slot, time) = pacer.reserve(now);
+        if time > now { Err(time) } else { pacer.take(slot, now) }
     }
 
     #[test]
@@ -161,15 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_is_late_delays_those_behind_it() {
+    fn late_timers_do_not_bring_transactions_together() {
         let (pacer, start) = (Pacer::new(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        let mut slots: Vec<_> = (0..3).map(|_| pacer.reserve(start).0).collect();
-        assert_eq!(pacer.take(&mut slots[0], at(4)), Ok(()));
-        assert_eq!(pacer.take(&mut slots[1], at(5)), Err(at(9)));
-        assert_eq!(pacer.take(&mut slots[2], at(10)), Err(at(14)));
-        assert_eq!(pacer.take(&mut slots[1], at(9)), Ok(()));
-        assert_eq!(pacer.take(&mut slots[2], at(14)), Ok(()));
+        let slots = [(); 3].map(|()| pacer.reserve(start).0);
+        assert_eq!(pacer.take(slots[0], at(4)), Ok(()));
+        assert_eq!(pacer.take(slots[1], at(5)), Err(at(9)));
+        assert_eq!(pacer.take(slots[1], at(9)), Ok(()));
+        assert_eq!(pacer.take(slots[2], at(10)), Err(at(14)));
+    }
+
+    #[test]
+    fn a_transaction_that_is_very_late_delays_those_behind_it() {
+        let (pacer, start) = (Pacer::new(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let slots = [(); 10].map(|()| pacer.reserve(start).0);
+        assert_eq!(pacer.take(slots[0], at(20)), Ok(()));
+        let waits = slots.map(|slot| pacer.take(slot, at(20)).unwrap_err());
+        let expected: Vec<_> = (0..10).map(|index| at((5 * index + 5).max(25))).collect();
+        assert_eq!(waits[1..], expected[1..]);
     }
 
     #[test]
