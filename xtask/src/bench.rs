@@ -175,6 +175,18 @@ pub(crate) fn smoke_ice(workspace: &Workspace, profile: Profile, json: &Path) ->
     results.write(json)
 }
 
+/// Runs the bench of connecting once, briefly, with programs that are built already; a peer that failed is an error.
+pub(crate) fn smoke_connect(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
+    let results = connect::run(workspace, &connect::Plan::quick(profile))?;
+    results.print();
+    results.write(json)?;
+    let failed = |case: &&Case| case.metric == "failed" && case.max > 0.0;
+    match results.cases.iter().find(failed) {
+        Some(case) => bail!("{}: {} peers did not connect", case.case, case.max),
+        None => Ok(()),
+    }
+}
+
 /// Runs the bench of data channels once, briefly, without other stacks and with programs that are built already.
 pub(crate) fn smoke_data(workspace: &Workspace, profile: Profile, json: &Path) -> Result<()> {
     let (results, passed) = data::run(workspace, &data::Plan::smoke(profile))?;

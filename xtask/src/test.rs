@@ -248,6 +248,13 @@ fn run_bench_smoke(stage: &mut Stage<'_>) -> Result<()> {
         Ok(format!("JSON in {} after {:.1} s", shown(&workspace, &json), started.elapsed().as_secs_f64()))
     })?;
     let workspace = stage.workspace().clone();
+    stage.case("bench connect, shortened", &[], || {
+        let started = Instant::now();
+        let json = workspace.logs().join("bench-connect-smoke.json");
+        bench::smoke_connect(&workspace, Profile::Dev, &json)?;
+        Ok(format!("JSON in {} after {:.1} s", shown(&workspace, &json), started.elapsed().as_secs_f64()))
+    })?;
+    let workspace = stage.workspace().clone();
     stage.case("bench data, shortened", &[], || {
         let started = Instant::now();
         let json = workspace.logs().join("bench-data-smoke.json");

@@ -27,8 +27,6 @@ const LOAD_CORE: &str = "1";
 const IN_FLIGHT: &str = "128";
 /// Subscribers of the timed rounds.
 const ROUND_PEERS: u32 = 500;
-/// How long the peers stay for the process to be looked at.
-const LINGER_SECONDS: &str = "5";
 /// Looks at /metrics in that time.
 const SCRAPES: usize = 7;
 /// Participants of a room with data channels: everybody is told of everybody who comes.
@@ -52,6 +50,8 @@ pub(super) struct Plan {
     /// Peers in one process, at the end; zero to leave that out.
     many: u32,
     floor_seconds: u32,
+    /// How long the peers stay for the process to be looked at.
+    linger_seconds: u32,
     /// How long peers are left alone.
     idle_seconds: u32,
     /// The same when there are many: several rounds of consent checks.
@@ -69,7 +69,7 @@ enum Kind {
 
 impl Plan {
     pub(super) fn full(rounds: u32, many: u32) -> Self {
-        let (floor_seconds, idle_seconds, many_idle_seconds) = (3, 5, 30);
+        let (floor_seconds, linger_seconds, idle_seconds, many_idle_seconds) = (3, 5, 5, 30);
         let profile = Profile::Release;
         Self {
             profile,
@@ -77,14 +77,24 @@ impl Plan {
             round_peers: ROUND_PEERS,
             many,
             floor_seconds,
+            linger_seconds,
             idle_seconds,
             many_idle_seconds,
         }
     }
 
     pub(super) fn quick(profile: Profile) -> Self {
-        let (floor_seconds, idle_seconds, many_idle_seconds) = (1, 1, 1);
-        Self { profile, rounds: 1, round_peers: 5, many: 0, floor_seconds, idle_seconds, many_idle_seconds }
+        let (floor_seconds, linger_seconds, idle_seconds, many_idle_seconds) = (1, 1, 1, 1);
+        Self {
+            profile,
+            rounds: 1,
+            round_peers: 5,
+            many: 0,
+            floor_seconds,
+            linger_seconds,
+            idle_seconds,
+            many_idle_seconds,
+        }
     }
 }
 
@@ -233,7 +243,15 @@ fn measure(workspace: &Workspace, plan: &Plan, kind: Kind, peers: u32) -> Result
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).args(["forward", "--url", &server.url()]).args(arguments(kind, peers));
     command.args(["--subscribers", &peers.to_string(), "--ramp", "100000", "--in-flight", IN_FLIGHT]);
-    command.args(["--first-media", "--warmup", "0", "--seconds", "1", "--linger", LINGER_SECONDS]);
+    command.args([
+        "--first-media",
+        "--warmup",
+        "0",
+        "--seconds",
+        "1",
+        "--linger",
+        &plan.linger_seconds.to_string(),
+    ]);
     command.args(["--idle", &idle.to_string()]);
     let log = workspace.logs().join("bench-connect.load.log");
     let mut job = Job::new("loadgen connect", command, patience(peers)).log(log);
