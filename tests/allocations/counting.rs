@@ -19,6 +19,7 @@ const PLACES_MAX: usize = 200;
 thread_local! {
     static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<i64> = const { Cell::new(0) };
     static CLOCK_READS_BEFORE: Cell<u64> = const { Cell::new(0) };
     static PLACES: RefCell<Vec<Backtrace>> = const { RefCell::new(Vec::new()) };
 }
@@ -27,7 +28,8 @@ struct Tracker;
 
 impl AllocationTracker for Tracker {
     /// Growing in place is an allocation as well. What is allocated in here is not seen.
-    fn allocated(&self, _: usize, _: usize, _: usize, _: AllocationGroupId) {
+    fn allocated(&self, _: usize, size: usize, _: usize, _: AllocationGroupId) {
+        hold(size as i64);
         if !IS_COUNTED.try_with(Cell::get).unwrap_or_default() {
             return;
         }
@@ -39,7 +41,19 @@ impl AllocationTracker for Tracker {
         });
     }
 
-    fn deallocated(&self, _: usize, _: usize, _: usize, _: AllocationGroupId, _: AllocationGroupId) {}
+    fn deallocated(&self, _: usize, size: usize, _: usize, _: AllocationGroupId, _: AllocationGroupId) {
+        hold(-(size as i64));
+    }
+}
+
+fn hold(size: i64) {
+    // While a thread ends, nobody asks any more.
+    let _ = HELD.try_with(|held| held.set(held.get() + size));
+}
+
+/// Bytes that the current thread has allocated less those it has freed, since counting was enabled.
+pub(crate) fn held() -> i64 {
+    HELD.get()
 }
 
 /// What a thread did.
@@ -49,13 +63,18 @@ pub(crate) struct Counts {
     pub(crate) clock_reads: u64,
 }
 
-/// Counts what the current thread does from now on.
-pub(crate) fn begin() {
+/// Lets [`held`] count from now on, on all threads.
+pub(crate) fn enable() {
     static TRACKER: Once = Once::new();
     TRACKER.call_once(|| {
         AllocationRegistry::set_global_tracker(Tracker).expect("there is one tracker");
         AllocationRegistry::enable_tracking();
     });
+}
+
+/// Counts what the current thread does from now on.
+pub(crate) fn begin() {
+    enable();
     COUNT.set(0);
     PLACES.take();
     CLOCK_READS_BEFORE.set(clock_reads());

@@ -48,6 +48,10 @@ fn a_lane_that_nobody_empties_is_seen_to_fill_and_its_end_takes_it_off() {
     assert_eq!(depth(), 4);
     assert_eq!(take(&receiver, now(), 1).0.len(), 1);
     assert_eq!(depth(), 3);
+    let other = sender.clone();
+    let pushed = now();
+    std::thread::spawn(move || other.push(pushed, Bytes::from_static(b"y"))).join().unwrap();
+    assert_eq!(depth(), 4, "what a thread that has ended put in is still there");
     drop(receiver);
     sender.push(now(), Bytes::new());
     assert_eq!(depth(), 0);

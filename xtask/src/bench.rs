@@ -2,6 +2,7 @@
 
 mod connect;
 mod data;
+mod flame_graph;
 mod forward;
 mod ice;
 
@@ -53,6 +54,10 @@ pub(crate) struct Arguments {
     /// `forward` only: how long each measurement takes, in seconds; 5 without it
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: Option<u32>,
+    /// `forward` only: instead of measuring, draw where this project's server spends its time under one case (`1-to-50`
+    /// if none is named), sampled with perf
+    #[arg(long, value_name = "SVG", conflicts_with_all = ["quick", "subjects", "json"])]
+    flame_graph: Option<PathBuf>,
     /// `connect` only: peers in one process at the end; 0 leaves that out
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     peers: u32,
@@ -129,7 +134,10 @@ fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<Forwarded
     let (cases, subjects) = (&arguments.cases, &arguments.subjects);
     let plan = match arguments.quick {
         true => forward::Plan::quick(Profile::Dev, cases, subjects)?,
-        false => forward::Plan::full(arguments.rounds, cases, subjects)?.lasting(arguments.seconds),
+        false => {
+            let full = forward::Plan::full(arguments.rounds, cases, subjects)?.lasting(arguments.seconds);
+            full.drawing(arguments.flame_graph.as_deref())?
+        }
     };
     let inside = forward::Inside::detect();
     if inside.is_none() {
@@ -141,7 +149,9 @@ fn run_forward(workspace: &Workspace, arguments: &Arguments) -> Result<Forwarded
     }
     let inside = inside.unwrap_or(forward::Inside::Loopback("none could be made"));
     let results = forward::run(workspace, plan, &inside)?;
-    results.print();
+    if arguments.flame_graph.is_none() {
+        results.print();
+    }
     Ok(Forwarded::Here(results))
 }
 

@@ -29,7 +29,7 @@ use crate::{
     media::{self, Encoder, Kind, StreamId},
     repair::History,
     rtcp,
-    tally::{Counts, Tally},
+    tally::{Counts, Delays, Tally},
     world::nanoseconds_between,
 };
 
@@ -97,6 +97,8 @@ pub(crate) struct Totals {
     pub(crate) sent: u64,
     /// Frames that left too late, for want of CPU time here.
     pub(crate) late_frames: u64,
+    /// How late frames left.
+    pub(crate) lateness: Delays,
     /// Key frames the server asked for.
     pub(crate) key_frame_requests: u64,
     /// Packets the server asked publishers to send again.
@@ -584,6 +586,7 @@ impl Peer {
             let interval = stream.encoder.interval();
             let behind = now - stream.due;
             context.totals.late_frames += u64::from(behind > LATE);
+            context.totals.lateness.record(behind.as_micros() as u64);
             stream.due = if behind > BACKLOG_MAX { now + interval } else { stream.due + interval };
             let Scratch { slab, lengths, .. } = &mut *context.scratch;
             slab.clear();

@@ -137,7 +137,7 @@ mod tests {
         write_nack(&mut compound, 1, 2, &[7]);
         assert_eq!(requests(&compound), [retransmission(&[65_535, 3]), retransmission(&[7])]);
         let estimate = &compound[20..][..24];
-        // RFC-like layout: 5,000,000 = 156,250 * 2^5.
+        // 5,000,000 is 156,250 times 2 to the power of 5.
         assert_eq!(&estimate[12..20], [b'R', b'E', b'M', b'B', 1, 5 << 2 | 2, 0x62, 0x5a]);
     }
 

@@ -305,7 +305,12 @@ impl Buffers {
         let received =
             io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), &mut slices, &mut self.metas));
         match received {
-            Ok(count) => world.borrow_mut().handle_batch(&self.metas[..count], &self.datagrams[..count]),
+            Ok(count) => {
+                let world = &mut *world.borrow_mut();
+                world.handle_batch(&self.metas[..count], &self.datagrams[..count]);
+                // A full batch takes a good part of a millisecond: frames must not bunch because of that.
+                world.handle_timeouts();
+            }
             // ICMP errors of peers that have gone come as errors of the socket.
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         }

@@ -63,9 +63,12 @@ pub(super) struct Gatherer {
     ends_at: Option<Instant>,
     /// Local sockets to ask STUN servers from.
     pub(super) bases: Vec<SocketAddr>,
-    /// Candidates that were told in this round.
-    told: HashSet<(Protocol, SocketAddr, Option<SocketAddr>)>,
+    /// Candidates that were told in this round; no more than the agent takes.
+    told: Vec<Told>,
 }
+
+/// Transport, address, and the base of what is translated.
+type Told = (Protocol, SocketAddr, Option<SocketAddr>);
 
 impl Gatherer {
     pub(super) fn new() -> Self {
@@ -77,7 +80,7 @@ impl Gatherer {
             round: 0,
             ends_at: None,
             bases: Vec::new(),
-            told: HashSet::new(),
+            told: Vec::new(),
         }
     }
 
@@ -87,6 +90,15 @@ impl Gatherer {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         [self.probes.poll_timeout(), self.ends_at, self.relays.deadline()].into_iter().flatten().min()
+    }
+
+    /// False if that was told in this round.
+    fn note_told(&mut self, candidate: Told) -> bool {
+        let is_news = !self.told.contains(&candidate);
+        if is_news {
+            self.told.push(candidate);
+        }
+        is_news
     }
 }
 
@@ -122,7 +134,7 @@ impl IceAgent {
         // A translated address may lead to several of ours, and is one to the peer.
         let base = base.filter(|_| kind != CandidateKind::Host);
         if stored.kind == kind
-            && self.gatherer.told.insert((stored.protocol, address, base))
+            && self.gatherer.note_told((stored.protocol, address, base))
             && let Some(told) = self.as_told(stored)
         {
             self.report(IceEvent::LocalCandidate(told));

@@ -9,10 +9,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Waker},
     time::{Duration, Instant},
 };
@@ -23,8 +20,8 @@ use smallvec::{Array, SmallVec};
 
 use super::{
     doorbell::Doorbell,
-    kind::{DropReason, Label, LaneKind},
-    stats::{Statistics, statistics},
+    kind::{DropReason, LaneKind},
+    stats::{Statistics, all_statistics, statistics},
 };
 
 /// How many packets an item is.
@@ -195,13 +192,10 @@ impl<T: Weight> LaneSender<T> {
     }
 }
 
-/// Packets that wait in all lanes of each kind of this process. Not single-writer: the two ends of a
-/// lane can be on different threads, and a lane whose receiver is stuck must be seen to fill.
-static DEPTHS: [AtomicI64; LaneKind::ALL.len()] = [const { AtomicI64::new(0) }; LaneKind::ALL.len()];
-
-/// Packets that wait now in all lanes of this kind.
+/// Packets that wait now in all lanes of this kind. The two ends of a lane can be on different threads, and each counts
+/// with its own: a lane whose receiver is stuck is seen to fill, and threads do not fight for a line of cache.
 pub fn lane_depth(kind: LaneKind) -> i64 {
-    DEPTHS[kind.index()].load(Ordering::Relaxed)
+    all_statistics().iter().map(|statistics| statistics.lanes[kind].depth.get()).sum()
 }
 
 impl<T> Shared<T> {
@@ -218,7 +212,7 @@ impl<T> Shared<T> {
     /// Notes that the lane's weight has changed.
     fn count_depth(&self, before: usize, after: usize) {
         if before != after {
-            DEPTHS[self.kind.index()].fetch_add(after as i64 - before as i64, Ordering::Relaxed);
+            statistics().lanes[self.kind].depth.add(after as i64 - before as i64);
         }
     }
 

@@ -102,6 +102,8 @@ pub struct LaneStatistics {
     pub dropped_age: Counter,
     /// Time each item taken had waited.
     pub wait: Histogram,
+    /// What this thread has put into lanes of the kind, its own and others', less what it has taken out.
+    pub(super) depth: GaugeCell,
 }
 
 impl Absorb for LaneStatistics {
@@ -111,6 +113,7 @@ impl Absorb for LaneStatistics {
         self.dropped_full.absorb(&other.dropped_full);
         self.dropped_age.absorb(&other.dropped_age);
         self.wait.absorb(&other.wait);
+        self.depth.add(other.depth.get());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use smallvec::SmallVec;
 
 use super::{
     PeerConnection,
@@ -16,12 +17,16 @@ use crate::{
             PeerConnectionEvent, PeerSnapshot, RtcIceGatheringState, RtcPeerConnectionState,
             TransceiverSnapshot,
         },
+        rtp::SharedTones,
     },
     proto::{
         ice,
         jsep::{Description, SignalingState, Transceiver, TransportId},
     },
 };
+
+/// Transports of a connection whose peer takes part in BUNDLE, and of one that does not for audio and video.
+const USUAL: usize = 2;
 
 /// To itself: everything that was asked for meanwhile is done; look whether the peers must talk again.
 #[derive(Debug, Message)]
@@ -117,12 +122,12 @@ impl PeerConnection {
     }
 
     fn states(&self) -> (ice::State, RtcIceGatheringState, RtcPeerConnectionState) {
-        let (mut ice, mut gathering, mut both) = (Vec::new(), Vec::new(), Vec::new());
-        for (_, transport) in self.transports.iter() {
-            ice.push(transport.ice_state());
-            gathering.push(transport.state().gathering_state);
-            both.push((transport.ice_state(), transport.dtls_state()));
-        }
+        let transports = || self.transports.iter().map(|(_, transport)| transport);
+        let ice: SmallVec<[_; USUAL]> = transports().map(|transport| transport.ice_state()).collect();
+        let gathering: SmallVec<[_; USUAL]> =
+            transports().map(|transport| transport.state().gathering_state).collect();
+        let both: SmallVec<[_; USUAL]> =
+            transports().map(|transport| (transport.ice_state(), transport.dtls_state())).collect();
         let is_closed = self.session.signaling_state() == SignalingState::Closed;
         (
             ice_connection_state(is_closed, &ice),
@@ -135,16 +140,14 @@ impl PeerConnection {
     pub(super) fn write_snapshot(&mut self) -> Option<SignalingState> {
         let signaling = self.session.signaling_state();
         let (ice_state, gathering, state) = self.states();
-        let transceivers: Vec<_> = self.session.transceivers().iter().map(|t| self.snapshot_of(t)).collect();
-        let transports = self.transports.show_all();
         let sctp = self.sctp_snapshot();
         let previous = {
             let mut snapshot = self.snapshot.lock();
             snapshot.connection_state = state;
             snapshot.ice_connection_state = Some(ice_state);
             snapshot.ice_gathering_state = gathering;
-            snapshot.transceivers = transceivers;
-            snapshot.transports = transports;
+            self.transports.show(&mut snapshot.transports);
+            self.show_transceivers(&mut snapshot.transceivers);
             snapshot.sctp = sctp;
             let stale = std::mem::take(&mut self.stale);
             self.write_descriptions(stale, &mut snapshot);
@@ -157,7 +160,7 @@ impl PeerConnection {
     /// Writes one transport, what follows from its state, and descriptions that are stale: nothing else. Does nothing
     /// when all of that is shown already.
     pub(super) fn write_transport(&mut self, id: TransportId) {
-        let transport = self.transports.show(id);
+        let transport = self.transports.take_news(id);
         if transport.is_none() && self.stale == StaleDescriptions::default() {
             return;
         }
@@ -193,27 +196,40 @@ impl PeerConnection {
         snapshot.can_trickle_ice_candidates = snapshot.remote_description().map(can_trickle);
     }
 
-    fn snapshot_of(&self, transceiver: &Transceiver) -> TransceiverSnapshot {
-        let actors = self.transceivers.iter().find(|actors| actors.id == transceiver.id());
-        TransceiverSnapshot {
-            id: transceiver.id(),
-            mid: transceiver.mid().map(str::to_owned),
-            kind: transceiver.kind(),
-            direction: transceiver.direction(),
-            current_direction: transceiver.current_direction(),
-            remote_direction: transceiver.remote_direction(),
-            stopped: transceiver.stopped(),
-            receiver_track: actors.and_then(|actors| actors.receiver_track()),
-            sender_track: actors.and_then(|actors| actors.sender_track.clone()),
-            stream_ids: transceiver.stream_ids().to_vec(),
-            transport: transceiver.mid().and_then(|mid| self.transport_of(mid)),
-            send_encodings: actors.map(|actors| actors.send_encodings.clone()).unwrap_or_default(),
-            send_parameters: actors.and_then(|actors| actors.shown_send.clone()),
-            receive_parameters: actors.and_then(|actors| actors.shown_receive.clone()),
-            jitter_buffer_target: actors.and_then(|actors| actors.jitter_buffer_target),
-            remote_stream_ids: transceiver.remote_stream_ids().to_vec(),
-            tones: actors.map(|actors| actors.tones.clone()).unwrap_or_default(),
+    /// In place: most of it is as it was, and this runs at every change of anything.
+    fn show_transceivers(&self, shown: &mut Vec<TransceiverSnapshot>) {
+        let transceivers = self.session.transceivers();
+        let ids = transceivers.iter().map(Transceiver::id);
+        if !shown.iter().map(|shown| shown.id).eq(ids) {
+            *shown = transceivers.iter().map(blank).collect();
         }
+        for (shown, transceiver) in shown.iter_mut().zip(transceivers) {
+            self.show_transceiver(shown, transceiver);
+        }
+    }
+
+    /// Texts and lists are copied if they have changed.
+    fn show_transceiver(&self, shown: &mut TransceiverSnapshot, transceiver: &Transceiver) {
+        if shown.mid.as_deref() != transceiver.mid() {
+            shown.mid = transceiver.mid().map(str::to_owned);
+        }
+        shown.direction = transceiver.direction();
+        shown.current_direction = transceiver.current_direction();
+        shown.remote_direction = transceiver.remote_direction();
+        shown.stopped = transceiver.stopped();
+        shown.transport = transceiver.mid().and_then(|mid| self.transport_of(mid));
+        update(&mut shown.stream_ids, transceiver.stream_ids());
+        update(&mut shown.remote_stream_ids, transceiver.remote_stream_ids());
+        let Some(actors) = self.transceivers.iter().find(|actors| actors.id == transceiver.id()) else {
+            return;
+        };
+        shown.receiver_track = actors.receiver_track();
+        shown.sender_track.clone_from(&actors.sender_track);
+        update(&mut shown.send_encodings, &actors.send_encodings);
+        shown.send_parameters.clone_from(&actors.shown_send);
+        shown.receive_parameters.clone_from(&actors.shown_receive);
+        shown.jitter_buffer_target = actors.jitter_buffer_target;
+        shown.tones = actors.tones.clone();
     }
 
     /// Keeps what getters show of the negotiated parameters, copied only when it has changed.
@@ -227,6 +243,35 @@ impl PeerConnection {
         if actors.shown_receive.as_deref() != transceiver.receive_parameters() {
             actors.shown_receive = transceiver.receive_parameters().cloned().map(Arc::new);
         }
+    }
+}
+
+/// A transceiver of which nothing is shown yet.
+fn blank(transceiver: &Transceiver) -> TransceiverSnapshot {
+    TransceiverSnapshot {
+        id: transceiver.id(),
+        mid: None,
+        kind: transceiver.kind(),
+        direction: transceiver.direction(),
+        current_direction: None,
+        remote_direction: None,
+        stopped: false,
+        receiver_track: None,
+        sender_track: None,
+        stream_ids: Vec::new(),
+        transport: None,
+        send_encodings: Vec::new(),
+        send_parameters: None,
+        receive_parameters: None,
+        jitter_buffer_target: None,
+        remote_stream_ids: Vec::new(),
+        tones: SharedTones::default(),
+    }
+}
+
+fn update<T: Clone + PartialEq>(shown: &mut Vec<T>, now: &[T]) {
+    if *shown != now {
+        *shown = now.to_vec();
     }
 }
 

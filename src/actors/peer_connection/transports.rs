@@ -35,7 +35,7 @@ struct Slot {
     id: Option<TransportId>,
     /// Whether its candidates were told: those found in the pool wait for the local description.
     is_announced: bool,
-    /// Whether the snapshot has what it reported last.
+    /// Whether the snapshot shows it as it is.
     is_shown: bool,
     actors: TransportActors,
 }
@@ -63,18 +63,18 @@ impl Transports {
         self.slots.iter().filter_map(|slot| Some((slot.id?, &slot.actors)))
     }
 
-    /// All as getters show them.
-    pub(super) fn show_all(&mut self) -> BTreeMap<TransportId, Arc<TransportSnapshot>> {
-        let named = self.slots.iter_mut().filter_map(|slot| {
-            let id = slot.id?;
+    /// Brings what getters show of all up to date.
+    pub(super) fn show(&mut self, shown: &mut BTreeMap<TransportId, Arc<TransportSnapshot>>) {
+        shown.retain(|id, _| self.slots.iter().any(|slot| slot.id == Some(*id)));
+        for slot in &mut self.slots {
+            let Some(id) = slot.id.filter(|_| !slot.is_shown) else { continue };
             slot.is_shown = true;
-            Some((id, slot.actors.shared_state()))
-        });
-        named.collect()
+            shown.insert(id, slot.actors.shared_state());
+        }
     }
 
-    /// One as getters show it; `None` if it has reported nothing since it was asked last.
-    pub(super) fn show(&mut self, id: TransportId) -> Option<Arc<TransportSnapshot>> {
+    /// One as getters should show it, unless they do already.
+    pub(super) fn take_news(&mut self, id: TransportId) -> Option<Arc<TransportSnapshot>> {
         let slot = self.slots.iter_mut().find(|slot| slot.id == Some(id) && !slot.is_shown)?;
         slot.is_shown = true;
         Some(slot.actors.shared_state())
@@ -158,7 +158,8 @@ impl PeerConnection {
             }
             let described = self.session.described_ufrag(transport.id);
             let slot = self.transports.slots.iter_mut().find(|slot| slot.id == Some(transport.id));
-            let Some(Slot { actors, .. }) = slot else { continue };
+            let Some(Slot { actors, is_shown, .. }) = slot else { continue };
+            *is_shown = false;
             actors.set_local(&transport.local);
             // W3C webrtc-pc §4.4.1.5: gathering begins with the local description.
             if let Some(ufrag) = described {

@@ -70,8 +70,9 @@ struct Source {
 #[derive(Debug, Clone)]
 pub struct Demultiplexer {
     sections: Vec<Section>,
-    /// The only section with this payload type, by position.
-    by_payload_type: [Option<u16>; PAYLOAD_TYPES],
+    /// The only section with this payload type, by position. Empty without sections: most peers of a server only
+    /// receive.
+    by_payload_type: Box<[Option<u16>]>,
     extensions: ExtensionMap,
     /// Sorted by SSRC.
     sources: Vec<Source>,
@@ -90,7 +91,7 @@ impl Demultiplexer {
     pub fn new() -> Self {
         Self {
             sections: Vec::new(),
-            by_payload_type: [None; PAYLOAD_TYPES],
+            by_payload_type: Box::default(),
             extensions: ExtensionMap::default(),
             sources: Vec::new(),
             clock: 0,
@@ -232,7 +233,10 @@ impl Demultiplexer {
     }
 }
 
-fn unique_payload_types(sections: &[Section]) -> [Option<u16>; PAYLOAD_TYPES] {
+fn unique_payload_types(sections: &[Section]) -> Box<[Option<u16>]> {
+    if sections.is_empty() {
+        return Box::default();
+    }
     let mut table = [None; PAYLOAD_TYPES];
     let mut ambiguous = [false; PAYLOAD_TYPES];
     for (position, section) in sections.iter().enumerate() {
@@ -243,7 +247,7 @@ fn unique_payload_types(sections: &[Section]) -> [Option<u16>; PAYLOAD_TYPES] {
             table[at] = if ambiguous[at] { None } else { Some(position) };
         }
     }
-    table
+    Box::new(table)
 }
 
 fn signalled_sources((section, parameters): (usize, &Section)) -> impl Iterator<Item = Source> + '_ {

@@ -4,6 +4,7 @@ mod chain;
 mod corpora;
 mod dtmf;
 mod encodings;
+mod evened;
 mod properties;
 
 use std::time::Duration;

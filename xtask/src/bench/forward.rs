@@ -12,6 +12,8 @@ pub(super) mod measure;
 mod network;
 pub(super) mod subject;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, bail};
 
 use self::cases::Case as Load;
@@ -39,6 +41,8 @@ pub(super) struct Plan {
     floor_seconds: u32,
     /// Scales the number of peers down, for a run that only shows that everything works.
     peers_max: u32,
+    /// Where a flame graph is drawn to.
+    flame_graph: Option<PathBuf>,
 }
 
 impl Plan {
@@ -52,12 +56,24 @@ impl Plan {
             seconds: 5,
             floor_seconds: 2,
             peers_max: u32::MAX,
+            flame_graph: None,
         })
     }
 
     /// Measures for so long each time, instead of a few seconds.
     pub(super) fn lasting(self, seconds: Option<u32>) -> Self {
         Self { seconds: seconds.unwrap_or(self.seconds), ..self }
+    }
+
+    /// Draws this project's server under one case, if there is a file to draw to; measures nothing then.
+    pub(super) fn drawing(self, svg: Option<&Path>) -> Result<Self> {
+        let Some(svg) = svg else { return Ok(self) };
+        // Without names all usual cases are selected, and the first of them is the one to look at.
+        let loads = if self.loads == Load::select(&[])? { vec![self.loads[0]] } else { self.loads };
+        if loads.len() > 1 {
+            bail!("a flame graph shows one case");
+        }
+        Ok(Self { rounds: 1, loads, subjects: vec![Subject::Own], flame_graph: Some(svg.to_owned()), ..self })
     }
 
     /// One short round with few peers; measures nothing.

@@ -56,8 +56,10 @@ pub(super) struct Room {
     pub(super) members: RefCell<Vec<Member>>,
     /// Phases of publishers count from here.
     epoch: Instant,
+    /// How many were given a room, and how many publishers a number for their streams.
+    publisher_places: Cell<usize>,
+    subscriber_places: Cell<usize>,
     publishers: Cell<u32>,
-    subscribers: Cell<usize>,
     failed: Cell<usize>,
     /// From the offer of a subscriber to its connection, or to its first media.
     connect_times: RefCell<Delays>,
@@ -78,8 +80,9 @@ impl Room {
             tracks: options.profile.tracks(synthetic),
             members: RefCell::default(),
             epoch: Instant::now(),
+            publisher_places: Cell::default(),
+            subscriber_places: Cell::default(),
             publishers: Cell::default(),
-            subscribers: Cell::default(),
             failed: Cell::default(),
             connect_times: RefCell::default(),
             feeds: RefCell::default(),
@@ -131,13 +134,11 @@ impl Room {
 
     /// The room of the next peer: all get equally many.
     fn next_place(&self, role: Role) -> usize {
-        match role {
-            Role::Publisher => self.publishers.get() as usize % self.options.rooms as usize,
-            Role::Subscriber => {
-                let number = self.subscribers.replace(self.subscribers.get() + 1);
-                number % self.options.rooms as usize
-            }
-        }
+        let given = match role {
+            Role::Publisher => &self.publisher_places,
+            Role::Subscriber => &self.subscriber_places,
+        };
+        given.replace(given.get() + 1) % self.options.rooms as usize
     }
 
     async fn connect(&self, role: Role, place: usize) -> anyhow::Result<()> {

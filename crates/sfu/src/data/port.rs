@@ -39,7 +39,7 @@ struct Inlet {
     channel: RtcDataChannel,
     name: ChannelName,
     /// Since the client was last told that it exceeds its rates; `None`: not for a while.
-    refused: Option<Refused>,
+    refused: Option<Box<Refused>>,
     _counted: Counted,
 }
 
@@ -208,15 +208,16 @@ impl DataPort {
             refused.latest = Some(problem);
             return;
         }
-        inlet.refused = Some(Refused::default());
+        inlet.refused = Some(Box::default());
         self.tell(key, problem.counting(1));
         ctx.run_later(RATE_ERRORS_INTERVAL, move |port, ctx| port.tell_refused(key, ctx));
     }
 
     fn tell_refused(&mut self, key: u64, ctx: &mut MeteredContext<Self>) {
         let Some(inlet) = self.inlets.get_mut(&key) else { return };
-        let Some(Refused { count, latest: Some(problem) }) = inlet.refused.take() else { return };
-        inlet.refused = Some(Refused::default());
+        let refused = inlet.refused.take().map(|refused| *refused);
+        let Some(Refused { count, latest: Some(problem) }) = refused else { return };
+        inlet.refused = Some(Box::default());
         self.tell(key, problem.counting(count));
         ctx.run_later(RATE_ERRORS_INTERVAL, move |port, ctx| port.tell_refused(key, ctx));
     }

@@ -87,10 +87,11 @@ impl Client {
     }
 
     async fn run(mut self, mut frames: AggregatedMessageStream) {
+        // What is rarely done is boxed: else each client holds room for the largest of it, as long as it is there.
         let end = loop {
             let handled = match self.wake(&mut frames).await {
-                Wake::Frame(frame) => self.frame(frame).await,
-                Wake::Call(event) => self.call_event(event).await,
+                Wake::Frame(frame) => Box::pin(self.frame(frame)).await,
+                Wake::Call(event) => Box::pin(self.call_event(event)).await,
                 Wake::Timeout => self.timeout(),
                 Wake::Shutdown => Err(Reason::Shutdown.into()),
             };
@@ -98,7 +99,7 @@ impl Client {
                 break end;
             }
         };
-        self.finish(end, frames).await;
+        Box::pin(self.finish(end, frames)).await;
     }
 
     async fn wake(&mut self, frames: &mut AggregatedMessageStream) -> Wake {

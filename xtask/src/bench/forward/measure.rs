@@ -10,11 +10,12 @@ use super::accounts::{Cpu, resident_kib, system_calls_per_second};
 use super::cases::Case as Load;
 use super::subject::{Started, Subject};
 use super::{Inside, Plan};
+use crate::bench::flame_graph::Recording;
 use crate::metrics_text::Scrape;
 use crate::process::{Job, Running};
-use crate::progress;
 use crate::setup::on_path;
 use crate::workspace::{Profile, Workspace};
+use crate::{progress, shown};
 
 const LOAD_GENERATOR: &str = "actix-rtc-loadgen";
 const SERVER_CORE: &str = "0";
@@ -119,7 +120,7 @@ pub(super) fn measure(
     ];
     let job = load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments, &["--direct"])?;
     let mut generator = job.start()?;
-    let measured = window(&server, &mut generator, plan);
+    let measured = window(workspace, &server, &mut generator, plan, load);
     let mut measured = measured.inspect_err(|_| eprintln!("{}\n{}", server.tail(30), generator.tail(30)))?;
     measured.subscribers = subscribers;
     let per_room = f64::from(subscribers) / f64::from(load.rooms);
@@ -137,14 +138,27 @@ fn peers(plan: &Plan, load: &Load) -> (u32, u32) {
 
 /// Fills everything but memory per peer, which is the whole process's yet, and the burst, which is packets per
 /// frame's interval of all publishers yet.
-fn window(server: &Started, generator: &mut Running, plan: &Plan) -> Result<Measured> {
+fn window(
+    workspace: &Workspace,
+    server: &Started,
+    generator: &mut Running,
+    plan: &Plan,
+    load: &Load,
+) -> Result<Measured> {
     event(generator, deadline(plan), "window_start")?;
+    let sampled = Duration::from_secs(u64::from(plan.seconds));
+    let recording = plan.flame_graph.as_ref().map(|_| Recording::start(workspace, server.id(), sampled));
+    let recording = recording.transpose()?;
     let (start, cpu_start, before) = (Instant::now(), Cpu::read(server.id())?, server.scrape());
     event(generator, deadline(plan), "window_closed")?;
     let (elapsed, used) = (start.elapsed().as_secs_f64(), Cpu::read(server.id())?.since(cpu_start));
     let after = server.scrape();
     let memory = resident_kib(server.id())?;
     let end = event(generator, deadline(plan), "window_end")?;
+    if let (Some(recording), Some(svg)) = (recording, &plan.flame_graph) {
+        recording.draw(svg, &format!("actix-rtc, {}", load.name))?;
+        progress(format!("drawn to {}", shown(workspace, svg)));
+    }
     let number = |field: &str| end[field].as_f64();
     let received = number("received").context("the load generator did not say what it received")?;
     if received < 1.0 {
