@@ -160,7 +160,7 @@ fn calibrated(workspace: &Workspace, plan: &Plan, inside: &Inside, series: &Seri
     let short = Plan { seconds: CALIBRATION_SECONDS, ..plan.clone() };
     for attempt in 1..=CALIBRATIONS_MAX {
         let measured = measure::measure(workspace, &short, inside, series.subject, &load)?;
-        let (subscribers, share) = (load.subscribers, measured.cores_used);
+        let (subscribers, share) = (load.subscribers, measured.cores_wanted);
         progress(format!(
             "looking for the load, {attempt}: {subscribers} subscribers, {}",
             measured.summary()
@@ -190,6 +190,7 @@ fn cases_of(series: &Series) -> Vec<Case> {
         case("lost", "percent", |m| m.lost_percent),
         case("lost_packets", "packets", |m| m.lost_packets),
         case("lost_by_generator_max", "percent", |m| m.lost_by_generator_percent),
+        case("server_receive_drops", "datagrams", |m| m.server_drops),
         case("damaged", "packets", |m| m.damaged),
         case("latency_p50_ms", "ms", |m| m.latency_p50_ms),
         case("latency_p99_ms", "ms", |m| m.latency_p99_ms),

@@ -23,6 +23,8 @@ use str0m::{
     rtp::{RtpPacket, RtpWrite},
 };
 
+/// Asked for, as this project's server does; the kernel gives as much as it may.
+const SOCKET_BUFFER: usize = 4 << 20;
 /// Datagrams that are taken in before anything is sent.
 const LOT_MAX: usize = 64;
 /// New clients wait no longer than this.
@@ -60,6 +62,10 @@ struct Sfu {
 fn main() -> Result<()> {
     str0m::crypto::from_feature_flags().install_process_default();
     let socket = UdpSocket::bind((sfu_http::media_address()?, 0))?;
+    // All clients share it; the default holds what fifty publishers send within milliseconds.
+    let buffers = socket2::SockRef::from(&socket);
+    buffers.set_recv_buffer_size(SOCKET_BUFFER)?;
+    buffers.set_send_buffer_size(SOCKET_BUFFER)?;
     let local = socket.local_addr()?;
     let (sender, arrivals) = mpsc::sync_channel(64);
     std::thread::spawn(move || {

@@ -22,6 +22,8 @@ pub(super) struct Case {
 
 /// So close to the wanted load is close enough.
 const LOAD_TOLERANCE: f64 = 0.04;
+/// At most so many times as many subscribers in one step: what they cost changes with their number.
+const GROWTH_MAX: f64 = 4.0;
 /// The load generator has one core too.
 const SUBSCRIBERS_MAX: u32 = 4_000;
 
@@ -72,7 +74,8 @@ impl Case {
     /// that is wanted; as many for each room.
     pub(super) fn scaled(self, share: f64) -> Self {
         let Some(wanted) = self.wanted_load else { return self };
-        let per_room = f64::from(self.subscribers) / f64::from(self.rooms) * wanted / share.max(0.01);
+        let factor = (wanted / share.max(0.01)).min(GROWTH_MAX);
+        let per_room = f64::from(self.subscribers) / f64::from(self.rooms) * factor;
         let per_room = (per_room.round() as u32).clamp(1, SUBSCRIBERS_MAX / self.rooms);
         Self { subscribers: per_room * self.rooms, ..self }
     }
@@ -108,7 +111,8 @@ mod tests {
         let case = Case::named("load-70").unwrap();
         assert_eq!(case.scaled(0.35).subscribers, 400);
         assert_eq!(case.scaled(0.33).subscribers % case.rooms, 0);
-        assert_eq!(case.scaled(0.0).subscribers, SUBSCRIBERS_MAX);
+        assert_eq!(case.scaled(0.0).subscribers, 800);
+        assert_eq!(Case { subscribers: 3_000, ..case }.scaled(0.0).subscribers, SUBSCRIBERS_MAX);
         assert!(case.is_at_load(0.72) && !case.is_at_load(0.6));
         let fixed = Case::named("1-to-50").unwrap();
         assert_eq!(fixed.scaled(0.01), fixed);

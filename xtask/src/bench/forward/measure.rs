@@ -22,6 +22,12 @@ const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 /// For perf to count system calls, after the window: counting costs CPU time.
 const COUNTING: Duration = Duration::from_secs(1);
+/// What every server can do, and the floor does.
+const SRTP_PROFILE: &str = "AEAD_AES_128_GCM";
+/// A load generator that is forgotten ends then: longer than the longest window.
+const LOAD_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// A machine that connects fewer is too busy to measure on.
+const PEERS_PER_SECOND_MIN: u32 = 20;
 /// Of the load generator's video.
 const FRAMES_PER_SECOND: f64 = 30.0;
 /// How long the load goes on after the window: the counting and perf's own start.
@@ -39,6 +45,9 @@ pub(super) struct Measured {
     pub(super) cpu_system_us_per_packet: Option<f64>,
     pub(super) packets_per_second: f64,
     pub(super) cores_used: f64,
+    /// What it would use if it had forwarded all that it should, at the same cost: more than it got, if others had
+    /// its core too.
+    pub(super) cores_wanted: f64,
     pub(super) syscalls_per_packet: Option<f64>,
     pub(super) lot_size: Option<f64>,
     pub(super) send_calls_per_packet: Option<f64>,
@@ -57,6 +66,8 @@ pub(super) struct Measured {
     /// What sending one frame to all of a room takes, by the CPU time of a packet.
     pub(super) burst_ms: Option<f64>,
     pub(super) subscribers: u32,
+    /// Datagrams that came to full sockets of the server.
+    pub(super) server_drops: Option<f64>,
     pub(super) memory_kib_per_peer: Option<f64>,
     pub(super) generator_cpu_percent: Option<f64>,
 }
@@ -82,6 +93,9 @@ impl Measured {
         }
         if let Some(lost) = self.lost_by_generator_percent.filter(|lost| *lost > 0.0) {
             text += &format!("; up to {lost:.2} % LOST BY THE GENERATOR's full sockets, not counted");
+        }
+        if let Some(drops) = self.server_drops.filter(|drops| *drops > 0.0) {
+            text += &format!("; {drops:.0} datagrams came to full sockets of the server");
         }
         if let Some(cpu) = self.generator_cpu_percent.filter(|cpu| *cpu > 85.0) {
             text += &format!("; GENERATOR SATURATED ({cpu:.0} %)");
@@ -117,8 +131,9 @@ pub(super) fn measure(
         ("--seconds", plan.seconds.to_string()),
         ("--linger", LINGER_SECONDS.to_owned()),
         ("--json", "-".to_owned()),
+        ("--direct", String::new()),
     ];
-    let job = load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments, &["--direct"])?;
+    let job = load_generator(workspace, plan, &pinned(LOAD_CORE), "forward", &arguments)?;
     let mut generator = job.start()?;
     let measured = window(workspace, &server, &mut generator, plan, load);
     let mut measured = measured.inspect_err(|_| eprintln!("{}\n{}", server.tail(30), generator.tail(30)))?;
@@ -145,19 +160,25 @@ fn window(
     plan: &Plan,
     load: &Load,
 ) -> Result<Measured> {
-    event(generator, deadline(plan), "window_start")?;
+    let patience = deadline(plan, load);
+    event(generator, patience, "window_start")?;
     let sampled = Duration::from_secs(u64::from(plan.seconds));
     let recording = plan.flame_graph.as_ref().map(|_| Recording::start(workspace, server.id(), sampled));
     let recording = recording.transpose()?;
     let (start, cpu_start, before) = (Instant::now(), Cpu::read(server.id())?, server.scrape());
-    event(generator, deadline(plan), "window_closed")?;
+    let drops_before = server.receive_drops();
+    event(generator, patience, "window_closed")?;
     let (elapsed, used) = (start.elapsed().as_secs_f64(), Cpu::read(server.id())?.since(cpu_start));
     let after = server.scrape();
+    let drops_after = server.receive_drops();
     let memory = resident_kib(server.id())?;
-    let end = event(generator, deadline(plan), "window_end")?;
+    let end = event(generator, patience, "window_end")?;
     if let (Some(recording), Some(svg)) = (recording, &plan.flame_graph) {
         recording.draw(svg, &format!("actix-rtc, {}", load.name))?;
         progress(format!("drawn to {}", shown(workspace, svg)));
+    }
+    if end["srtp_profile"] != SRTP_PROFILE {
+        bail!("it encrypts with {}, the others with {SRTP_PROFILE}", end["srtp_profile"]);
     }
     let number = |field: &str| end[field].as_f64();
     let received = number("received").context("the load generator did not say what it received")?;
@@ -178,6 +199,7 @@ fn window(
         cpu_system_us_per_packet: Some(used.system_us / received),
         packets_per_second,
         cores_used: used.total_us / 1e6 / elapsed,
+        cores_wanted: used.total_us / received * (received + missing) / 1e6 / elapsed,
         syscalls_per_packet: calls.ok().map(|calls| calls / packets_per_second),
         lot_size: counters.and_then(|(before, after)| outgoing_ratio(before, after, LOTS)),
         send_calls_per_packet: counters.and_then(|(before, after)| outgoing_ratio(before, after, SENDS)),
@@ -191,14 +213,19 @@ fn window(
         direct_p99_ms: number("direct_ms_p99"),
         burst_ms: number("sent").map(|sent| sent / seconds / FRAMES_PER_SECOND),
         subscribers: 0,
+        server_drops: drops_before
+            .zip(drops_after)
+            .map(|(before, after)| after.saturating_sub(before) as f64),
         memory_kib_per_peer: Some(memory),
         generator_cpu_percent: number("generator_cpu_percent"),
     })
 }
 
-/// Connecting many peers takes its time in a dev build.
-fn deadline(plan: &Plan) -> Duration {
-    Duration::from_secs(u64::from(plan.warmup_seconds + plan.seconds) + 90)
+/// Connecting many peers takes its time in a dev build, and on a busy machine.
+fn deadline(plan: &Plan, load: &Load) -> Duration {
+    let (publishers, subscribers) = peers(plan, load);
+    let connecting = (publishers + subscribers) / PEERS_PER_SECOND_MIN;
+    Duration::from_secs(u64::from(plan.warmup_seconds + plan.seconds + connecting) + 90)
 }
 
 /// Waits for one of the load generator's announcements.
@@ -236,7 +263,8 @@ fn floor(workspace: &Workspace, plan: &Plan, subject: Subject, load: &Load) -> R
         arguments.push(("--send-core", SERVER_CORE.to_owned()));
         arguments.push(("--drain-core", LOAD_CORE.to_owned()));
     }
-    let finished = load_generator(workspace, plan, &prefix, "floor", &arguments, &[])?.run()?;
+    let job = load_generator(workspace, plan, &prefix, "floor", &arguments)?;
+    let finished = job.run()?;
     if !finished.succeeded() {
         eprintln!("{}", finished.tail(30));
         bail!("the floor: {}", finished.ending());
@@ -259,18 +287,18 @@ fn load_generator(
     prefix: &[String],
     subcommand: &str,
     arguments: &[(&str, String)],
-    flags: &[&str],
 ) -> Result<Job> {
     let mut words = prefix.to_vec();
     words.push(load_generator_path(workspace, plan.profile)?);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).arg(subcommand);
     for (name, value) in arguments {
-        command.args([name, value.as_str()]);
+        // A flag has no value.
+        command.arg(name).args((!value.is_empty()).then_some(value));
     }
-    command.args(flags);
     let log = workspace.logs().join(format!("bench-{subcommand}.load.log"));
-    Ok(Job::new(format!("{LOAD_GENERATOR} {subcommand}"), command, deadline(plan)).log(log))
+    // Nothing waits for it as long as that.
+    Ok(Job::new(format!("{LOAD_GENERATOR} {subcommand}"), command, LOAD_MAX).log(log))
 }
 
 pub(in crate::bench) fn load_generator_path(workspace: &Workspace, profile: Profile) -> Result<String> {

@@ -155,6 +155,14 @@ impl Started {
         }
     }
 
+    /// Datagrams that the kernel threw away because the server's sockets were full.
+    pub(super) fn receive_drops(&self) -> Option<u64> {
+        match self {
+            Self::Program(server) => server.kernel_drops().ok(),
+            Self::Janus(_) => None,
+        }
+    }
+
     pub(super) fn tail(&self, count: usize) -> String {
         match self {
             Self::Program(server) => server.tail(count),
