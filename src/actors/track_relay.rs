@@ -235,3 +235,135 @@ pub(crate) fn boom() -> bool {
     }
     !relays.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use bytes::Bytes;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        messages::track::MediaSink,
+        proto::rtp::{CodecKey, CodecParameters, Extensions, RtpPacket},
+    };
+
+    /// Stands for the track's actor on another thread: shows what it is asked.
+    struct Home(mpsc::UnboundedSender<TrackRequest>);
+
+    impl Actor for Home {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<TrackRequest> for Home {
+        type Result = ();
+
+        fn handle(&mut self, message: TrackRequest, _: &mut Self::Context) {
+            // The test may be over.
+            let _ = self.0.send(message);
+        }
+    }
+
+    fn home() -> (MediaStreamTrack, mpsc::UnboundedReceiver<TrackRequest>) {
+        let (told, requests) = mpsc::unbounded_channel();
+        (MediaStreamTrack::new("track", MediaKind::Video, Home(told).start().recipient()), requests)
+    }
+
+    async fn subscription(requests: &mut mpsc::UnboundedReceiver<TrackRequest>) -> Arc<dyn MediaSink> {
+        match requests.recv().await {
+            Some(TrackRequest::Subscribe { sink, .. }) => sink,
+            other => panic!("{other:?} instead of a subscription"),
+        }
+    }
+
+    fn lot(sequence_number: u64) -> Arc<MediaLot> {
+        let codec = CodecParameters {
+            payload_type: 96,
+            name: "VP8".to_owned(),
+            clock_rate: 90_000,
+            channels: None,
+            parameters: Vec::new(),
+            feedback: Vec::new(),
+        };
+        let packet = RtpPacket {
+            arrival: kit::now(),
+            ssrc: 1,
+            rid: None,
+            codec: CodecKey::of(&codec),
+            payload_type: 96,
+            marker: true,
+            sequence_number,
+            timestamp: 0,
+            clock: None,
+            extensions: Extensions::default(),
+            payload: Bytes::from_static(&[0x10, 1, 7]),
+            key_frame: false,
+        };
+        Arc::new(MediaLot::new(vec![packet], false))
+    }
+
+    #[test]
+    fn what_a_relay_misses_is_marked_before_what_it_hands_on() {
+        const MISSED: u64 = 88;
+        const KEPT: u64 = 512;
+        System::new().block_on(async {
+            let (track, mut requests) = home();
+            let relay = TrackRelay::start(track);
+            let source = subscription(&mut requests).await;
+            let (sender, lane) = media_lane(LaneKind::SenderMedia);
+            let id = SubscriptionId::next();
+            relay.send(TrackRequest::Subscribe { id, sink: Arc::new(sender) }).await.unwrap();
+            // Without a pause, so that the relay has no turn.
+            for number in 0..MISSED + KEPT {
+                source.push(kit::now(), lot(number));
+            }
+            let mut lots = Vec::new();
+            poll_fn(|cx| {
+                while lane.poll_take(cx, kit::now(), kit::INPUT_BUDGET, &mut lots) {}
+                if lots.len() as u64 == KEPT { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            let seen: Vec<_> = lots.iter().map(|lot| (lot.0.packets[0].sequence_number, lot.0.gap)).collect();
+            let expected: Vec<_> = (MISSED..MISSED + KEPT).map(|number| (number, number == MISSED)).collect();
+            assert_eq!(seen, expected);
+        });
+    }
+
+    #[test]
+    fn a_relay_speaks_for_all_its_subscribers_and_goes_with_its_last_tap() {
+        System::new().block_on(async {
+            let (track, mut requests) = home();
+            let relay = TrackRelay::start(track.clone());
+            let _source = subscription(&mut requests).await;
+            assert_eq!(relay_of(&track), Some(relay.clone()), "one for the whole thread");
+            for _ in 0..3 {
+                relay.do_send(TrackRequest::KeyFrame);
+            }
+            assert!(matches!(requests.recv().await, Some(TrackRequest::KeyFrame)));
+            drop(relay);
+            assert!(matches!(requests.recv().await, Some(TrackRequest::Unsubscribe(_))), "asked once");
+            assert!(RELAYS.with_borrow(HashMap::is_empty));
+        });
+    }
+
+    #[test]
+    fn a_track_that_finds_no_room_for_its_relay_is_taken_directly() {
+        System::new().block_on(async {
+            let (track, _requests) = home();
+            let relay = TrackRelay::start(track.clone());
+            let others: Vec<_> = (0..RELAYS_MAX).map(|_| track.clone_track()).collect();
+            RELAYS.with_borrow_mut(|relays| {
+                for other in &others[1..] {
+                    let entry = Entry { subscription: SubscriptionId::next(), relay: relay.downgrade() };
+                    relays.insert(other.key(), entry);
+                }
+            });
+            let before = kit::statistics().relays_refused.get();
+            assert!(relay_of(&others[0]).is_none());
+            assert_eq!(kit::statistics().relays_refused.get(), before + 1);
+            assert_eq!(relay_of(&track), Some(relay), "those that are there stay");
+            RELAYS.with_borrow_mut(HashMap::clear);
+        });
+    }
+}
