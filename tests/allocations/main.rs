@@ -3,11 +3,15 @@
 //!
 //! With the feature `fault-injection`, which also counts how often the time is asked for.
 
-#[cfg(all(test, feature = "fault-injection"))]
+#[cfg(feature = "fault-injection")]
+#[cfg(test)]
 mod counting;
-#[cfg(all(test, feature = "fault-injection"))]
+#[cfg(feature = "fault-injection")]
+#[cfg(test)]
 mod forwarding;
-#[cfg(all(test, feature = "fault-injection"))]
+#[cfg(feature = "fault-injection")]
+#[cfg(test)]
 mod holding;
-#[cfg(all(test, feature = "fault-injection"))]
+#[cfg(feature = "fault-injection")]
+#[cfg(test)]
 mod stage;

@@ -184,7 +184,7 @@ impl StoppedTime {
             .run_on(0, move || async move {
                 tokio::time::pause();
                 // tokio moves a stopped clock on when nothing is left to do, but not while a thread is at work.
-                let _ = tokio::task::spawn_blocking(move || stands_still.recv());
+                drop(tokio::task::spawn_blocking(move || stands_still.recv()));
             })
             .await
             .unwrap();

@@ -9,7 +9,10 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Waker},
     time::{Duration, Instant},
 };
@@ -88,15 +91,21 @@ pub fn lane<T: Weight>(
         dropped_full: 0,
         missed: 0,
     });
-    let shared = Arc::new(Shared { kind, capacity, max_age, bell: OnceLock::new(), queue });
-    let begin = Arc::new(Begin { shared: Arc::clone(&shared) });
-    (LaneSender { begin }, LaneReceiver { end: Arc::new(End { shared }) })
+    let (senders, receivers) = (AtomicUsize::new(1), AtomicUsize::new(1));
+    let shared = Shared { kind, capacity, max_age, senders, receivers, bell: OnceLock::new(), queue };
+    let shared = Arc::new(shared);
+    (LaneSender { shared: Arc::clone(&shared) }, LaneReceiver { shared })
 }
 
+/// Both ends hold this very value and nothing between: a lane is cold when it is used, and every further hop is one
+/// more wait for memory.
 struct Shared<T> {
     kind: LaneKind,
     capacity: usize,
     max_age: Option<Duration>,
+    /// Ends of each sort; the last one says that it goes.
+    senders: AtomicUsize,
+    receivers: AtomicUsize,
     /// Rung with this bit for what is pushed, in place of waking by `Queue::waker`.
     bell: OnceLock<(Doorbell, u32)>,
     queue: Mutex<Queue<T>>,
@@ -132,18 +141,18 @@ impl<T> Queue<T> {
     }
 }
 
-/// The way in: cheap to clone, usable from any thread.
+/// The way in: cheap to clone, usable from any thread. The last one wakes the receiver when it is dropped, so that a
+/// reader can end.
 pub struct LaneSender<T> {
-    begin: Arc<Begin<T>>,
-}
-
-/// Wakes the receiver when the last sender is gone, so that a reader can end.
-struct Begin<T> {
     shared: Arc<Shared<T>>,
 }
 
-impl<T> Drop for Begin<T> {
+impl<T> Drop for LaneSender<T> {
     fn drop(&mut self) {
+        // As `Arc` counts: who is last sees all that the others did.
+        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
         let waker = {
             let mut queue = self.shared.queue.lock();
             queue.abandoned = true;
@@ -166,7 +175,7 @@ impl<T: Weight> LaneSender<T> {
         // Items that fall out are dropped after the lock is released: a drop may run any code.
         let mut fallen: SmallVec<[Entry<T>; 4]> = SmallVec::new();
         let is_closed = {
-            let mut queue = self.begin.shared.queue.lock();
+            let mut queue = self.shared.queue.lock();
             let before = queue.weight;
             for item in items {
                 let weight = item.weight().max(1);
@@ -174,14 +183,14 @@ impl<T: Weight> LaneSender<T> {
                     lost += weight as u64;
                     continue;
                 }
-                self.begin.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
+                self.shared.append(&mut queue, Entry { item, weight, pushed: now }, &mut fallen);
             }
-            self.begin.shared.count_depth(before, queue.weight);
+            self.shared.count_depth(before, queue.weight);
             let is_closed = queue.closed;
             if !queue.items.is_empty() {
                 let waker = queue.waker.take();
                 drop(queue);
-                self.begin.shared.wake(waker);
+                self.shared.wake(waker);
             }
             is_closed
         };
@@ -263,35 +272,31 @@ impl<T> LaneSender<T> {
     /// Packets that wait.
     #[cfg(test)]
     pub(super) fn depth(&self) -> usize {
-        self.begin.shared.queue.lock().weight
+        self.shared.queue.lock().weight
     }
 
     /// Whether the receiver is gone or has closed the lane; what is pushed then is dropped.
     pub fn is_closed(&self) -> bool {
-        self.begin.shared.queue.lock().closed
+        self.shared.queue.lock().closed
     }
 }
 
 impl<T> Clone for LaneSender<T> {
     fn clone(&self) -> Self {
-        Self { begin: Arc::clone(&self.begin) }
+        self.shared.senders.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<T> fmt::Debug for LaneSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LaneSender").field("kind", &self.begin.shared.kind).finish_non_exhaustive()
+        f.debug_struct("LaneSender").field("kind", &self.shared.kind).finish_non_exhaustive()
     }
 }
 
 /// The way out: kept in the receiving actor, where it survives a restart. When the last clone is dropped, the lane
 /// closes.
 pub struct LaneReceiver<T> {
-    end: Arc<End<T>>,
-}
-
-/// Closes the lane with its last receiver.
-struct End<T> {
     shared: Arc<Shared<T>>,
 }
 
@@ -299,11 +304,11 @@ impl<T> LaneReceiver<T> {
     /// From now on the lane rings `bell` with the bits `bit` whenever something comes, and now if something waits.
     /// Then [`LaneReceiver::poll_take`] wakes nobody. Once in the life of a lane; a second bell is ignored.
     pub fn rings(&self, bell: &Doorbell, bit: u32) {
-        if self.end.shared.bell.set((bell.clone(), bit)).is_err() {
+        if self.shared.bell.set((bell.clone(), bit)).is_err() {
             return;
         }
         // After the bell is there: what is pushed meanwhile rings by itself, and twice does no harm.
-        let queue = self.end.shared.queue.lock();
+        let queue = self.shared.queue.lock();
         if !queue.items.is_empty() || queue.abandoned {
             drop(queue);
             bell.ring(bit);
@@ -316,7 +321,7 @@ impl<T> LaneReceiver<T> {
     /// do, the caller must come back by itself.
     /// Items that waited longer than the lane's `max_age` are dropped on the way.
     pub fn poll_take(&self, cx: &mut Context<'_>, now: Instant, budget: usize, out: &mut Vec<T>) -> bool {
-        let shared = &*self.end.shared;
+        let shared = &*self.shared;
         let mut counts = Counts::default();
         let mut stale: SmallVec<[Entry<T>; 4]> = SmallVec::new();
         let begin = out.len();
@@ -369,23 +374,23 @@ impl<T> LaneReceiver<T> {
 
     /// Packets dropped since the last call: there is a gap before what is taken next.
     pub fn take_dropped(&self) -> u64 {
-        std::mem::take(&mut self.end.shared.queue.lock().missed)
+        std::mem::take(&mut self.shared.queue.lock().missed)
     }
 
     /// Ends the lane: what waits is dropped, and so is what is still pushed.
     pub fn close(&self) {
-        self.end.shared.close();
+        self.shared.close();
     }
 
     /// Whether nothing waits and nothing can come any more: the last sender is gone.
     pub fn is_abandoned(&self) -> bool {
-        let queue = self.end.shared.queue.lock();
+        let queue = self.shared.queue.lock();
         queue.abandoned && queue.items.is_empty()
     }
 
     /// Packets that wait.
     pub fn depth(&self) -> usize {
-        self.end.shared.queue.lock().weight
+        self.shared.queue.lock().weight
     }
 }
 
@@ -413,20 +418,23 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Drop for End<T> {
+impl<T> Drop for LaneReceiver<T> {
     fn drop(&mut self) {
-        self.shared.close();
+        if self.shared.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.close();
+        }
     }
 }
 
 impl<T> Clone for LaneReceiver<T> {
     fn clone(&self) -> Self {
-        Self { end: Arc::clone(&self.end) }
+        self.shared.receivers.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<T> fmt::Debug for LaneReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LaneReceiver").field("kind", &self.end.shared.kind).finish_non_exhaustive()
+        f.debug_struct("LaneReceiver").field("kind", &self.shared.kind).finish_non_exhaustive()
     }
 }
