@@ -8,7 +8,7 @@ use actix_rtc::{
     RtcPeerConnectionState, RtcRtpEncodingParameters, RtcRtpReceiver, RtcRtpTransceiverDirection,
     RtcRtpTransceiverInit, UdpMode, local_track, proto::dtls::Certificate,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join};
 
 use crate::{
     call::{Call, Camera, Engines, negotiate},
@@ -162,9 +162,9 @@ fn transports_show_how_the_peers_are_connected() {
         assert_eq!(ice.get_remote_parameters(), far.get_local_parameters());
         assert_eq!(far.role(), RtcIceRole::Controlled);
 
-        let closed = tokio::spawn(async move { transport.state_change().await });
-        call.receiver.close().await;
-        assert_eq!(closed.await.unwrap(), RtcDtlsTransportState::Closed);
+        // In this order: it has to see the state from which it changes.
+        let (changed, ()) = join(transport.state_change(), call.receiver.close()).await;
+        assert_eq!(changed, RtcDtlsTransportState::Closed);
         assert!(call.sender_events.until(RtcPeerConnectionState::Closed).await);
         engines.shutdown().await;
     });
