@@ -1,11 +1,11 @@
 //! `TrackRelay`: a track of another thread, on this one. However many consumers a track has here, its media crosses
 //! from thread to thread once: one push and one wake-up for each lot.
 //!
-//! Consumers that live on a shard take their media through [`tap`], which finds or starts the relay. To them a
+//! Consumers that live on a shard take their media through `tap`, which finds or starts the relay. To them a
 //! relay is what the track's own actor would be: it answers the same [`TrackRequest`]s. What they ask for goes to
 //! the track's actor in one voice. Whether a track is enabled, muted or over is read from its handle, by anyone.
 //!
-//! Invariants: a thread has at most one relay of a track. A relay lives as long as there is a [`Tap`] of it, its
+//! Invariants: a thread has at most one relay of a track. A relay lives as long as there is a `Tap` of it, its
 //! track, and its policy. Restarts after a panic with its subscribers, and asks for a key frame.
 
 use std::{

@@ -70,7 +70,7 @@ impl AddressWatch {
         }
     }
 
-    /// The host's addresses that `config` allows, best first, without duplicates: as they were [`REMEMBERED`] ago at
+    /// The host's addresses that `config` allows, best first, without duplicates: as they were `REMEMBERED` ago at
     /// most, and not before the last sign that one is lost.
     ///
     /// # Errors
