@@ -71,6 +71,23 @@ impl Feed {
     }
 }
 
+/// Calls that all carry this track, from the subscribers' thread.
+async fn calls_away(engines: &Engines, track: &MediaStreamTrack, count: usize) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for _ in 0..count {
+        calls.push(Call::start_on(engines, AWAY, track).await);
+    }
+    calls
+}
+
+/// The sender of a call wants no more than so many bits per second.
+async fn limit_bitrate(call: &Call, limit: u64) {
+    let sender = call.transceiver.sender();
+    let mut parameters = sender.get_parameters();
+    parameters.encodings[0].max_bitrate = Some(limit);
+    sender.set_parameters(parameters).await.unwrap();
+}
+
 fn number_of(packet: &RtpPacket) -> u64 {
     u64::from_be_bytes(packet.payload[12..20].try_into().unwrap())
 }
@@ -106,10 +123,7 @@ fn a_lot_crosses_to_another_thread_once_and_reaches_all_subscribers_there_in_ord
     run(async {
         let engines = two_shards().await;
         let mut feed = Feed::start(&engines).await;
-        let mut calls = Vec::new();
-        for _ in 0..3 {
-            calls.push(Call::start_on(&engines, AWAY, &feed.track).await);
-        }
+        let mut calls = calls_away(&engines, &feed.track, 3).await;
         feed.reach(&mut calls).await;
         assert_eq!(
             (relays(&engines, HOME), relays(&engines, AWAY)),
@@ -160,15 +174,9 @@ fn key_frame_requests_and_limits_reach_the_source_across_threads() {
     run(async {
         let engines = two_shards().await;
         let mut feed = Feed::start(&engines).await;
-        let mut calls = Vec::new();
-        for limit in [300_000, 200_000] {
-            let call = Call::start_on(&engines, AWAY, &feed.track).await;
-            let sender = call.transceiver.sender();
-            let mut parameters = sender.get_parameters();
-            parameters.encodings[0].max_bitrate = Some(limit);
-            sender.set_parameters(parameters).await.unwrap();
-            calls.push(call);
-        }
+        let mut calls = calls_away(&engines, &feed.track, 2).await;
+        limit_bitrate(&calls[0], 300_000).await;
+        limit_bitrate(&calls[1], 200_000).await;
         feed.reach(&mut calls).await;
         let limit = |feed: &Feed| feed.writer.demand().first().and_then(|demand| demand.bitrate_max);
         while limit(&feed) != Some(200_000) {
@@ -192,14 +200,8 @@ fn a_relay_ends_with_its_last_subscriber_and_leaves_the_source() {
     run(async {
         let engines = two_shards().await;
         let mut feed = Feed::start(&engines).await;
-        let mut calls = [
-            Call::start_on(&engines, AWAY, &feed.track).await,
-            Call::start_on(&engines, AWAY, &feed.track).await,
-        ];
-        let sender = calls[0].transceiver.sender();
-        let mut parameters = sender.get_parameters();
-        parameters.encodings[0].max_bitrate = Some(100_000);
-        sender.set_parameters(parameters).await.unwrap();
+        let mut calls = calls_away(&engines, &feed.track, 2).await;
+        limit_bitrate(&calls[0], 100_000).await;
         feed.reach(&mut calls).await;
         while feed.writer.demand().is_empty() {
             feed.writer.demand_changed().await;
@@ -279,10 +281,7 @@ fn the_track_of_a_publisher_is_forwarded_across_threads_until_the_publisher_leav
                 break track;
             }
         };
-        let calls = [
-            Call::start_on(&engines, AWAY, &published).await,
-            Call::start_on(&engines, AWAY, &published).await,
-        ];
+        let calls = calls_away(&engines, &published, 2).await;
         let mut connections = Vec::new();
         for Call { sender, receiver, packets, .. } in calls {
             connections.extend([sender, receiver]);
@@ -314,10 +313,7 @@ mod faults {
         run(async {
             let engines = two_shards().await;
             let mut feed = Feed::start(&engines).await;
-            let mut calls = [
-                Call::start_on(&engines, AWAY, &feed.track).await,
-                Call::start_on(&engines, AWAY, &feed.track).await,
-            ];
+            let mut calls = calls_away(&engines, &feed.track, 2).await;
             feed.reach(&mut calls).await;
             panic_in_the_relay(&calls[0]).await;
             feed.writer.key_frame_wanted().await;
@@ -334,7 +330,7 @@ mod faults {
         run(async {
             let engines = two_shards().await;
             let mut feed = Feed::start(&engines).await;
-            let mut calls = [Call::start_on(&engines, AWAY, &feed.track).await];
+            let mut calls = calls_away(&engines, &feed.track, 1).await;
             feed.reach(&mut calls).await;
             for _ in 0..6 {
                 panic_in_the_relay(&calls[0]).await;
