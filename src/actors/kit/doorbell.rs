@@ -9,12 +9,14 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Waker},
 };
 
 use parking_lot::Mutex;
+
+use super::belt::{self, Place};
 
 /// Of an actor that takes from lanes; clones are the same bell.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,8 @@ struct Bell {
     rung: AtomicU32,
     /// Kept when it wakes: an actor has the same one all its life.
     waker: Mutex<Option<Waker>>,
+    /// The [`Place`] of the actor's station, as bits, if it has one.
+    place: AtomicU64,
 }
 
 impl Doorbell {
@@ -38,19 +42,42 @@ impl Doorbell {
             *waker = Some(cx.waker().clone());
         }
         drop(waker);
-        self.0.rung.swap(0, Ordering::AcqRel)
+        self.take()
     }
 
     /// Lane `bit` has something, or has ended.
     pub(super) fn ring(&self, bit: u32) {
-        // Whoever rang first has woken the task, which has not answered since.
+        // Whoever rang first has called somebody, who has not answered since.
         if self.0.rung.fetch_or(bit, Ordering::AcqRel) == 0 {
-            // Cloned, as waking may run any code.
-            let waker = self.0.waker.lock().clone();
-            if let Some(waker) = waker {
-                waker.wake();
+            let place = Place::from_bits(self.0.place.load(Ordering::Acquire));
+            if !place.is_some_and(belt::call) {
+                self.wake();
             }
         }
+    }
+
+    /// Wakes the actor itself, whatever has rung.
+    pub(super) fn wake(&self) {
+        // Cloned, as waking may run any code.
+        let waker = self.0.waker.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// What has rung since the last call, for whom the belt has called.
+    pub(super) fn take(&self) -> u32 {
+        self.0.rung.swap(0, Ordering::AcqRel)
+    }
+
+    /// Rings on the thread of this place call the station there, and no longer wake the actor.
+    pub(super) fn stands_at(&self, place: Place) {
+        self.0.place.store(place.to_bits(), Ordering::Release);
+    }
+
+    /// The station is gone.
+    pub(super) fn stands_nowhere(&self) {
+        self.0.place.store(0, Ordering::Release);
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
 pub const INPUT_BUDGET: usize = 64;
 
 /// Deadlines handled in one poll: a state machine that has several timers due, but not one that never advances.
-const DEADLINE_ROUNDS: usize = 8;
+pub(super) const DEADLINE_ROUNDS: usize = 8;
 
 /// An actor that hosts a state machine.
 pub trait Driven: Actor<Context = MeteredContext<Self>> + Metered {

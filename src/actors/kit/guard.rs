@@ -85,7 +85,10 @@ where
         let begin = counters.polls.get().is_multiple_of(POLL_SAMPLE.into()).then(clock::now);
         counters.polls.add(1);
         future.ctx().refill();
-        let polled = caught(|| Pin::new(&mut *future).poll(cx));
+        let polled = match future.ctx().take_panic() {
+            Some(message) => Err(message),
+            None => caught(|| Pin::new(&mut *future).poll(cx)),
+        };
         if let Some(begin) = begin {
             counters.poll_time.record(clock::now().saturating_duration_since(begin));
         }
@@ -193,7 +196,7 @@ where
 }
 
 /// Runs something that may panic; the error is what the panic said.
-fn caught<R>(run: impl FnOnce() -> R) -> Result<R, String> {
+pub(super) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(panic_message)
 }
 

@@ -294,6 +294,17 @@ impl<T> fmt::Debug for LaneSender<T> {
     }
 }
 
+/// What [`LaneReceiver::take`] says besides what it moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// More wait.
+    pub more: bool,
+    /// Packets dropped since the last call: there is a gap before what was taken now.
+    pub dropped: u64,
+    /// Nothing waits and nothing can come any more: the last sender is gone.
+    pub is_abandoned: bool,
+}
+
 /// The way out: kept in the receiving actor, where it survives a restart. When the last clone is dropped, the lane
 /// closes.
 pub struct LaneReceiver<T> {
@@ -321,6 +332,35 @@ impl<T> LaneReceiver<T> {
     /// do, the caller must come back by itself.
     /// Items that waited longer than the lane's `max_age` are dropped on the way.
     pub fn poll_take(&self, cx: &mut Context<'_>, now: Instant, budget: usize, out: &mut Vec<T>) -> bool {
+        self.take_and(now, budget, out, |queue| {
+            let more = !queue.items.is_empty();
+            if !more
+                && self.shared.bell.get().is_none()
+                && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                queue.waker = Some(cx.waker().clone());
+            }
+            more
+        })
+    }
+
+    /// The same of a lane that [rings](LaneReceiver::rings), and all there is to know of it then.
+    pub fn take(&self, now: Instant, budget: usize, out: &mut Vec<T>) -> Taken {
+        self.take_and(now, budget, out, |queue| Taken {
+            more: !queue.items.is_empty(),
+            dropped: std::mem::take(&mut queue.missed),
+            is_abandoned: queue.abandoned && queue.items.is_empty(),
+        })
+    }
+
+    /// Moves items to `out`, then asks `then` while the lane is still locked.
+    fn take_and<R>(
+        &self,
+        now: Instant,
+        budget: usize,
+        out: &mut Vec<T>,
+        then: impl FnOnce(&mut Queue<T>) -> R,
+    ) -> R {
         let shared = &*self.shared;
         let mut counts = Counts::default();
         let mut stale: SmallVec<[Entry<T>; 4]> = SmallVec::new();
@@ -350,26 +390,22 @@ impl<T> LaneReceiver<T> {
                 out.push(entry.item);
             }
         }
-        let more = !queue.items.is_empty();
-        if !more && shared.kind == LaneKind::Events {
+        if queue.items.is_empty() && shared.kind == LaneKind::Events {
             // They come in bursts, at the beginning of a connection.
             queue.items.shrink_to(1);
         }
-        if !more
-            && shared.bell.get().is_none()
-            && !queue.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            queue.waker = Some(cx.waker().clone());
-        }
+        let answer = then(&mut queue);
         counts.pushed = std::mem::take(&mut queue.pushed);
         counts.dropped_full = std::mem::take(&mut queue.dropped_full);
         let after = queue.weight;
         drop(queue);
-        shared.count_depth(before, after);
+        if before != after {
+            statistics.lanes[shared.kind].depth.add(after as i64 - before as i64);
+        }
         if counts.pushed + counts.taken + counts.dropped_age > 0 {
             shared.settle(&statistics, &counts);
         }
-        more
+        answer
     }
 
     /// Packets dropped since the last call: there is a gap before what is taken next.

@@ -4,7 +4,7 @@
 //! runs. Here a drain ends after [`MAILBOX_BUDGET`] messages; then the actor's other work has its turn, then
 //! the thread's. [`start`](super::start) is the only way to make such a context: its guard hands out the budget.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message, SpawnHandle,
@@ -15,6 +15,7 @@ use actix::{
 };
 
 use super::{
+    belt::Turn,
     clock,
     kind::ActorKind,
     stats::{self, Statistics},
@@ -38,11 +39,18 @@ where
     statistics: Statistics,
     /// Messages that may still be handled in this poll.
     budget: u32,
+    /// Where the actor's work is done if not here: what panics there is the actor's panic.
+    station: Option<Rc<dyn Turn>>,
 }
 
 impl<A: Actor<Context = Self>> MeteredContext<A> {
     pub(super) fn new(mailbox: &Mailbox<A>, statistics: Statistics) -> Self {
-        Self { parts: ContextParts::new(mailbox.sender_producer()), statistics, budget: MAILBOX_BUDGET }
+        Self {
+            parts: ContextParts::new(mailbox.sender_producer()),
+            statistics,
+            budget: MAILBOX_BUDGET,
+            station: None,
+        }
     }
 
     /// The statistics of this actor's shard.
@@ -53,6 +61,16 @@ impl<A: Actor<Context = Self>> MeteredContext<A> {
     /// Whether anyone holds an address of this actor.
     pub fn connected(&self) -> bool {
         self.parts.connected()
+    }
+
+    /// From now on the actor's work is done there.
+    pub(super) fn works_at(&mut self, station: Rc<dyn Turn>) {
+        self.station = Some(station);
+    }
+
+    /// What was said by a panic of the actor's work outside of its polls.
+    pub(super) fn take_panic(&self) -> Option<String> {
+        self.station.as_ref()?.take_panic()
     }
 
     /// Allows another batch of messages; called by the guard before each poll.

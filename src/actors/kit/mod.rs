@@ -9,6 +9,7 @@
 //! | `lane` | [`lane()`]: a bounded, drop-oldest path for bulk traffic, beside the mailbox |
 //! | `doorbell` | [`Doorbell`]: tells an actor which of its lanes have something |
 //! | `driver` | [`drive`]: input from lanes, one batch of output, one deadline, after each mailbox drain |
+//! | `station`, `belt` | [`Station`]: work of an actor that its thread runs without the actor's task; in which order |
 //! | `aside` | [`aside()`]: work beside an actor whose end its driver notices |
 //! | `ask` | [`ask()`] with a deadline, [`tell`] with dead letters counted |
 //! | `stats`, `cell`, `kind` | single-writer counters of each shard, indexed by label enums |
@@ -20,6 +21,7 @@
 
 mod aside;
 mod ask;
+mod belt;
 mod cell;
 mod clock;
 mod doorbell;
@@ -33,6 +35,7 @@ mod metered;
 mod policy;
 mod probe;
 mod shards;
+mod station;
 mod stats;
 mod turn;
 
@@ -51,11 +54,12 @@ pub use self::{
         ActorKind, ConnectionLabel, Direction, DropReason, DtlsLabel, Gauge, IceLabel, KernelFeature, Label,
         LaneKind,
     },
-    lane::{LaneReceiver, LaneSender, Weight, lane, lane_depth},
+    lane::{LaneReceiver, LaneSender, Taken, Weight, lane, lane_depth},
     metered::{MAILBOX_BUDGET, Metered, MeteredContext},
     policy::{DownReason, Policy},
     probe::{Inbox, Probe},
     shards::{ShardError, ShardLoad, Shards, ShardsConfig},
+    station::{Station, Stationed, Work},
     stats::{
         ActorStatistics, Batches, LaneStatistics, MailboxTotals, POLL_SAMPLE, ShardLabel, ShardStatistics,
         Statistics, TrackedGauge, Traffic, all_statistics, mailbox_totals, statistics,

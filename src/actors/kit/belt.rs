@@ -1,0 +1,211 @@
+//! The belt of a thread: one task that runs what many actors do with bulk, one after the other.
+//!
+//! A turn of an actor as a task of its own passes the scheduler, its guard, its mailbox and its driver, each with state
+//! that nobody has touched since the last time. For a subscriber's share of a frame that costs as much as encrypting
+//! it. The belt goes straight to the [station](super::station) that was rung for.
+//!
+//! Order: what a station rings for has its turn right after it, while what it was given is in the cache; everything
+//! else in the order of ringing. After [`TURNS_MAX`] turns the rest of the thread has its own, and whoever waits then
+//! waits behind those that rang before: two stations that keep each other busy starve nobody.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    rc::Weak,
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use super::{clock, turn::give_way};
+
+/// Turns before timers and sockets are looked at: as many tasks as tokio polls in one go.
+const TURNS_MAX: usize = 64;
+
+/// Turns that share one look at the clock: together they take less time than what is measured by it is precise to.
+const TURNS_PER_CLOCK_READ: usize = 8;
+
+/// What a belt runs.
+pub(super) trait Turn {
+    /// One turn; must contain its panics. True: more waits than it was allowed to take.
+    fn turn(&self, now: Instant) -> bool;
+
+    /// What a turn said when it panicked; once.
+    fn take_panic(&self) -> Option<String>;
+}
+
+/// A station's place on the belt of its thread. No two are the same, also of belts that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// From 1.
+    belt: u32,
+    slot: u32,
+}
+
+impl Place {
+    /// As one number, never 0.
+    pub(super) fn to_bits(self) -> u64 {
+        u64::from(self.belt) << 32 | u64::from(self.slot)
+    }
+
+    pub(super) fn from_bits(bits: u64) -> Option<Self> {
+        (bits != 0).then_some(Self { belt: (bits >> 32) as u32, slot: bits as u32 })
+    }
+}
+
+thread_local! {
+    static BELT: Belt = const { Belt::new() };
+}
+
+struct Belt {
+    /// 0 while its task does not run.
+    id: Cell<u32>,
+    /// By slot. Held weakly: a station belongs to its actor.
+    stations: RefCell<Vec<Option<Weak<dyn Turn>>>>,
+    vacant: RefCell<Vec<u32>>,
+    /// Rung for, first come first served.
+    ready: RefCell<VecDeque<u32>>,
+    /// Rung for in the turn that runs now.
+    following: RefCell<Vec<u32>>,
+    /// What [`Belt::run`] works off, the next one last; empty in between.
+    next: Cell<Vec<u32>>,
+    is_running: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Gives a station of the current thread its place. To be called where tasks can be spawned: on an arbiter.
+pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
+    BELT.with(|belt| {
+        if belt.id.get() == 0 {
+            static IDS: AtomicU32 = AtomicU32::new(1);
+            belt.id.set(IDS.fetch_add(1, Ordering::Relaxed));
+            actix_rt::spawn(Running);
+        }
+        let mut stations = belt.stations.borrow_mut();
+        let slot = belt.vacant.borrow_mut().pop().unwrap_or_else(|| {
+            stations.push(None);
+            (stations.len() - 1) as u32
+        });
+        stations[slot as usize] = Some(station);
+        Place { belt: belt.id.get(), slot }
+    })
+}
+
+/// The station is gone. Whoever gets its place may be given a turn for nothing.
+pub(super) fn give_back(place: Place) {
+    let _ = BELT.try_with(|belt| {
+        if belt.id.get() == place.belt {
+            belt.stations.borrow_mut()[place.slot as usize] = None;
+            belt.vacant.borrow_mut().push(place.slot);
+        }
+    });
+}
+
+/// Gives the station at `place` a turn soon. False if that is on another thread, or its belt has ended.
+pub(super) fn call(place: Place) -> bool {
+    BELT.try_with(|belt| belt.call(place)).unwrap_or(false)
+}
+
+/// Whether `place` is on the belt that runs on the current thread.
+pub(super) fn is_here(place: Place) -> bool {
+    BELT.try_with(|belt| belt.id.get() == place.belt).unwrap_or(false)
+}
+
+impl Belt {
+    const fn new() -> Self {
+        Self {
+            id: Cell::new(0),
+            stations: RefCell::new(Vec::new()),
+            vacant: RefCell::new(Vec::new()),
+            ready: RefCell::new(VecDeque::new()),
+            following: RefCell::new(Vec::new()),
+            next: Cell::new(Vec::new()),
+            is_running: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    fn call(&self, place: Place) -> bool {
+        if self.id.get() != place.belt {
+            return false;
+        }
+        if self.is_running.get() {
+            self.following.borrow_mut().push(place.slot);
+            return true;
+        }
+        self.ready.borrow_mut().push_back(place.slot);
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Runs until nobody waits, or long enough. True: somebody waits.
+    fn run(&self) -> bool {
+        let mut now = clock::now();
+        let mut next = self.next.take();
+        for turn in 0..TURNS_MAX {
+            let Some(slot) = next.pop().or_else(|| self.ready.borrow_mut().pop_front()) else { break };
+            if turn > 0 && turn.is_multiple_of(TURNS_PER_CLOCK_READ) {
+                now = clock::now();
+            }
+            if self.give_turn(slot, now) {
+                self.ready.borrow_mut().push_back(slot);
+            }
+            next.extend(self.following.borrow_mut().drain(..).rev());
+        }
+        let mut ready = self.ready.borrow_mut();
+        ready.extend(next.drain(..).rev());
+        self.next.set(next);
+        !ready.is_empty()
+    }
+
+    fn give_turn(&self, slot: u32, now: Instant) -> bool {
+        let station =
+            self.stations.borrow().get(slot as usize).and_then(Option::as_ref).and_then(Weak::upgrade);
+        let Some(station) = station else { return false };
+        self.is_running.set(true);
+        let more = station.turn(now);
+        drop(station);
+        self.is_running.set(false);
+        more
+    }
+
+    /// The thread has ended, or what ran on it.
+    fn end(&self) {
+        self.id.set(0);
+        self.is_running.set(false);
+        self.stations.take();
+        self.vacant.take();
+        self.ready.take();
+        self.following.take();
+        self.waker.take();
+    }
+}
+
+/// The task of a belt.
+struct Running;
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        BELT.with(|belt| {
+            // There before the stations run: whoever rings from now on is either run or wakes.
+            belt.waker.replace(Some(cx.waker().clone()));
+            if belt.run() {
+                give_way(cx);
+            }
+        });
+        Poll::Pending
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = BELT.try_with(Belt::end);
+    }
+}
