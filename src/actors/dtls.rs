@@ -7,17 +7,24 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 
-pub use self::transport::{DtlsEnvironment, SecureTransport};
+pub use self::{
+    outbound::MediaExit,
+    transport::{DtlsEnvironment, SecureTransport},
+};
 use crate::{
-    actors::kit::{self, ActorKind, Doorbell, Metered, MeteredContext, Policy, Station, Stationed},
+    actors::kit::{
+        self, ActorKind, Doorbell, LaneSender, Metered, MeteredContext, Policy, Station, Stationed,
+    },
     messages::{
         dtls::{AttachReceiver, AttachSender, CloseDtls, DetachReceiver, DetachSender, StartDtls},
         ice::RouteChanged,
+        rtp::OutgoingLot,
         sctp::{AttachSctp, SctpSink},
         statistics::{CollectDtls, DtlsStatistics},
     },
 };
 
+mod outbound;
 mod transport;
 
 /// Keys die with the actor that holds them.
@@ -34,6 +41,11 @@ impl DtlsActor {
         let bell = Doorbell::default();
         let transport = SecureTransport::new(&bell, environment);
         Self { station: Station::new(&bell, transport) }
+    }
+
+    /// The way out for senders of media; `lane` leads to [`DtlsEnvironment::outbound_rtp`].
+    pub fn media_exit(&self, lane: LaneSender<OutgoingLot>) -> MediaExit {
+        MediaExit { door: self.station.door(), lane }
     }
 
     /// The way out for an association: its packets become records of this session.

@@ -143,7 +143,7 @@ impl Sending {
         let (rtcp, rtcp_receiver) = control_lane(LaneKind::SenderRtcp);
         let (outbound_sender, outbound) = patient_media_lane(LaneKind::Outbound);
         let (outbound_rtcp_sender, outbound_rtcp) = control_lane(LaneKind::OutboundRtcp);
-        let sender = RtpSender::new(rtcp_receiver, outbound_sender, outbound_rtcp_sender);
+        let sender = RtpSender::new(rtcp_receiver, Arc::new(outbound_sender), outbound_rtcp_sender);
         let actor = kit::start(Policy::never(), |_| {}, |_| sender);
         Self { actor, rtcp, outbound, outbound_rtcp }
     }

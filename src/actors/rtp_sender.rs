@@ -8,7 +8,7 @@
 //! Restarts after a panic from its saved states, which are written before a packet leaves: a restarted
 //! sender may leave a gap, but never uses a packet index twice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::prelude::*;
 
@@ -22,7 +22,7 @@ use crate::{
         lanes::RtcpCompound,
     },
     messages::rtp::{
-        AttachTransport, CollectOutbound, InsertDtmf, OutgoingLot, ReportTones, SetEncodings,
+        AttachTransport, CollectOutbound, InsertDtmf, OutboundRtpSink, ReportTones, SetEncodings,
         SetSendParameters, StopSender, SwapTrack,
     },
     proto::sender::{DtmfError, OutboundStatistics},
@@ -43,7 +43,7 @@ impl RtpSender {
     /// A silent sender: [`SetSendParameters`] and [`SwapTrack`] give it a voice.
     pub fn new(
         rtcp: LaneReceiver<RtcpCompound>,
-        outbound_rtp: LaneSender<OutgoingLot>,
+        outbound_rtp: Arc<dyn OutboundRtpSink>,
         outbound_rtcp: LaneSender<RtcpCompound>,
     ) -> Self {
         let bell = Doorbell::default();

@@ -5,6 +5,7 @@ mod driver;
 mod guard;
 mod lanes;
 mod shards;
+mod stations;
 
 use std::future::Future;
 

@@ -11,8 +11,7 @@ use crate::{
             Metered, TrackedGauge, Work,
         },
         lanes::{RtcpCompound, data_lane},
-        lots,
-        network::{Egress, Full, Inbound, Route, SocketSet},
+        network::{Egress, Inbound, Route, SocketSet},
         sections::Sections,
         traffic::TrafficCounters,
     },
@@ -26,7 +25,6 @@ use crate::{
     proto::{
         demux::{self, PacketKind},
         dtls::{Certificate, Event, Fingerprint, Role, Session, SessionConfig},
-        sender::OutgoingPacket,
         srtp,
     },
 };
@@ -59,17 +57,17 @@ pub struct DtlsEnvironment {
 }
 
 /// The lanes of this actor, as its bell names them.
-mod rings {
-    pub(super) const DTLS: u32 = 1;
-    pub(super) const MEDIA: u32 = 1 << 1;
-    pub(super) const OUTBOUND_RTP: u32 = 1 << 2;
-    pub(super) const OUTBOUND_RTCP: u32 = 1 << 3;
-    pub(super) const OUTBOUND_SCTP: u32 = 1 << 4;
+pub(super) mod rings {
+    pub(in super::super) const DTLS: u32 = 1;
+    pub(in super::super) const MEDIA: u32 = 1 << 1;
+    pub(in super::super) const OUTBOUND_RTP: u32 = 1 << 2;
+    pub(in super::super) const OUTBOUND_RTCP: u32 = 1 << 3;
+    pub(in super::super) const OUTBOUND_SCTP: u32 = 1 << 4;
 }
 
-struct Keys {
+pub(super) struct Keys {
     inbound: srtp::Inbound,
-    outbound: srtp::Outbound,
+    pub(super) outbound: srtp::Outbound,
 }
 
 enum Phase {
@@ -85,22 +83,22 @@ enum Phase {
 
 /// One peer's security context.
 pub struct SecureTransport {
-    environment: DtlsEnvironment,
+    pub(super) environment: DtlsEnvironment,
     /// Lanes that may have something.
-    rung: u32,
+    pub(super) rung: u32,
     /// The session may have something to say: packets, events or another deadline.
     is_session_touched: bool,
     /// When the session wants to be called.
     session_deadline: Option<Instant>,
     phase: Phase,
-    keys: Option<Keys>,
+    pub(super) keys: Option<Keys>,
     gauge: TrackedGauge,
-    route: Option<Route>,
+    pub(super) route: Option<Route>,
     sections: Sections,
-    traffic: TrafficCounters,
+    pub(super) traffic: TrafficCounters,
     inbox: Vec<Inbound>,
-    outgoing: Vec<OutgoingLot>,
-    outgoing_rtcp: Vec<RtcpCompound>,
+    pub(super) outgoing: Vec<OutgoingLot>,
+    pub(super) outgoing_rtcp: Vec<RtcpCompound>,
     /// Where application data goes.
     sctp: Option<Arc<dyn SctpSink>>,
     /// SCTP packets to encrypt, and the way in.
@@ -302,63 +300,6 @@ impl SecureTransport {
         more
     }
 
-    fn take_outbound(&mut self, now: Instant) -> bool {
-        let environment = &self.environment;
-        let mut more = false;
-        if self.rung & rings::OUTBOUND_RTCP != 0 {
-            more |= environment.outbound_rtcp.take(now, kit::INPUT_BUDGET, &mut self.outgoing_rtcp).more;
-        }
-        if self.rung & rings::OUTBOUND_RTP != 0 {
-            more |= environment.outbound_rtp.take(now, kit::INPUT_BUDGET, &mut self.outgoing).more;
-        }
-        let statistics = kit::statistics();
-        let (Some(keys), Some(route)) = (&mut self.keys, &self.route) else {
-            let packets: usize = self.outgoing.drain(..).map(|lot| lot.0.len()).sum();
-            statistics.drop(DropReason::NoRoute, (packets + self.outgoing_rtcp.drain(..).len()) as u64);
-            return more;
-        };
-        let mut egress = environment.egress.borrow_mut();
-        let (mut packets, mut bytes, mut failures, mut full) = (0, 0, 0, 0);
-        for OutgoingLot(lot) in self.outgoing.drain(..) {
-            for packet in &lot {
-                match write_rtp(&mut egress, route, &mut keys.outbound, packet) {
-                    Ok(Some(length)) => {
-                        packets += 1;
-                        bytes += length as u64;
-                    }
-                    Ok(None) => failures += 1,
-                    Err(_) => full += 1,
-                }
-            }
-            lots::give_back(lot);
-        }
-        if packets > 0 {
-            statistics.lot_out(packets);
-            statistics.packets_out(PacketKind::Rtp, packets, bytes);
-            self.traffic.sent(now, packets, bytes);
-        }
-        for RtcpCompound(compound) in self.outgoing_rtcp.drain(..) {
-            let length = compound.len();
-            let written = egress.write(route, length + keys.outbound.rtcp_overhead(), |buffer| {
-                buffer[..length].copy_from_slice(&compound);
-                keys.outbound.protect_rtcp(buffer, length).ok()
-            });
-            match written {
-                Ok(Some(length)) => {
-                    statistics.packets_out(PacketKind::Rtcp, 1, length as u64);
-                    self.traffic.sent(now, 1, length as u64);
-                }
-                Ok(None) => failures += 1,
-                Err(_) => full += 1,
-            }
-        }
-        if failures + full > 0 {
-            statistics.drop(DropReason::SrtpOther, failures);
-            statistics.drop(DropReason::SendQueueFull, full);
-        }
-        more
-    }
-
     /// Sends what the session wants sent. Without a route it stays there: it is repeated by its timer.
     fn send_records(&mut self) {
         let Phase::Running(session) = &mut self.phase else { return };
@@ -492,24 +433,6 @@ impl SecureTransport {
         self.send_records();
         self.end(DtlsLabel::Closed);
     }
-}
-
-/// Header and shared payload to the send queue, encrypted there. `None`: refused by SRTP.
-fn write_rtp(
-    egress: &mut Egress,
-    route: &Route,
-    keys: &mut srtp::Outbound,
-    packet: &OutgoingPacket,
-) -> Result<Option<usize>, Full> {
-    let length = packet.len();
-    egress.write(route, length + keys.rtp_overhead(), |buffer| {
-        packet.write_to(buffer);
-        if packet.is_retransmission() {
-            keys.protect_rtp_again(buffer, length).ok()
-        } else {
-            keys.protect_rtp(buffer, length).ok()
-        }
-    })
 }
 
 fn drop_reason(error: &srtp::SrtpError) -> DropReason {

@@ -9,11 +9,12 @@
 //! waits behind those that rang before: two stations that keep each other busy starve nobody.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    rc::Weak,
+    rc::{Rc, Weak},
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, Waker},
     time::Instant,
@@ -28,7 +29,7 @@ const TURNS_MAX: usize = 64;
 const TURNS_PER_CLOCK_READ: usize = 8;
 
 /// What a belt runs.
-pub(super) trait Turn {
+pub(super) trait Turn: Any {
     /// One turn; must contain its panics. True: more waits than it was allowed to take.
     fn turn(&self, now: Instant) -> bool;
 
@@ -108,9 +109,9 @@ pub(super) fn call(place: Place) -> bool {
     BELT.try_with(|belt| belt.call(place)).unwrap_or(false)
 }
 
-/// Whether `place` is on the belt that runs on the current thread.
-pub(super) fn is_here(place: Place) -> bool {
-    BELT.try_with(|belt| belt.id.get() == place.belt).unwrap_or(false)
+/// The station at `place`, if that is on the current thread.
+pub(super) fn station_at(place: Place) -> Option<Rc<dyn Turn>> {
+    BELT.try_with(|belt| if belt.id.get() == place.belt { belt.station(place.slot) } else { None }).ok()?
 }
 
 impl Belt {
@@ -163,10 +164,12 @@ impl Belt {
         !ready.is_empty()
     }
 
+    fn station(&self, slot: u32) -> Option<Rc<dyn Turn>> {
+        self.stations.borrow().get(slot as usize)?.as_ref()?.upgrade()
+    }
+
     fn give_turn(&self, slot: u32, now: Instant) -> bool {
-        let station =
-            self.stations.borrow().get(slot as usize).and_then(Option::as_ref).and_then(Weak::upgrade);
-        let Some(station) = station else { return false };
+        let Some(station) = self.station(slot) else { return false };
         self.is_running.set(true);
         let more = station.turn(now);
         drop(station);

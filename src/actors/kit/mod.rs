@@ -59,7 +59,7 @@ pub use self::{
     policy::{DownReason, Policy},
     probe::{Inbox, Probe},
     shards::{ShardError, ShardLoad, Shards, ShardsConfig},
-    station::{Station, Stationed, Work},
+    station::{Door, Station, Stationed, Work},
     stats::{
         ActorStatistics, Batches, LaneStatistics, MailboxTotals, POLL_SAMPLE, ShardLabel, ShardStatistics,
         Statistics, TrackedGauge, Traffic, all_statistics, mailbox_totals, statistics,

@@ -8,8 +8,11 @@
 //! has panicked nothing touches the work before the guard has: it treats the panic as if a poll of the actor had.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell, RefMut},
-    rc::Rc,
+    fmt,
+    marker::PhantomData,
+    rc::{Rc, Weak},
     task::Context,
     time::Instant,
 };
@@ -56,7 +59,9 @@ pub struct Station<W: Work>(Rc<Shared<W>>);
 
 struct Shared<W> {
     bell: Doorbell,
-    place: Cell<Option<Place>>,
+    place: Place,
+    /// The actor has started.
+    is_open: Cell<bool>,
     /// What the actor's driver was told last: its timer does not run later.
     told: Cell<Option<Instant>>,
     panic: RefCell<Option<String>>,
@@ -65,16 +70,25 @@ struct Shared<W> {
 }
 
 impl<W: Work> Station<W> {
-    /// A station that `bell` calls to. It opens with [`Station::open`].
+    /// A station that `bell` calls to, on the current thread, where it is to be possible to spawn tasks. It opens with
+    /// [`Station::open`].
     pub fn new(bell: &Doorbell, work: W) -> Self {
-        Self(Rc::new(Shared {
+        let shared = Rc::new_cyclic(|shared: &Weak<Shared<W>>| Shared {
             bell: bell.clone(),
-            place: Cell::new(None),
+            place: belt::take_place(Weak::clone(shared) as _),
+            is_open: Cell::new(false),
             told: Cell::new(None),
             panic: RefCell::new(None),
             statistics: statistics(),
             work: RefCell::new(work),
-        }))
+        });
+        bell.stands_at(shared.place);
+        Self(shared)
+    }
+
+    /// The way to this station for others of its thread.
+    pub fn door(&self) -> Door<W> {
+        Door { place: self.0.place, work: PhantomData }
     }
 
     /// The work, for a handler.
@@ -87,15 +101,55 @@ impl<W: Work> Station<W> {
 
     /// From now on the belt of this thread runs it, and the actor is driven. To be called once, in `started`.
     pub fn open<A: Stationed<Work = W>>(&self, ctx: &mut A::Context) {
-        let shared = &self.0;
-        if shared.place.get().is_none_or(|place| !belt::is_here(place)) {
-            let station: Rc<dyn Turn> = Rc::clone(shared) as _;
-            let place = belt::take_place(Rc::downgrade(&station));
-            shared.place.set(Some(place));
-            shared.bell.stands_at(place);
-        }
-        ctx.works_at(Rc::clone(shared) as _);
+        self.0.is_open.set(true);
+        ctx.works_at(Rc::clone(&self.0) as _);
         drive::<A>(ctx);
+    }
+}
+
+/// Leads to the work of a station. May be held by any thread; opens on the station's own.
+pub struct Door<W> {
+    place: Place,
+    work: PhantomData<fn(W)>,
+}
+
+impl<W: Work> Door<W> {
+    /// Does something with the work, now, and without a turn of its own. If `what` panics, that is a panic of the work's
+    /// actor.
+    ///
+    /// `None`: it was not done, or not to its end. The station is not open, on another thread, at work, or has panicked.
+    pub fn enter<R>(&self, what: impl FnOnce(&mut W) -> R) -> Option<R> {
+        let station: Rc<dyn Any> = belt::station_at(self.place)?;
+        let shared = station.downcast::<Shared<W>>().ok()?;
+        if !shared.is_usable() {
+            return None;
+        }
+        let mut work = shared.work.try_borrow_mut().ok()?;
+        caught(|| what(&mut work)).map_err(|message| shared.fail(message)).ok()
+    }
+}
+
+impl<W> Clone for Door<W> {
+    fn clone(&self) -> Self {
+        Self { place: self.place, work: PhantomData }
+    }
+}
+
+impl<W> fmt::Debug for Door<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl<W> Shared<W> {
+    fn is_usable(&self) -> bool {
+        self.is_open.get() && self.panic.borrow().is_none()
+    }
+
+    /// The work has panicked: the actor's guard is to decide.
+    fn fail(&self, message: String) {
+        self.panic.replace(Some(message));
+        self.bell.wake();
     }
 }
 
@@ -125,7 +179,7 @@ impl<W: Work> Shared<W> {
 
 impl<W: Work> Turn for Shared<W> {
     fn turn(&self, now: Instant) -> bool {
-        if self.panic.borrow().is_some() {
+        if !self.is_usable() {
             return false;
         }
         let counters = &self.statistics.actors[W::KIND];
@@ -137,8 +191,7 @@ impl<W: Work> Turn for Shared<W> {
             counters.poll_time.record(clock::now().saturating_duration_since(begin));
         }
         done.unwrap_or_else(|message| {
-            self.panic.replace(Some(message));
-            self.bell.wake();
+            self.fail(message);
             false
         })
     }
@@ -151,9 +204,7 @@ impl<W: Work> Turn for Shared<W> {
 impl<W> Drop for Shared<W> {
     fn drop(&mut self) {
         self.bell.stands_nowhere();
-        if let Some(place) = self.place.get() {
-            belt::give_back(place);
-        }
+        belt::give_back(self.place);
     }
 }
 

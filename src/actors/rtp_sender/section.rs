@@ -81,7 +81,7 @@ impl OutgoingSection {
     pub(super) fn new(
         bell: Doorbell,
         rtcp: LaneReceiver<RtcpCompound>,
-        outbound_rtp: LaneSender<OutgoingLot>,
+        outbound_rtp: Arc<dyn OutboundRtpSink>,
         outbound_rtcp: LaneSender<RtcpCompound>,
     ) -> Self {
         rtcp.rings(&bell, rings::RTCP);
@@ -94,7 +94,7 @@ impl OutgoingSection {
             bell,
             rung: 0,
             rtcp,
-            outbound_rtp: Arc::new(outbound_rtp),
+            outbound_rtp,
             outbound_rtcp: Arc::new(outbound_rtcp),
             tones: SharedTones::default(),
             inbox: Vec::new(),

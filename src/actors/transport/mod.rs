@@ -33,7 +33,7 @@ use crate::{
         dtls::{CloseDtls, DtlsEvent, DtlsTransportState},
         ice::{CloseIce, IceEvent, IceServers, RouteChanged},
         peer_connection::{RtcIceGatheringState, TransportSnapshot},
-        rtp::{AttachTransport, OutgoingLot},
+        rtp::{AttachTransport, OutboundRtpSink, OutgoingLot},
         sctp::SctpSink,
     },
     proto::{
@@ -83,10 +83,10 @@ pub struct TransportConfig {
 }
 
 /// What leaves through a transport: where senders and receivers put it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TransportLanes {
     /// RTP to be encrypted and sent.
-    pub rtp: LaneSender<OutgoingLot>,
+    pub rtp: Arc<dyn OutboundRtpSink>,
     /// RTCP to be encrypted and sent.
     pub rtcp: LaneSender<RtcpCompound>,
 }
@@ -96,7 +96,7 @@ impl TransportLanes {
     pub fn nowhere() -> Self {
         // The receiving ends are gone at once.
         let make = || Self {
-            rtp: patient_media_lane(LaneKind::Outbound).0,
+            rtp: Arc::new(patient_media_lane::<OutgoingLot>(LaneKind::Outbound).0),
             rtcp: control_lane(LaneKind::OutboundRtcp).0,
         };
         thread_local! {
@@ -108,10 +108,7 @@ impl TransportLanes {
 
     /// Tells a sender or a receiver to use these.
     pub fn attach_message(&self) -> AttachTransport {
-        AttachTransport {
-            outbound_rtp: Arc::new(self.rtp.clone()),
-            outbound_rtcp: Arc::new(self.rtcp.clone()),
-        }
+        AttachTransport { outbound_rtp: Arc::clone(&self.rtp), outbound_rtcp: Arc::new(self.rtcp.clone()) }
     }
 }
 
@@ -173,7 +170,7 @@ impl TransportActors {
             outbound_rtp: rtp_receiver,
             outbound_rtcp: rtcp_receiver,
         });
-        let sctp_sink = actor.sctp_sink();
+        let (sctp_sink, rtp) = (actor.sctp_sink(), Arc::new(actor.media_exit(rtp)));
         let dtls = kit::start(DTLS_POLICY, down(&report, TransportPart::Dtls), |_| actor);
         let inbound = (&inbound_dtls, &inbound_media);
         let ice = start_agent(&config, &place, &report, inbound, dtls.clone().recipient());
