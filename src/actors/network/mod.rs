@@ -4,6 +4,7 @@
 //! Everything here belongs to one thread (`Rc`, `RefCell`), so no packet takes a lock on its way
 //! between a socket and the actors of its peer.
 
+mod datagram_io;
 mod egress;
 mod interfaces;
 mod mdns;

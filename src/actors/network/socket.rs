@@ -8,10 +8,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use tokio::io::Interest;
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
-use super::{Relay, TcpLinks};
+use super::{Relay, TcpLinks, datagram_io::DatagramIo};
 use crate::actors::kit::{KernelFeature, note_feature};
 
 /// Kernel buffer asked for per socket: about 100 ms of 300 Mbit/s. Kernels grant less without a word.
@@ -28,7 +27,7 @@ pub struct Socket {
 }
 
 enum Link {
-    Udp { io: tokio::net::UdpSocket, state: UdpSocketState },
+    Udp { io: DatagramIo, state: UdpSocketState },
     Relayed(Rc<Relay>),
     Tcp(Rc<TcpLinks>),
 }
@@ -53,13 +52,14 @@ impl Socket {
         }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        let io = tokio::net::UdpSocket::from_std(socket.into())?;
-        let state = UdpSocketState::new(UdpSockRef::from(&io))?;
+        let socket = std::net::UdpSocket::from(socket);
+        let local = socket.local_addr()?;
+        let io = DatagramIo::new(socket)?;
+        let state = UdpSocketState::new(io.socket())?;
         // A refused buffer size costs packets under load, not correctness.
-        let _ = state.set_recv_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER_BYTES);
-        let _ = state.set_send_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER_BYTES);
+        let _ = state.set_recv_buffer_size(io.socket(), KERNEL_BUFFER_BYTES);
+        let _ = state.set_send_buffer_size(io.socket(), KERNEL_BUFFER_BYTES);
         note_features(&io, &state);
-        let local = io.local_addr()?;
         Ok(Self { link: Link::Udp { io, state }, local })
     }
 
@@ -120,18 +120,7 @@ impl Socket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let Link::Udp { io, state } = &self.link else { return Poll::Pending };
-        loop {
-            match io.poll_recv_ready(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) => {}
-            }
-            let received = io.try_io(Interest::READABLE, || state.recv(UdpSockRef::from(io), buffers, meta));
-            match received {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        io.poll_receive(cx, buffers.len(), |socket| state.recv(socket, buffers, meta))
     }
 
     /// Sends `contents` as datagrams of `segment` bytes (the last may be shorter) to one destination.
@@ -157,7 +146,7 @@ impl Socket {
             segment_size: Some(segment),
             src_ip: source.filter(|_| self.local.ip().is_unspecified()),
         };
-        let sent = io.try_io(Interest::WRITABLE, || state.try_send(UdpSockRef::from(io), &transmit));
+        let sent = state.try_send(io.socket(), &transmit);
         if sent.is_err() && contents.len() > segment && state.max_gso_segments() == 1 {
             note_feature(KernelFeature::UdpGso, false);
         }
@@ -167,7 +156,7 @@ impl Socket {
     /// Ready when the kernel takes datagrams again; `Pending` registers the waker.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.link {
-            Link::Udp { io, .. } => io.poll_send_ready(cx),
+            Link::Udp { io, .. } => io.poll_writable(cx),
             Link::Relayed(relay) => relay.poll_writable(cx),
             Link::Tcp(_) => Poll::Ready(Ok(())),
         }
@@ -175,14 +164,13 @@ impl Socket {
 }
 
 /// Notes what the kernel gives of what was asked for; says so once where that is less.
-fn note_features(io: &tokio::net::UdpSocket, state: &UdpSocketState) {
+fn note_features(io: &DatagramIo, state: &UdpSocketState) {
     note_feature(KernelFeature::UdpGso, state.max_gso_segments() > 1);
     note_feature(KernelFeature::UdpGro, state.gro_segments() > 1);
-    let socket = UdpSockRef::from(io);
-    let receive = state.recv_buffer_size(UdpSockRef::from(io));
+    let receive = state.recv_buffer_size(io.socket());
     let buffers = [
         (KernelFeature::ReceiveBuffer, receive, "net.core.rmem_max"),
-        (KernelFeature::SendBuffer, state.send_buffer_size(socket), "net.core.wmem_max"),
+        (KernelFeature::SendBuffer, state.send_buffer_size(io.socket()), "net.core.wmem_max"),
     ];
     for (feature, size, setting) in buffers {
         // Linux counts its own needs as well, and says twice what it was asked for.

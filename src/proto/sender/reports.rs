@@ -15,6 +15,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// The first report follows the first packet this soon: receivers need it to play audio and video in step.
 const FIRST_REPORT_DELAY: Duration = Duration::from_millis(100);
 
+/// A report that is due this soon leaves with media instead of by itself: a wake-up, and a turn of everything on its way,
+/// less. It is a fraction of what the interval varies by.
+const WITH_MEDIA: Duration = Duration::from_millis(50);
+
 /// RFC 3550 §6.3: who sent nothing for two intervals is no sender.
 const IDLE_INTERVALS: u32 = 2;
 
@@ -88,7 +92,12 @@ impl Sender {
                 if self.parameters.reduced_size { CompoundBuilder::new() } else { self.report(now) };
             return compound.temporary_maximum_bitrate_notification(self.parameters.ssrc, entry).build();
         }
-        self.report_due().filter(|due| *due <= now)?;
+        let lead = if self.state.latest.is_some_and(|latest| latest.at == now) {
+            WITH_MEDIA
+        } else {
+            Duration::ZERO
+        };
+        self.report_due().filter(|due| *due <= now + lead)?;
         self.report_at = Some(now + REPORT_INTERVAL.mul_f64(self.random.random_range(0.5..1.5)));
         self.report(now).build()
     }

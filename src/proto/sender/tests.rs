@@ -464,6 +464,26 @@ fn sender_reports_extrapolate_the_timestamp_and_stop_when_idle() {
 }
 
 #[test]
+fn a_report_that_is_due_soon_leaves_with_media_and_only_with_media() {
+    let mut scene = Scene::new(MediaKind::Audio);
+    let mut with_media = 0;
+    for number in 0..2_000 {
+        scene.pass(20);
+        scene.forward(&delta(scene.now, 100 + number), 1).expect("sent");
+        with_media += usize::from(scene.sender.poll_transmit(scene.now).is_some());
+        // Between two packets, when they come every 20 ms, nothing has become due that was not sent with the first.
+        scene.now += Duration::from_millis(19);
+        assert_eq!(scene.sender.poll_transmit(scene.now), None);
+        scene.now -= Duration::from_millis(19);
+    }
+    assert!((35..=50).contains(&with_media), "{with_media} reports in 40 s");
+    let due = scene.sender.poll_timeout().expect("a report is due");
+    scene.now = due - Duration::from_millis(1);
+    assert_eq!(scene.sender.poll_transmit(scene.now), None, "no media, no lead");
+    assert!(scene.sender.poll_transmit(due).is_some());
+}
+
+#[test]
 fn sender_reports_follow_the_clock_of_the_publisher_while_it_is_plausible() {
     let sent = audio(Instant::now(), SOURCE, 10);
     for (error, expected) in [(-40, 960 + 1920), (15, 960 - 720), (-6000, 960), (6000, 960)] {
