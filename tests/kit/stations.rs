@@ -307,3 +307,35 @@ fn who_panics_behind_a_door_takes_the_actor_down_and_not_the_visitor() {
         assert!(matches!(*place.down.borrow(), Some(DownReason::Panicked { .. })), "{:?}", place.down);
     });
 }
+
+#[test]
+fn one_timer_keeps_the_deadlines_of_all_and_what_moves_back_is_not_early() {
+    paused(async {
+        let log = Log::default();
+        let places = ["a", "b", "c"].map(|name| worker(name, &log, None));
+        settle().await;
+        let begin = now();
+        let due_in = |place: &Place, milliseconds| {
+            let deadline = begin + Duration::from_millis(milliseconds);
+            place.door.enter(|relay| relay.deadline = Some(deadline)).expect("open");
+        };
+        for (place, milliseconds) in places.iter().zip([30, 20, 10]) {
+            due_in(place, milliseconds);
+        }
+        due_in(&places[1], 40);
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        assert_eq!(log.take(), ["c is due"]);
+        due_in(&places[2], 45);
+        // Who is gone is due no more.
+        let [a, b, c] = places;
+        drop(a);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(log.take().is_empty(), "b has moved back, a is gone");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(log.take(), ["b is due", "c is due"]);
+        due_in(&b, 5);
+        settle().await;
+        assert_eq!(log.take(), ["b is due"], "what is over is due at once");
+        drop(c);
+    });
+}

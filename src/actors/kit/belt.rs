@@ -7,17 +7,26 @@
 //! Order: what a station rings for has its turn right after it, while what it was given is in the cache; everything
 //! else in the order of ringing. After [`TURNS_MAX`] turns the rest of the thread has its own, and whoever waits then
 //! waits behind those that rang before: two stations that keep each other busy starve nobody.
+//!
+//! The belt also keeps the time for its stations, with one timer for all. A deadline that moves back costs nothing until
+//! it would have been next: most do, whenever there is media, before they are ever due.
 
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::{Rc, Weak},
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, Waker},
     time::Instant,
+};
+
+use tokio::{
+    task::coop::unconstrained,
+    time::{Sleep, sleep_until},
 };
 
 use super::{clock, turn::give_way};
@@ -63,9 +72,11 @@ thread_local! {
 struct Belt {
     /// 0 while its task does not run.
     id: Cell<u32>,
-    /// By slot. Held weakly: a station belongs to its actor.
-    stations: RefCell<Vec<Option<Weak<dyn Turn>>>>,
+    slots: RefCell<Vec<Slot>>,
     vacant: RefCell<Vec<u32>>,
+    /// When slots want a turn, the soonest first. What differs from [`Slot::queued`] is outdated. Not more than a few for
+    /// each slot: one is added only if it is sooner than the one before, and goes when its time has come.
+    due: RefCell<BinaryHeap<Reverse<(Instant, u32)>>>,
     /// Rung for, first come first served.
     ready: RefCell<VecDeque<u32>>,
     /// Rung for in the turn that runs now.
@@ -76,20 +87,29 @@ struct Belt {
     waker: RefCell<Option<Waker>>,
 }
 
+struct Slot {
+    /// Held weakly: a station belongs to its actor. `None` if the slot is vacant.
+    station: Option<Weak<dyn Turn>>,
+    /// When it wants a turn, if nobody calls before.
+    deadline: Option<Instant>,
+    /// The soonest of its entries in [`Belt::due`]; not later than the deadline.
+    queued: Option<Instant>,
+}
+
 /// Gives a station of the current thread its place. To be called where tasks can be spawned: on an arbiter.
 pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
     BELT.with(|belt| {
         if belt.id.get() == 0 {
             static IDS: AtomicU32 = AtomicU32::new(1);
             belt.id.set(IDS.fetch_add(1, Ordering::Relaxed));
-            actix_rt::spawn(Running);
+            actix_rt::spawn(Running { timer: None, armed: None });
         }
-        let mut stations = belt.stations.borrow_mut();
+        let mut slots = belt.slots.borrow_mut();
         let slot = belt.vacant.borrow_mut().pop().unwrap_or_else(|| {
-            stations.push(None);
-            (stations.len() - 1) as u32
+            slots.push(Slot { station: None, deadline: None, queued: None });
+            (slots.len() - 1) as u32
         });
-        stations[slot as usize] = Some(station);
+        slots[slot as usize].station = Some(station);
         Place { belt: belt.id.get(), slot }
     })
 }
@@ -98,7 +118,8 @@ pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
 pub(super) fn give_back(place: Place) {
     let _ = BELT.try_with(|belt| {
         if belt.id.get() == place.belt {
-            belt.stations.borrow_mut()[place.slot as usize] = None;
+            belt.slots.borrow_mut()[place.slot as usize] =
+                Slot { station: None, deadline: None, queued: None };
             belt.vacant.borrow_mut().push(place.slot);
         }
     });
@@ -107,6 +128,15 @@ pub(super) fn give_back(place: Place) {
 /// Gives the station at `place` a turn soon. False if that is on another thread, or its belt has ended.
 pub(super) fn call(place: Place) -> bool {
     BELT.try_with(|belt| belt.call(place)).unwrap_or(false)
+}
+
+/// The station at `place` wants a turn at `deadline`, if nobody calls before, and not when it said the last time.
+pub(super) fn schedule(place: Place, deadline: Option<Instant>) {
+    let _ = BELT.try_with(|belt| {
+        if belt.id.get() == place.belt {
+            belt.schedule(place.slot, deadline);
+        }
+    });
 }
 
 /// The station at `place`, if that is on the current thread.
@@ -118,8 +148,9 @@ impl Belt {
     const fn new() -> Self {
         Self {
             id: Cell::new(0),
-            stations: RefCell::new(Vec::new()),
+            slots: RefCell::new(Vec::new()),
             vacant: RefCell::new(Vec::new()),
+            due: RefCell::new(BinaryHeap::new()),
             ready: RefCell::new(VecDeque::new()),
             following: RefCell::new(Vec::new()),
             next: Cell::new(Vec::new()),
@@ -137,16 +168,60 @@ impl Belt {
             return true;
         }
         self.ready.borrow_mut().push_back(place.slot);
+        self.wake();
+        true
+    }
+
+    fn wake(&self) {
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
             waker.wake();
         }
-        true
+    }
+
+    fn schedule(&self, number: u32, deadline: Option<Instant>) {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(number as usize) else { return };
+        slot.deadline = deadline;
+        let Some(deadline) = deadline.filter(|deadline| slot.queued.is_none_or(|queued| *deadline < queued))
+        else {
+            return;
+        };
+        slot.queued = Some(deadline);
+        let mut due = self.due.borrow_mut();
+        due.push(Reverse((deadline, number)));
+        let is_next = due.peek().is_some_and(|Reverse((at, _))| *at == deadline);
+        if is_next && !self.is_running.get() {
+            self.wake();
+        }
+    }
+
+    /// The deadline that is next, if it is later than `now`; those that are not are given a turn.
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let (mut slots, mut due) = (self.slots.borrow_mut(), self.due.borrow_mut());
+        while let Some(Reverse((at, number))) = due.peek().copied() {
+            let slot = slots.get_mut(number as usize).filter(|slot| slot.queued == Some(at));
+            let deadline = slot.as_ref().and_then(|slot| slot.deadline);
+            if deadline == Some(at) && at > now {
+                return Some(at);
+            }
+            due.pop();
+            let Some(slot) = slot else { continue };
+            slot.queued = None;
+            match deadline {
+                Some(deadline) if deadline > now => {
+                    slot.queued = Some(deadline);
+                    due.push(Reverse((deadline, number)));
+                }
+                Some(_) => self.ready.borrow_mut().push_back(number),
+                None => {}
+            }
+        }
+        None
     }
 
     /// Runs until nobody waits, or long enough. True: somebody waits.
-    fn run(&self) -> bool {
-        let mut now = clock::now();
+    fn run(&self, mut now: Instant) -> bool {
         let mut next = self.next.take();
         for turn in 0..TURNS_MAX {
             let Some(slot) = next.pop().or_else(|| self.ready.borrow_mut().pop_front()) else { break };
@@ -165,7 +240,7 @@ impl Belt {
     }
 
     fn station(&self, slot: u32) -> Option<Rc<dyn Turn>> {
-        self.stations.borrow().get(slot as usize)?.as_ref()?.upgrade()
+        self.slots.borrow().get(slot as usize)?.station.as_ref()?.upgrade()
     }
 
     fn give_turn(&self, slot: u32, now: Instant) -> bool {
@@ -181,8 +256,9 @@ impl Belt {
     fn end(&self) {
         self.id.set(0);
         self.is_running.set(false);
-        self.stations.take();
+        self.slots.take();
         self.vacant.take();
+        self.due.take();
         self.ready.take();
         self.following.take();
         self.waker.take();
@@ -190,20 +266,61 @@ impl Belt {
 }
 
 /// The task of a belt.
-struct Running;
+struct Running {
+    /// Made when it is first needed.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer fires. `None` if it does not run.
+    armed: Option<Instant>,
+}
 
 impl Future for Running {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         BELT.with(|belt| {
             // There before the stations run: whoever rings from now on is either run or wakes.
             belt.waker.replace(Some(cx.waker().clone()));
-            if belt.run() {
+            let begin = clock::now();
+            // For those that are due now.
+            belt.next_deadline(begin);
+            let mut again = belt.run(begin);
+            let next = belt.next_deadline(begin);
+            again |= !belt.ready.borrow().is_empty();
+            if next != self.armed {
+                again |= self.arm(next, cx);
+            }
+            if again {
                 give_way(cx);
             }
         });
         Poll::Pending
+    }
+}
+
+impl Running {
+    /// Sets the timer to exactly this: it is one for all, and too early a wake-up of the thread costs more than setting
+    /// it does. True if it fires now.
+    fn arm(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        self.armed = deadline;
+        let Some(deadline) = deadline else {
+            self.timer = None;
+            return false;
+        };
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                // Not `reset`: that leaves a later deadline where it was, for the thread to look at.
+                timer.set(sleep_until(deadline.into()));
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(deadline.into()))),
+        };
+        // Unconstrained: a task that has used up its cooperative budget is told that the timer is pending, without the
+        // timer having been set.
+        let fires = pin!(unconstrained(timer.as_mut())).poll(cx).is_ready();
+        if fires {
+            self.armed = None;
+        }
+        fires
     }
 }
 

@@ -2,7 +2,7 @@
 //! without the actor's task.
 //!
 //! The actor stays what it is: handlers of its mailbox borrow the [`Work`] for as long as they run, its driver runs the
-//! same rounds and keeps the time, its guard restarts it. Only most rings of its lanes take the short way.
+//! same rounds, its guard restarts it. Only most rings of its lanes take the short way.
 //!
 //! Invariants: no turn runs while a handler has the work, as both are on one thread and neither awaits. After a turn
 //! has panicked nothing touches the work before the guard has: it treats the panic as if a poll of the actor had.
@@ -62,8 +62,6 @@ struct Shared<W> {
     place: Place,
     /// The actor has started.
     is_open: Cell<bool>,
-    /// What the actor's driver was told last: its timer does not run later.
-    told: Cell<Option<Instant>>,
     panic: RefCell<Option<String>>,
     statistics: Statistics,
     work: RefCell<W>,
@@ -77,7 +75,6 @@ impl<W: Work> Station<W> {
             bell: bell.clone(),
             place: belt::take_place(Weak::clone(shared) as _),
             is_open: Cell::new(false),
-            told: Cell::new(None),
             panic: RefCell::new(None),
             statistics: statistics(),
             work: RefCell::new(work),
@@ -125,7 +122,12 @@ impl<W: Work> Door<W> {
             return None;
         }
         let mut work = shared.work.try_borrow_mut().ok()?;
-        caught(|| what(&mut work)).map_err(|message| shared.fail(message)).ok()
+        let entered = caught(|| {
+            let result = what(&mut work);
+            belt::schedule(self.place, work.deadline());
+            result
+        });
+        entered.map_err(|message| shared.fail(message)).ok()
     }
 }
 
@@ -164,15 +166,7 @@ impl<W: Work> Shared<W> {
             work.handle_deadline(now);
         }
         work.flush(now);
-        let is_sooner = match (work.deadline(), self.told.get()) {
-            (Some(deadline), Some(told)) => deadline < told,
-            (deadline, None) => deadline.is_some(),
-            (None, Some(_)) => false,
-        };
-        if is_sooner {
-            // The timer is the driver's.
-            self.bell.wake();
-        }
+        belt::schedule(self.place, work.deadline());
         more
     }
 }
@@ -208,25 +202,19 @@ impl<W> Drop for Shared<W> {
     }
 }
 
+/// The driver does what the belt does, after messages have been handled. The time is the belt's.
 impl<A: Stationed> Driven for A {
     fn take_input(&mut self, cx: &mut Context<'_>, now: Instant, _: &mut Self::Context) -> bool {
-        let station = self.station();
-        let rung = station.0.bell.answer(cx);
-        station.work().take_input(rung, now)
+        let shared = &self.station().0;
+        let rung = shared.bell.answer(cx);
+        shared.round(rung, now)
     }
 
-    fn flush(&mut self, now: Instant, _: &mut Self::Context) {
-        self.station().work().flush(now);
-    }
+    fn flush(&mut self, _: Instant, _: &mut Self::Context) {}
 
     fn deadline(&self) -> Option<Instant> {
-        let station = self.station();
-        let deadline = station.work().deadline();
-        station.0.told.set(deadline);
-        deadline
+        None
     }
 
-    fn handle_deadline(&mut self, now: Instant, _: &mut Self::Context) {
-        self.station().work().handle_deadline(now);
-    }
+    fn handle_deadline(&mut self, _: Instant, _: &mut Self::Context) {}
 }
