@@ -36,5 +36,6 @@ pub mod server;
 pub mod shutdown;
 mod signalling;
 mod tls;
+mod upgrade;
 mod whep;
 mod whip;
