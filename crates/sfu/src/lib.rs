@@ -29,6 +29,7 @@ mod page;
 mod participant;
 pub mod placement;
 mod problem;
+mod queue;
 mod rate_limit;
 mod room;
 mod rooms;

@@ -32,8 +32,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHa
 
 /// On the stack, so for one read: the messages of most sessions are shorter.
 const READ_BYTES: usize = 4 * 1024;
-/// Reads before what was read is looked at: else a client that never pauses would fill the memory with one turn.
-const READS_PER_TURN: u32 = 8;
+/// For what is written at once: a client that does not take it so long has lost its network, or its page is stuck.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// For a client to take an answer that refuses it.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,7 +98,7 @@ where
     // The memory that the head of the request was read into is not kept.
     let early = Bytes::copy_from_slice(&parts.read_buf);
     drop(parts.read_buf);
-    *request.payload() = Payload::Stream { payload: Box::pin(Incoming { early, input, reads: 0 }) };
+    *request.payload() = Payload::Stream { payload: Box::pin(Incoming { early, input }) };
     let response = application.call(request).await.map_or_else(Into::into, Into::into);
     let (mut response, body) = response.into_parts();
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -137,7 +137,12 @@ async fn refuse<T: AsyncWrite>(
 /// Writes what the body yields until it ends or the client is gone. Dropping the body tells its other end.
 async fn carry<T: AsyncWrite>(mut output: WriteHalf<T>, mut body: BoxBody) {
     while let Some(Ok(chunk)) = next_of(&mut body).await {
-        if output.write_all(&chunk).await.is_err() || output.flush().await.is_err() {
+        // Boxed: it is there only while something is written.
+        let write = async {
+            output.write_all(&chunk).await?;
+            output.flush().await
+        };
+        if !matches!(Box::pin(tokio::time::timeout(WRITE_PATIENCE, write)).await, Ok(Ok(()))) {
             return;
         }
     }
@@ -155,7 +160,6 @@ struct Incoming<T> {
     /// What came together with the request.
     early: Bytes,
     input: ReadHalf<T>,
-    reads: u32,
 }
 
 impl<T: AsyncRead> Stream for Incoming<T> {
@@ -166,18 +170,9 @@ impl<T: AsyncRead> Stream for Incoming<T> {
         if !this.early.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut this.early))));
         }
-        if this.reads == READS_PER_TURN {
-            this.reads = 0;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        this.reads += 1;
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut space = ReadBuf::uninit(&mut space);
         let read = Pin::new(&mut this.input).poll_read(context, &mut space);
-        if read.is_pending() {
-            this.reads = 0;
-        }
         let chunk = ready!(read).map(|()| Bytes::copy_from_slice(space.filled())).map_err(PayloadError::Io);
         Poll::Ready(Some(chunk).filter(|chunk| !chunk.as_ref().is_ok_and(Bytes::is_empty)))
     }
