@@ -18,7 +18,6 @@ use std::{
 };
 
 use actix::prelude::*;
-use rand::{SeedableRng, rngs::StdRng};
 
 pub use self::datagrams::{DATAGRAMS_MAX, DatagramPort};
 use self::{connections::Connections, gathering::Gatherer, names::Names};
@@ -104,7 +103,7 @@ impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
     pub fn new(mut config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
         config.pacer = Some(gathering::pacer());
-        let agent = Agent::new(kit::now(), config.clone(), StdRng::from_os_rng());
+        let agent = Agent::new(kit::now(), config.clone(), rand::rng());
         Self {
             agent,
             config,
@@ -268,7 +267,7 @@ impl Actor for IceAgent {
 impl Supervised for IceAgent {
     fn restarting(&mut self, ctx: &mut Self::Context) {
         let now = kit::now();
-        let mut random = StdRng::from_os_rng();
+        let mut random = rand::rng();
         let credentials = Credentials::generate(&mut random);
         self.config.role = self.agent.role();
         self.config.credentials.clone_from(&credentials);

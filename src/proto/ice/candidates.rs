@@ -173,6 +173,8 @@ impl Agent {
             self.list.retain(|pair| !gone.is_at(pair.protocol, pair.remote));
             self.drop_orphans();
         }
+        // One at a time: most peers have a few, and tables grow to four at once.
+        self.remote_candidates.reserve_exact(1);
         self.remote_candidates.push(candidate);
         Ok(())
     }
