@@ -138,7 +138,7 @@ impl Socket {
             match self.receive() {
                 Frame::Close(code) => return code,
                 Frame::End => panic!("the connection ended without a close frame"),
-                Frame::Text(_) | Frame::Ping => {}
+                Frame::Text(_) | Frame::Ping | Frame::Pong(_) => {}
             }
         }
     }
