@@ -13,6 +13,7 @@ mod relays;
 use std::{
     cell::RefCell,
     rc::Rc,
+    sync::Arc,
     task::Context as TaskContext,
     time::{Duration, Instant},
 };
@@ -206,9 +207,10 @@ impl IceAgent {
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
+        let is_local =
+            |c: &&Arc<Candidate>| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
         let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.is_at(pair.protocol, pair.remote);
-        let local = self.agent.local_candidates().iter().find(is_local)?.clone();
+        let local = self.agent.local_candidates().iter().find(is_local)?.as_ref().clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
         Some(CandidatePair { local, remote })
     }
@@ -431,7 +433,7 @@ impl Handler<CollectIce> for IceAgent {
     fn handle(&mut self, _: CollectIce, _: &mut Self::Context) -> Self::Result {
         IceStatistics {
             role: self.agent.role(),
-            local: self.agent.local_candidates().to_vec(),
+            local: self.agent.local_candidates().iter().map(|candidate| candidate.as_ref().clone()).collect(),
             remote: self.agent.remote_candidates().to_vec(),
             pairs: self.agent.pairs().collect(),
             selected: self.agent.selected_pair().map(|pair| pair.id),

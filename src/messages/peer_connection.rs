@@ -361,7 +361,7 @@ pub struct TransportSnapshot {
     /// Whether candidates may still come.
     pub gathering_state: RtcIceGatheringState,
     /// Ours of the credentials in force.
-    pub local_candidates: Vec<Candidate>,
+    pub local_candidates: Vec<Arc<Candidate>>,
     /// The peer's, as signalled.
     pub remote_candidates: Vec<Candidate>,
     /// The pair in use.

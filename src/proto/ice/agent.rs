@@ -108,7 +108,8 @@ pub struct Agent {
 
     pub(super) generation: Generation,
     pub(super) previous: Option<Box<Previous>>,
-    pub(super) local_candidates: Vec<Candidate>,
+    /// Shared with whoever shows them.
+    pub(super) local_candidates: Vec<Arc<Candidate>>,
     pub(super) remote_candidates: Vec<Candidate>,
     pub(super) end_of_local_candidates: bool,
     pub(super) end_of_remote_candidates: bool,
@@ -209,7 +210,7 @@ impl Agent {
     }
 
     /// The local candidates, with the peer-reflexive ones that checks discovered.
-    pub fn local_candidates(&self) -> &[Candidate] {
+    pub fn local_candidates(&self) -> &[Arc<Candidate>] {
         &self.local_candidates
     }
 
@@ -308,7 +309,7 @@ impl Agent {
             self.pair_all(now);
         }
         for candidate in &mut self.local_candidates {
-            candidate.ufrag = Some(self.generation.local.credentials.ufrag.clone());
+            Arc::make_mut(candidate).ufrag = Some(self.generation.local.credentials.ufrag.clone());
         }
         self.update_state();
         Ok(())
