@@ -13,12 +13,12 @@ mod relays;
 use std::{
     cell::RefCell,
     rc::Rc,
+    sync::Arc,
     task::Context as TaskContext,
     time::{Duration, Instant},
 };
 
 use actix::prelude::*;
-use rand::{SeedableRng, rngs::StdRng};
 
 pub use self::datagrams::{DATAGRAMS_MAX, DatagramPort};
 use self::{connections::Connections, gathering::Gatherer, names::Names};
@@ -104,7 +104,7 @@ impl IceAgent {
     /// An agent with this configuration; gathering starts with [`Gather`].
     pub fn new(mut config: AgentConfig, lane: LaneReceiver<Inbound>, environment: IceEnvironment) -> Self {
         config.pacer = Some(gathering::pacer());
-        let agent = Agent::new(kit::now(), config.clone(), StdRng::from_os_rng());
+        let agent = Agent::new(kit::now(), config.clone(), rand::rng());
         Self {
             agent,
             config,
@@ -207,9 +207,10 @@ impl IceAgent {
 
     /// The selected pair as it is shown to people.
     fn shown(&self, pair: SelectedPair) -> Option<CandidatePair> {
-        let is_local = |c: &&Candidate| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
+        let is_local =
+            |c: &&Arc<Candidate>| c.kind == pair.local_kind && c.has_base(pair.protocol, pair.local);
         let is_remote = |c: &&Candidate| c.kind == pair.remote_kind && c.is_at(pair.protocol, pair.remote);
-        let local = self.agent.local_candidates().iter().find(is_local)?.clone();
+        let local = self.agent.local_candidates().iter().find(is_local)?.as_ref().clone();
         let remote = self.agent.remote_candidates().iter().find(is_remote)?.clone();
         Some(CandidatePair { local, remote })
     }
@@ -268,7 +269,7 @@ impl Actor for IceAgent {
 impl Supervised for IceAgent {
     fn restarting(&mut self, ctx: &mut Self::Context) {
         let now = kit::now();
-        let mut random = StdRng::from_os_rng();
+        let mut random = rand::rng();
         let credentials = Credentials::generate(&mut random);
         self.config.role = self.agent.role();
         self.config.credentials.clone_from(&credentials);
@@ -432,7 +433,7 @@ impl Handler<CollectIce> for IceAgent {
     fn handle(&mut self, _: CollectIce, _: &mut Self::Context) -> Self::Result {
         IceStatistics {
             role: self.agent.role(),
-            local: self.agent.local_candidates().to_vec(),
+            local: self.agent.local_candidates().iter().map(|candidate| candidate.as_ref().clone()).collect(),
             remote: self.agent.remote_candidates().to_vec(),
             pairs: self.agent.pairs().collect(),
             selected: self.agent.selected_pair().map(|pair| pair.id),

@@ -254,6 +254,7 @@ impl IceConnectionActor {
         match event {
             IceEvent::LocalCandidate(candidate) => {
                 if candidate.ufrag.as_ref().is_none_or(|of| self.is_current(of)) {
+                    let candidate = Arc::unwrap_or_clone(candidate);
                     self.show(|shown| shown.local_candidates.push(candidate.clone()));
                     self.emit(IceConnectionEvent::LocalCandidate(candidate));
                 }

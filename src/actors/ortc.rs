@@ -80,7 +80,7 @@ pub struct OrtcTransport {
     /// What was told of the peer, before and after ICE was started.
     remote: Option<RemoteTransport>,
     role: Option<Role>,
-    candidates: Vec<String>,
+    candidates: Vec<Arc<str>>,
     has_all_candidates: bool,
     senders: Vec<Sending>,
     receivers: Vec<Addr<RtpReceiver>>,
@@ -313,7 +313,9 @@ impl Handler<AddCandidate> for OrtcTransport {
             Some(_) if self.candidates.len() >= CANDIDATES_MAX => {
                 return Err(RtcError::OperationError(format!("more than {CANDIDATES_MAX} candidates")));
             }
-            Some(candidate) if !self.candidates.contains(&candidate) => self.candidates.push(candidate),
+            Some(candidate) if !self.candidates.iter().any(|known| **known == *candidate) => {
+                self.candidates.push(candidate.into());
+            }
             Some(_) => {}
             None => self.has_all_candidates = true,
         }

@@ -80,6 +80,8 @@ impl TrafficCounters {
                 if self.routes.len() == ROUTES_MAX {
                     self.routes.remove(0);
                 }
+                // Nearly always there is one.
+                self.routes.reserve_exact(1);
                 self.routes.push((route, Traffic::default()));
                 self.routes.len() - 1
             }

@@ -126,7 +126,7 @@ impl RtcIceTransport {
 
     /// W3C `getLocalCandidates`: those that were found with the credentials in force.
     pub fn get_local_candidates(&self) -> Vec<RtcIceCandidate> {
-        self.read(|transport| shown(&transport.local_candidates)).unwrap_or_default()
+        self.read(|transport| shown(transport.local_candidates.iter().map(AsRef::as_ref))).unwrap_or_default()
     }
 
     /// W3C `getRemoteCandidates`: those that the peer has signalled.
@@ -157,8 +157,8 @@ impl RtcIceTransport {
     }
 }
 
-fn shown(candidates: &[ice::Candidate]) -> Vec<RtcIceCandidate> {
-    candidates.iter().map(RtcIceCandidate::from).collect()
+fn shown<'a>(candidates: impl IntoIterator<Item = &'a ice::Candidate>) -> Vec<RtcIceCandidate> {
+    candidates.into_iter().map(RtcIceCandidate::from).collect()
 }
 
 impl From<&IceParameters> for RtcIceParameters {

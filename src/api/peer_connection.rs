@@ -29,7 +29,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{Description, OfferOptions, SignalingState, TransceiverId, TransceiverInit},
+        jsep::{AppliedDescription, OfferOptions, SignalingState, TransceiverId, TransceiverInit},
     },
 };
 
@@ -263,9 +263,11 @@ impl RtcPeerConnection {
 
     fn description(
         &self,
-        which: impl FnOnce(&PeerSnapshot) -> Option<&Description>,
+        which: impl FnOnce(&PeerSnapshot) -> Option<&AppliedDescription>,
     ) -> Option<RtcSessionDescription> {
-        self.inner.core.read(|snapshot| which(snapshot).cloned()).map(Into::into)
+        // Put together after the snapshot is let go: its actor may wait for it.
+        let applied = self.inner.core.read(|snapshot| which(snapshot).cloned());
+        applied.map(|applied| applied.description().into())
     }
 }
 

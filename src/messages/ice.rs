@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -131,7 +132,7 @@ pub struct CloseIce;
 #[rtype(result = "()")]
 pub enum IceEvent {
     /// A candidate to signal.
-    LocalCandidate(Candidate),
+    LocalCandidate(Arc<Candidate>),
     /// There are no more local candidates.
     GatheringComplete {
         /// Of which credentials: those of before may still be on their way when ICE is restarted.

@@ -24,7 +24,7 @@ use crate::proto::{
     dtls::Certificate,
     ice::{self, Candidate},
     jsep::{
-        BundlePolicy, CandidateInit, Description, Direction, IceParameters, OfferOptions,
+        AppliedDescription, BundlePolicy, CandidateInit, Description, Direction, IceParameters, OfferOptions,
         RtpReceiveParameters, RtpSendParameters, SignalingState, TransceiverId, TransceiverInit, TransportId,
     },
     rtp::{CodecParameters, MediaKind},
@@ -361,7 +361,7 @@ pub struct TransportSnapshot {
     /// Whether candidates may still come.
     pub gathering_state: RtcIceGatheringState,
     /// Ours of the credentials in force.
-    pub local_candidates: Vec<Candidate>,
+    pub local_candidates: Vec<Arc<Candidate>>,
     /// The peer's, as signalled.
     pub remote_candidates: Vec<Candidate>,
     /// The pair in use.
@@ -397,13 +397,13 @@ pub struct PeerSnapshot {
     /// W3C `signalingState`.
     pub signaling_state: Option<SignalingState>,
     /// W3C `currentLocalDescription`.
-    pub current_local_description: Option<Description>,
+    pub current_local_description: Option<AppliedDescription>,
     /// W3C `currentRemoteDescription`.
-    pub current_remote_description: Option<Description>,
+    pub current_remote_description: Option<AppliedDescription>,
     /// W3C `pendingLocalDescription`.
-    pub pending_local_description: Option<Description>,
+    pub pending_local_description: Option<AppliedDescription>,
     /// W3C `pendingRemoteDescription`.
-    pub pending_remote_description: Option<Description>,
+    pub pending_remote_description: Option<AppliedDescription>,
     /// W3C `canTrickleIceCandidates`: whether the peer's description said so; `None` before there is one.
     pub can_trickle_ice_candidates: Option<bool>,
     /// `close` was called: operations fail with `InvalidStateError`, getters keep their values.
@@ -420,12 +420,12 @@ pub struct PeerSnapshot {
 
 impl PeerSnapshot {
     /// W3C `localDescription`, with the candidates gathered so far: the pending one, if there is one.
-    pub fn local_description(&self) -> Option<&Description> {
+    pub fn local_description(&self) -> Option<&AppliedDescription> {
         self.pending_local_description.as_ref().or(self.current_local_description.as_ref())
     }
 
     /// W3C `remoteDescription`.
-    pub fn remote_description(&self) -> Option<&Description> {
+    pub fn remote_description(&self) -> Option<&AppliedDescription> {
         self.pending_remote_description.as_ref().or(self.current_remote_description.as_ref())
     }
 }

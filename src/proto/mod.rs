@@ -11,6 +11,7 @@ pub mod ice;
 pub mod jsep;
 pub mod mdns;
 mod priority;
+mod random;
 pub mod receiver;
 mod replay_window;
 pub mod rtcp;

@@ -21,7 +21,7 @@ async fn gather(from: &mut IceAgentParts, to: &IceAgentParts) {
     loop {
         match from.events.next().await.unwrap() {
             IceEvent::LocalCandidate(candidate) => {
-                to.address.send(AddRemoteCandidate(candidate)).await.unwrap();
+                to.address.send(AddRemoteCandidate(candidate.as_ref().clone())).await.unwrap();
             }
             IceEvent::GatheringComplete { ufrag } => {
                 assert_eq!(ufrag, from.local_credentials.ufrag);

@@ -15,7 +15,7 @@ use actix_rtc::{RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState};
 use actix_web::web::Data;
 use futures_util::StreamExt;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, sleep_until},
 };
 
@@ -27,6 +27,7 @@ use crate::{
     metrics::Counted,
     participant::Participant,
     problem::{Code, Problem},
+    queue,
     room::{Publish, RoomEvent},
     rooms::{RoomsError, Seat},
     shutdown::SessionGuard,
@@ -211,7 +212,7 @@ pub(crate) struct SessionParts {
     pub(crate) seat: Seat,
     pub(crate) participant: Participant,
     pub(crate) peer_events: RtcEvents,
-    pub(crate) room_events: mpsc::Receiver<RoomEvent>,
+    pub(crate) room_events: queue::Receiver<RoomEvent>,
 }
 
 struct HttpSession {

@@ -12,13 +12,13 @@ use actix_rtc::{
     actors::kit::{self, ActorKind, DownReason, Gauge, Metered, MeteredContext, Policy, TrackedGauge},
 };
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::{
     data::ChannelName,
     ids::{ParticipantId, TrackId},
     metrics::DataMetrics,
     problem::Problem,
+    queue,
 };
 
 mod data;
@@ -83,7 +83,7 @@ pub(crate) enum RoomEvent {
 }
 
 /// Where a member's events go. Dropped when the member is put out.
-pub(crate) type EventSender = mpsc::Sender<RoomEvent>;
+pub(crate) type EventSender = queue::Sender<RoomEvent>;
 
 /// Why somebody can't come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

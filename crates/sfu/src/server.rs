@@ -1,15 +1,23 @@
 //! Starting and ending the server: the engine that carries media, and HTTP in front of it.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    fmt::Debug,
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
+use actix_http::{HttpServiceBuilder, Request, Response, body::BoxBody};
 use actix_rtc::{
     NetworkConfig, RtcEngine, RtcEngineConfig, RtcError, TcpMode, UdpMode, actors::kit::ShardsConfig,
 };
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
-    App as HttpApp, HttpResponse, HttpServer,
-    dev::ServerHandle,
+    App as HttpApp, HttpResponse,
+    dev::{AppConfig, ServerHandle, ServiceResponse},
     web::{self, Data, PathConfig, QueryConfig, ServiceConfig},
 };
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
@@ -25,6 +33,7 @@ use crate::{
     shutdown::Lifecycle,
     signalling,
     tls::{self, TlsError},
+    upgrade::Upgrades,
 };
 
 /// HTTP carries no media: two threads serve thousands of clients.
@@ -32,6 +41,10 @@ const HTTP_WORKERS: usize = 2;
 /// From the first byte of a request to the end of its head.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// For a client to end its side, too.
+const DISCONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// For the engine's threads to end: at least this much, whatever the sessions took.
 const ENGINE_PATIENCE_MIN: Duration = Duration::from_millis(500);
 
@@ -188,21 +201,65 @@ async fn start_engine(config: &Config) -> Result<RtcEngine, StartError> {
 fn listen(app: &Data<App>) -> Result<(actix_web::dev::Server, SocketAddr), StartError> {
     let listen = app.config.listen;
     let refused = |reason| StartError::Listen { address: listen, reason };
+    let (listener, address) = bind(listen).map_err(refused)?;
+    let builder = actix_server::Server::build().workers(HTTP_WORKERS).disable_signals();
     let data = app.clone();
-    let server = HttpServer::new(move || {
-        let data = data.clone();
-        HttpApp::new().app_data(data.clone()).configure(move |service| configure(service, &data))
-    })
-    .workers(HTTP_WORKERS)
-    .client_request_timeout(REQUEST_PATIENCE)
-    .keep_alive(KEEP_ALIVE)
-    .disable_signals();
-    let server = match &app.config.https {
-        Some(https) => server.bind_openssl(listen, tls::acceptor(https)?).map_err(refused)?,
-        None => server.bind(listen).map_err(refused)?,
+    let builder = match &app.config.https {
+        Some(https) => {
+            let acceptor = tls::acceptor(https)?;
+            builder.listen("https", listener, move || {
+                let service = http_service().secure().local_addr(address);
+                let service = service.upgrade(Upgrades(application(data.clone())));
+                service.finish(application(data.clone())).openssl(acceptor.clone())
+            })
+        }
+        None => builder.listen("http", listener, move || {
+            let service = http_service().local_addr(address);
+            service.upgrade(Upgrades(application(data.clone()))).finish(application(data.clone())).tcp()
+        }),
     };
-    let address = server.addrs().first().copied().unwrap_or(listen);
-    Ok((server.run(), address))
+    Ok((builder.map_err(refused)?.run(), address))
+}
+
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A server that is started again takes its port over from connections that have ended.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+fn http_service<T, S>() -> HttpServiceBuilder<T, S>
+where
+    S: ServiceFactory<Request, Config = (), Error: Into<Response<BoxBody>> + 'static, InitError: Debug>,
+    <S::Service as Service<Request>>::Future: 'static,
+{
+    HttpServiceBuilder::default()
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_PATIENCE)
+        .client_disconnect_timeout(DISCONNECT_PATIENCE)
+}
+
+/// What answers requests; each thread has its own.
+fn application(
+    data: Data<App>,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = ServiceResponse,
+    Error = Response<BoxBody>,
+    InitError = (),
+    Service = impl Service<Request, Response = ServiceResponse, Error = Response<BoxBody>, Future: 'static>
+              + 'static,
+    Future: 'static,
+> {
+    let shared = data.clone();
+    let application = HttpApp::new().app_data(data).configure(move |service| configure(service, &shared));
+    let application = application.into_factory().map_err(|error| Response::from(error.error_response()));
+    map_config(application, |()| AppConfig::default())
 }
 
 fn configure(service: &mut ServiceConfig, app: &Data<App>) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use openssl::{
     error::ErrorStack,
-    ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod},
+    ssl::{AlpnError, SslAcceptor, SslFiletype, SslMethod, select_next_proto},
 };
 
 use crate::config::Https;
@@ -39,8 +39,11 @@ pub enum TlsError {
     OpenSsl(#[from] ErrorStack),
 }
 
+/// RFC 7301 §3.1, as the server prefers them.
+const PROTOCOLS: &[u8] = b"\x02h2\x08http/1.1";
+
 /// What serves HTTPS with these files.
-pub(crate) fn acceptor(https: &Https) -> Result<SslAcceptorBuilder, TlsError> {
+pub(crate) fn acceptor(https: &Https) -> Result<SslAcceptor, TlsError> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls())?;
     builder
         .set_certificate_chain_file(&https.certificate)
@@ -49,5 +52,7 @@ pub(crate) fn acceptor(https: &Https) -> Result<SslAcceptorBuilder, TlsError> {
         .set_private_key_file(&https.key, SslFiletype::PEM)
         .map_err(|reason| TlsError::Key { path: https.key.clone(), reason })?;
     builder.check_private_key().map_err(|_| TlsError::Mismatch)?;
-    Ok(builder)
+    builder
+        .set_alpn_select_callback(|_, offered| select_next_proto(PROTOCOLS, offered).ok_or(AlpnError::NOACK));
+    Ok(builder.build())
 }

@@ -9,7 +9,6 @@ use actix_web::{
     web::{Data, Path, Payload, Query},
 };
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use crate::{
     app::App,
@@ -18,6 +17,7 @@ use crate::{
     ids::{ParticipantId, SessionId},
     participant::{Assignment, Participant, ReceivingSection, Role},
     problem::{Code, Problem},
+    queue,
     room::{EVENTS_MAX, Join, ParticipantInfo, Source, Sources},
     rooms::{Rooms, Seat},
     whip::check_names,
@@ -65,7 +65,7 @@ async fn try_view(
 async fn open(opening: Opening, publisher: Option<ParticipantId>) -> Result<(SessionId, String), Problem> {
     let Opening { app, guard, pending, seat, offer } = opening;
     // Before the tracks are asked for, so that the end of none of them is missed.
-    let (events, room_events) = mpsc::channel(EVENTS_MAX);
+    let (events, room_events) = queue::channel(EVENTS_MAX);
     seat.join(join(&seat, events)).await?;
     let sources = seat.ask(Sources { publisher }).await?;
     if sources.is_empty() {
@@ -98,7 +98,7 @@ fn no_publisher() -> Problem {
     Problem::new(Code::NoPublisher, "nobody publishes in this room at the moment, or not who was asked for")
 }
 
-fn join(seat: &Seat, events: mpsc::Sender<crate::room::RoomEvent>) -> Join {
+fn join(seat: &Seat, events: queue::Sender<crate::room::RoomEvent>) -> Join {
     let info = ParticipantInfo {
         id: seat.participant().clone(),
         name: String::new(),

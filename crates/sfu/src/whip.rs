@@ -5,7 +5,6 @@ use actix_web::{
     web::{Data, Path, Payload, Query},
 };
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use crate::{
     app::App,
@@ -14,6 +13,7 @@ use crate::{
     ids::{ParticipantId, SessionId},
     participant::{Assignment, Participant, Role},
     problem::{Code, Problem},
+    queue,
     room::{EVENTS_MAX, Join, ParticipantInfo, PublishedTrack},
     rooms::{self, Rooms, Seat},
 };
@@ -70,7 +70,7 @@ async fn open(opening: Opening, name: String) -> Result<(SessionId, String), Pro
             return Err(problem);
         }
     };
-    let (events, room_events) = mpsc::channel(EVENTS_MAX);
+    let (events, room_events) = queue::channel(EVENTS_MAX);
     if let Err(error) = seat.join(join(&seat, name, tracks, events)).await {
         participant.close().await;
         return Err(error.into());
@@ -116,7 +116,7 @@ fn join(
     seat: &Seat,
     name: String,
     tracks: Vec<PublishedTrack>,
-    events: mpsc::Sender<crate::room::RoomEvent>,
+    events: queue::Sender<crate::room::RoomEvent>,
 ) -> Join {
     let publishes = |kind| tracks.iter().any(|track| track.media.kind() == kind);
     let info = ParticipantInfo {

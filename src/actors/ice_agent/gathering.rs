@@ -12,8 +12,6 @@ use std::{
     time::Instant,
 };
 
-use rand::{SeedableRng, rngs::StdRng};
-
 use super::{IceAgent, relays::Relays};
 use crate::{
     actors::{
@@ -73,7 +71,7 @@ type Told = (Protocol, SocketAddr, Option<SocketAddr>);
 impl Gatherer {
     pub(super) fn new() -> Self {
         Self {
-            probes: Gathering::new(Some(pacer()), StdRng::from_os_rng()),
+            probes: Gathering::new(Some(pacer()), rand::rng()),
             relays: Relays::default(),
             servers: Vec::new(),
             lookups: HashSet::new(),

@@ -8,6 +8,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use super::IceAgent;
@@ -148,13 +149,13 @@ impl IceAgent {
 
     /// A candidate of ours as the peer is told of it: with a name instead of an address of this host, where that is
     /// wanted. `None` if it would need a name and can't have one.
-    pub(super) fn as_told(&mut self, mut candidate: Candidate) -> Option<Candidate> {
+    pub(super) fn as_told(&mut self, candidate: Arc<Candidate>) -> Option<Arc<Candidate>> {
         if !self.environment.network.hide_host_addresses {
             return Some(candidate);
         }
         if candidate.kind != CandidateKind::Host {
             // What a server or a translation shows may be told; what is behind it not.
-            return Some(candidate.without_related_address());
+            return Some(Arc::new(Arc::unwrap_or_clone(candidate).without_related_address()));
         }
         let (address, base) = (candidate.address.ip()?, candidate.base()?);
         if address.ip() != base.ip() {
@@ -170,9 +171,10 @@ impl IceAgent {
                 }
             },
         };
+        let mut candidate = Arc::unwrap_or_clone(candidate);
         candidate.base = Some(base);
         candidate.address = CandidateAddress::Name { host, port: address.port() };
-        Some(candidate)
+        Some(Arc::new(candidate))
     }
 }
 

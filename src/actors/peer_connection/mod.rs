@@ -25,7 +25,7 @@ mod transports;
 use std::rc::Rc;
 
 use actix::prelude::*;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::rngs::ThreadRng;
 
 pub use children::ChildDown;
 pub use data::SctpReported;
@@ -130,7 +130,7 @@ impl PeerConnection {
         let place = places
             .place()
             .map_err(|error| RtcError::OperationError(format!("no UDP socket could be bound: {error}")))?;
-        let mut random = StdRng::from_os_rng();
+        let mut random = rand::rng();
         let pool_size = usize::from(configuration.ice_candidate_pool_size).min(MAX_POOL);
         let pool: Vec<_> = (0..pool_size).map(|_| ice_parameters(&mut random, ice_lite)).collect();
         let mut session_config = session_config(&configuration, &certificate, &mut random)?;
@@ -187,7 +187,7 @@ impl PeerConnection {
 fn session_config(
     configuration: &Configuration,
     certificate: &Certificate,
-    random: &mut StdRng,
+    random: &mut ThreadRng,
 ) -> Result<SessionConfig, RtcError> {
     let fingerprint = certificate
         .fingerprint(HashAlgorithm::Sha256)
@@ -200,7 +200,7 @@ fn session_config(
     Ok(config)
 }
 
-fn ice_parameters(random: &mut StdRng, lite: bool) -> IceParameters {
+fn ice_parameters(random: &mut ThreadRng, lite: bool) -> IceParameters {
     let credentials = Credentials::generate(random);
     IceParameters { ufrag: credentials.ufrag.clone(), password: credentials.password.clone(), lite }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{Description, SignalingState, Transceiver, TransportId},
+        jsep::{AppliedDescription, SignalingState, Transceiver, TransportId},
     },
 };
 
@@ -179,16 +179,18 @@ impl PeerConnection {
 
     fn write_descriptions(&self, stale: StaleDescriptions, snapshot: &mut PeerSnapshot) {
         if stale.local {
-            snapshot.current_local_description = self.session.current_local_description();
-            snapshot.pending_local_description = self.session.pending_local_description();
+            let [current, pending] = self.session.applied_local();
+            snapshot.current_local_description = current;
+            snapshot.pending_local_description = pending;
         }
         if !stale.remote {
             return;
         }
-        snapshot.current_remote_description = self.session.current_remote_description();
-        snapshot.pending_remote_description = self.session.pending_remote_description();
-        let can_trickle = |remote: &Description| {
-            let mut options = remote.sdp.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
+        let [current, pending] = self.session.applied_remote();
+        snapshot.current_remote_description = current;
+        snapshot.pending_remote_description = pending;
+        let can_trickle = |remote: &AppliedDescription| {
+            let mut options = remote.text().lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
             options.any(|options| options.split_ascii_whitespace().any(|option| option == "trickle"))
         };
         snapshot.can_trickle_ice_candidates = snapshot.remote_description().map(can_trickle);

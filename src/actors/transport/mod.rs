@@ -140,7 +140,7 @@ struct Told {
     local_ufrag_before: Option<String>,
     described_ufrag: String,
     remote_ufrag: String,
-    remote_candidates: Vec<String>,
+    remote_candidates: Vec<Arc<str>>,
     remote_ended: bool,
 }
 

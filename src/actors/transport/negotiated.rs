@@ -1,5 +1,7 @@
 //! What the actors of a transport are told of the negotiation: only what has changed since the last time.
 
+use std::sync::Arc;
+
 use super::TransportActors;
 use crate::{
     messages::{
@@ -105,7 +107,7 @@ impl TransportActors {
         }
     }
 
-    fn set_remote_candidates(&mut self, candidates: &[String]) {
+    fn set_remote_candidates(&mut self, candidates: &[Arc<str>]) {
         if self.told.remote_candidates == candidates {
             return;
         }

@@ -1,5 +1,7 @@
 //! What the actors of a transport report, and the state it becomes.
 
+use std::sync::Arc;
+
 use super::{TransportActors, TransportEvent, TransportPart};
 use crate::{
     actors::kit::DownReason,
@@ -51,7 +53,7 @@ impl TransportActors {
         match event {
             IceEvent::LocalCandidate(candidate) => {
                 if candidate.ufrag.as_ref().is_none_or(|ufrag| *ufrag == self.told.local_ufrag) {
-                    self.state_mut().local_candidates.push(candidate.clone());
+                    self.state_mut().local_candidates.push(Arc::clone(candidate));
                 }
             }
             IceEvent::GatheringComplete { ufrag } => {

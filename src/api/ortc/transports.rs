@@ -152,7 +152,7 @@ impl RtcIceGatherer {
 
     /// The candidates that were found so far.
     pub fn get_local_candidates(&self) -> Vec<RtcIceCandidate> {
-        self.shared.read(|snapshot| shown(&snapshot.transport.local_candidates))
+        self.shared.read(|snapshot| shown(snapshot.transport.local_candidates.iter().map(AsRef::as_ref)))
     }
 
     /// The credentials that the peer has to know.
@@ -413,8 +413,8 @@ impl Stream for RtcOrtcEvents {
     }
 }
 
-fn shown(candidates: &[Candidate]) -> Vec<RtcIceCandidate> {
-    candidates.iter().map(RtcIceCandidate::from).collect()
+fn shown<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<RtcIceCandidate> {
+    candidates.into_iter().map(RtcIceCandidate::from).collect()
 }
 
 macro_rules! debug_by_state {

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rand::Rng;
-use rand::rngs::StdRng;
+use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
@@ -26,6 +25,7 @@ use super::path::Path;
 use super::requests::{EarlyCheck, ErrorBudget};
 use super::transaction::Transactions;
 use crate::proto::Transmit;
+use crate::proto::random::Random;
 use crate::proto::stun::TransactionId;
 
 /// Most datagrams waiting to be taken by [`Agent::poll_transmit`]. One call into the agent makes one,
@@ -96,7 +96,7 @@ pub struct Agent {
     pub(super) remote_lite: bool,
     pub(super) check_interval: std::time::Duration,
     pub(super) timings: Timings,
-    pub(super) random: StdRng,
+    pub(super) random: Random,
 
     state: State,
     pub(super) closed: bool,
@@ -108,7 +108,8 @@ pub struct Agent {
 
     pub(super) generation: Generation,
     pub(super) previous: Option<Box<Previous>>,
-    pub(super) local_candidates: Vec<Candidate>,
+    /// Shared with whoever shows them.
+    pub(super) local_candidates: Vec<Arc<Candidate>>,
     pub(super) remote_candidates: Vec<Candidate>,
     pub(super) end_of_local_candidates: bool,
     pub(super) end_of_remote_candidates: bool,
@@ -139,7 +140,8 @@ pub struct Agent {
 
 impl Agent {
     /// A new agent. `random` must be seeded from the operating system outside tests.
-    pub fn new(now: Instant, config: AgentConfig, mut random: StdRng) -> Self {
+    pub fn new(now: Instant, config: AgentConfig, random: impl RngCore + 'static) -> Self {
+        let mut random = Random::new(random);
         Self {
             role: if config.lite { Role::Controlled } else { config.role },
             component: config.component.max(1),
@@ -208,7 +210,7 @@ impl Agent {
     }
 
     /// The local candidates, with the peer-reflexive ones that checks discovered.
-    pub fn local_candidates(&self) -> &[Candidate] {
+    pub fn local_candidates(&self) -> &[Arc<Candidate>] {
         &self.local_candidates
     }
 
@@ -307,7 +309,7 @@ impl Agent {
             self.pair_all(now);
         }
         for candidate in &mut self.local_candidates {
-            candidate.ufrag = Some(self.generation.local.credentials.ufrag.clone());
+            Arc::make_mut(candidate).ufrag = Some(self.generation.local.credentials.ufrag.clone());
         }
         self.update_state();
         Ok(())
@@ -365,12 +367,12 @@ impl Agent {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        take_next(&mut self.transmits)
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        take_next(&mut self.events)
     }
 
     pub(super) fn send(&mut self, path: Path, payload: Bytes) {
@@ -469,4 +471,13 @@ impl Agent {
         let candidates_known = self.lite || (self.end_of_local_candidates && self.end_of_remote_candidates);
         self.is_concluded() && candidates_known && !self.list.is_open()
     }
+}
+
+/// Takes the first one. An agent is silent for seconds: no memory is kept for what comes then.
+fn take_next<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let next = queue.pop_front();
+    if queue.is_empty() {
+        *queue = VecDeque::new();
+    }
+    next
 }

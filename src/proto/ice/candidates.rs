@@ -2,6 +2,7 @@
 //! from checks (RFC 8445 sections 5.1, 6.1.2 and 7.3.1.3; RFC 8838).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::address;
@@ -22,7 +23,11 @@ const MAX_REMOTE_CANDIDATES: usize = 100;
 impl Agent {
     /// Adds a local candidate and returns it as stored: canonical address, with the local ufrag. Adding
     /// one twice is harmless. Which addresses are offered (loopback, private) is the caller's decision.
-    pub fn add_local_candidate(&mut self, now: Instant, candidate: Candidate) -> Result<Candidate, IceError> {
+    pub fn add_local_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<Arc<Candidate>, IceError> {
         let mut candidate = self.admit(candidate.for_component(self.component))?;
         let (Some(to), Some(base)) = (candidate.address.ip(), candidate.base()) else {
             return Err(IceError::UnresolvedName);
@@ -32,19 +37,20 @@ impl Agent {
             return Err(IceError::ForbiddenAddress);
         }
         candidate.ufrag = Some(self.local_credentials().ufrag.clone());
+        let candidate = Arc::new(candidate);
         let known = self.local_candidates.iter().position(|known| {
             known.is_at(candidate.protocol, to) && known.has_base(candidate.protocol, base)
         });
         match known {
             Some(index) if self.local_candidates[index].kind != CandidateKind::PeerReflexive => {
-                return Ok(self.local_candidates[index].clone());
+                return Ok(Arc::clone(&self.local_candidates[index]));
             }
             // Gathering was slower than a check: now the candidate is known better.
-            Some(index) => self.local_candidates[index] = candidate.clone(),
+            Some(index) => self.local_candidates[index] = Arc::clone(&candidate),
             None if self.local_candidates.len() >= MAX_LOCAL_CANDIDATES => {
                 return Err(IceError::TooManyCandidates);
             }
-            None => self.local_candidates.push(candidate.clone()),
+            None => self.local_candidates.push(Arc::clone(&candidate)),
         }
         self.pair_all(now);
         self.update_state();
@@ -154,7 +160,8 @@ impl Agent {
         let protocol = candidate.protocol;
         let is_of_it = |pair: &&mut Pair| pair.protocol == protocol && address::same(pair.remote, remote);
         for pair in self.list.iter_mut().filter(is_of_it) {
-            let local = local_candidates.iter().find(|local| local.has_base(protocol, pair.base));
+            let local =
+                local_candidates.iter().find(|local| local.has_base(protocol, pair.base)).map(AsRef::as_ref);
             pair.upgrade_remote(role, local, &candidate);
         }
         self.remote_candidates[index] = candidate;
@@ -173,6 +180,8 @@ impl Agent {
             self.list.retain(|pair| !gone.is_at(pair.protocol, pair.remote));
             self.drop_orphans();
         }
+        // One at a time: most peers have a few, and tables grow to four at once.
+        self.remote_candidates.reserve_exact(1);
         self.remote_candidates.push(candidate);
         Ok(())
     }
@@ -266,6 +275,6 @@ impl Agent {
         let mut candidate =
             Candidate::peer_reflexive(path.protocol, mapped, Some(path.local), priority, number);
         candidate.ufrag = Some(self.local_credentials().ufrag.clone());
-        self.local_candidates.push(candidate);
+        self.local_candidates.push(Arc::new(candidate));
     }
 }

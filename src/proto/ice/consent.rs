@@ -12,7 +12,6 @@
 use std::time::{Duration, Instant};
 
 use rand::Rng;
-use rand::rngs::StdRng;
 
 use super::config::Timings;
 
@@ -34,7 +33,7 @@ pub(super) struct Consent {
 
 impl Consent {
     /// Consent of a full agent, granted by the answer that came at `granted`.
-    pub(super) fn granted(granted: Instant, now: Instant, timings: &Timings, random: &mut StdRng) -> Self {
+    pub(super) fn granted(granted: Instant, now: Instant, timings: &Timings, random: &mut impl Rng) -> Self {
         Self {
             expires: granted + timings.consent_lifetime,
             next_check: Some(now + randomised(timings.consent_interval, random)),
@@ -65,7 +64,7 @@ impl Consent {
     }
 
     /// Whether it is time for the next check; if so, the one after it is scheduled.
-    pub(super) fn take_check(&mut self, now: Instant, timings: &Timings, random: &mut StdRng) -> bool {
+    pub(super) fn take_check(&mut self, now: Instant, timings: &Timings, random: &mut impl Rng) -> bool {
         if self.next_check.is_none_or(|at| at > now) {
             return false;
         }
@@ -106,13 +105,13 @@ impl Consent {
 
 /// RFC 7675 section 5.1: each interval is drawn anew from 0.8 to 1.2 times the mean, so that the checks
 /// of many agents spread out.
-fn randomised(mean: Duration, random: &mut StdRng) -> Duration {
+fn randomised(mean: Duration, random: &mut impl Rng) -> Duration {
     mean.mul_f64(random.random_range(0.8..1.2))
 }
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
+    use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 

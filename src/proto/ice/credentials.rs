@@ -3,7 +3,6 @@
 use std::fmt;
 
 use rand::Rng;
-use rand::rngs::StdRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::error::IceError;
@@ -29,7 +28,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Fresh random credentials.
-    pub fn generate(random: &mut StdRng) -> Self {
+    pub fn generate(random: &mut impl Rng) -> Self {
         Self { ufrag: ice_chars(random, UFRAG_LENGTH), password: ice_chars(random, PASSWORD_LENGTH) }
     }
 
@@ -58,7 +57,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-fn ice_chars(random: &mut StdRng, length: usize) -> String {
+fn ice_chars(random: &mut impl Rng, length: usize) -> String {
     (0..length).map(|_| char::from(ICE_CHARS[random.random_range(0..ICE_CHARS.len())])).collect()
 }
 
@@ -73,7 +72,7 @@ pub(super) fn is_ice_char(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
+    use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rand::rngs::StdRng;
+use rand::RngCore;
+
+use crate::proto::random::Random;
 
 use super::address;
 use super::pacer::{Pacer, Turn};
@@ -92,7 +94,7 @@ struct Mapping {
 pub struct Gathering {
     pacer: Option<Arc<Pacer>>,
     turn: Turn,
-    random: StdRng,
+    random: Random,
     probes: Vec<Probe>,
     mappings: Vec<Mapping>,
     next_start: Option<Instant>,
@@ -103,11 +105,11 @@ pub struct Gathering {
 
 impl Gathering {
     /// Nobody is asked yet. `random` must be seeded from the operating system outside tests.
-    pub fn new(pacer: Option<Arc<Pacer>>, random: StdRng) -> Self {
+    pub fn new(pacer: Option<Arc<Pacer>>, random: impl RngCore + 'static) -> Self {
         Self {
             pacer,
             turn: Turn::default(),
-            random,
+            random: Random::new(random),
             probes: Vec::new(),
             mappings: Vec::new(),
             next_start: None,

@@ -17,6 +17,7 @@
 //! Not here: `a=identity`.
 
 mod answer;
+mod applied;
 mod apply;
 mod capabilities;
 mod codecs;
@@ -39,6 +40,7 @@ mod transport;
 mod types;
 mod validate;
 
+pub use applied::AppliedDescription;
 pub use capabilities::{KindCapabilities, MediaCapabilities};
 pub use config::SessionConfig;
 pub use error::{Action, ErrorKind, JsepError, Refusal};

@@ -1,14 +1,15 @@
 //! The session: its state, and the queries on it. What changes it is in the neighbouring files.
 
+use super::applied::AppliedDescription;
 use super::config::SessionConfig;
 use super::error::JsepError;
 use super::placement::{Carrier, Leads, Placement};
 use super::stored::Stored;
 use super::transceiver::Transceiver;
 use super::types::*;
+use crate::proto::random::Random;
 use crate::proto::sdp::SessionDescription;
-use rand::Rng;
-use rand::rngs::StdRng;
+use rand::{Rng, RngCore};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 /// ```
 pub struct Session {
     pub(super) config: SessionConfig,
-    pub(super) random: StdRng,
+    pub(super) random: Random,
     pub(super) state: SignalingState,
     pub(super) transceivers: Vec<Transceiver>,
     pub(super) next_id: u32,
@@ -125,7 +126,7 @@ pub(super) struct LocalTransport {
     pub(super) id: TransportId,
     pub(super) ice: IceParameters,
     /// Local candidates of these credentials.
-    pub(super) candidates: Vec<String>,
+    pub(super) candidates: Vec<Arc<str>>,
     pub(super) end_of_candidates: bool,
     pub(super) dtls_role: Option<DtlsRole>,
     /// Where the peer's end is described.
@@ -175,7 +176,8 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     /// A session in state stable, without transceivers.
-    pub fn new(config: SessionConfig, mut random: StdRng) -> Self {
+    pub fn new(config: SessionConfig, random: impl RngCore + 'static) -> Self {
+        let mut random = Random::new(random);
         let pool = config.ice_pool.iter().cloned().zip(0u32..);
         let spare: Vec<_> = pool
             .map(|(ice, number)| (TransportId(number), IceParameters { lite: config.ice_lite, ..ice }))
@@ -241,6 +243,16 @@ impl Session {
         self.slots.pending_remote.as_deref().map(Stored::description)
     }
 
+    /// The current and the pending local description, to be put together when they are asked for.
+    pub fn applied_local(&self) -> [Option<AppliedDescription>; 2] {
+        applied([&self.slots.current_local, &self.slots.pending_local])
+    }
+
+    /// The current and the pending remote description, to be put together when they are asked for.
+    pub fn applied_remote(&self) -> [Option<AppliedDescription>; 2] {
+        applied([&self.slots.current_remote, &self.slots.pending_remote])
+    }
+
     /// All transceivers that are not gone, in order of creation.
     pub fn transceivers(&self) -> &[Transceiver] {
         &self.transceivers
@@ -303,4 +315,8 @@ impl Session {
             transceiver.end();
         }
     }
+}
+
+fn applied(slots: [&Option<Box<Stored>>; 2]) -> [Option<AppliedDescription>; 2] {
+    slots.map(|slot| slot.as_ref().map(|stored| stored.applied().clone()))
 }

@@ -1,5 +1,6 @@
 //! A description that was applied: its text as it came, its model, and the candidates that came later.
 
+use super::applied::AppliedDescription;
 use super::placement::{Carrier, Leads};
 use super::types::{Description, SdpType};
 use crate::proto::sdp::{CANDIDATES_MAX, SessionDescription, TransportAttributes};
@@ -10,8 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) kind: SdpType,
-    /// As created or received.
-    text: Arc<str>,
+    applied: AppliedDescription,
     /// As parsed, with the candidates that came later.
     pub(super) sdp: SessionDescription,
     /// Sections that came without a mid and got one for use inside.
@@ -20,53 +20,31 @@ pub(super) struct Stored {
     pub(super) carriers: Vec<Carrier>,
     /// In a remote description once it is answered or an answer: the leads. Before, every section stands for itself.
     pub(super) leads: Option<Leads>,
-    /// Attribute lines that came later, each with the index of its section.
-    later: Vec<(usize, String)>,
 }
 
 impl Stored {
     pub(super) fn new(kind: SdpType, text: Arc<str>, sdp: SessionDescription) -> Self {
-        Self { kind, text, sdp, unnamed: Vec::new(), carriers: Vec::new(), leads: None, later: Vec::new() }
+        let applied = AppliedDescription::new(kind, text);
+        Self { kind, applied, sdp, unnamed: Vec::new(), carriers: Vec::new(), leads: None }
     }
 
     /// The text as it came.
     pub(super) fn text(&self) -> &str {
-        &self.text
+        self.applied.text()
+    }
+
+    /// What getters show.
+    pub(super) fn applied(&self) -> &AppliedDescription {
+        &self.applied
     }
 
     /// The text with the candidates that came later at the end of their sections.
     pub(super) fn description(&self) -> Description {
-        if self.later.is_empty() {
-            return Description { kind: self.kind, sdp: self.text.as_ref().to_owned() };
-        }
-        let mut sdp = String::with_capacity(self.text.len() + 128 * self.later.len());
-        let mut next_section = 0;
-        for line in self.text.lines() {
-            if line.starts_with("m=") {
-                self.write_later(&mut sdp, next_section);
-                next_section += 1;
-            }
-            if !line.is_empty() {
-                sdp.push_str(line);
-                sdp.push_str("\r\n");
-            }
-        }
-        self.write_later(&mut sdp, next_section);
-        sdp.shrink_to_fit();
-        Description { kind: self.kind, sdp }
-    }
-
-    /// Lines of the section that ends before section `next`.
-    fn write_later(&self, sdp: &mut String, next: usize) {
-        for (_, line) in self.later.iter().filter(|(section, _)| section + 1 == next) {
-            sdp.push_str("a=");
-            sdp.push_str(line);
-            sdp.push_str("\r\n");
-        }
+        self.applied.description()
     }
 
     /// Adds a candidate to a section. `false` when the section has as many as are kept.
-    pub(super) fn add_candidate(&mut self, section: usize, candidate: &str) -> bool {
+    pub(super) fn add_candidate(&mut self, section: usize, candidate: &Arc<str>) -> bool {
         let Some(media) = self.sdp.media.get_mut(section) else { return false };
         if media.candidates.iter().any(|known| known == candidate) {
             return true;
@@ -74,8 +52,8 @@ impl Stored {
         if media.candidates.len() >= CANDIDATES_MAX {
             return false;
         }
-        media.candidates.push(candidate.to_owned());
-        self.later.push((section, candidate.to_owned()));
+        media.candidates.push(Arc::clone(candidate));
+        self.applied.append(section, Arc::clone(candidate));
         true
     }
 
@@ -84,7 +62,9 @@ impl Stored {
         let Some(media) = self.sdp.media.get_mut(section) else { return };
         if !media.transport.end_of_candidates {
             media.transport.end_of_candidates = true;
-            self.later.push((section, "end-of-candidates".to_owned()));
+            media.candidates.shrink_to_fit();
+            self.applied.append(section, "end-of-candidates".into());
+            self.applied.finish();
         }
     }
 

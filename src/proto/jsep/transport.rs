@@ -5,6 +5,7 @@ use super::session::{LocalTransport, Session};
 use super::stored::{Stored, effective_transport, usable_fingerprints};
 use super::types::*;
 use crate::proto::sdp::CANDIDATES_MAX;
+use std::sync::Arc;
 
 /// Longest candidate line: the fields of RFC 8839 5.1 with a 256-character fragment and room for extensions.
 const CANDIDATE_BYTES_MAX: usize = 1_024;
@@ -36,15 +37,16 @@ impl Session {
     pub fn add_local_candidate(&mut self, transport: TransportId, candidate: &str) -> Result<(), JsepError> {
         let candidate = candidate_line(candidate)?;
         let known = self.shared.transport_mut(transport).ok_or(JsepError::UnknownTransport(transport))?;
-        if known.candidates.iter().any(|known| known == candidate) {
+        if known.candidates.iter().any(|known| **known == *candidate) {
             return Ok(());
         }
         if known.candidates.len() >= CANDIDATES_MAX {
             return Err(JsepError::TooManyCandidates);
         }
-        known.candidates.push(candidate.to_owned());
+        let candidate = Arc::from(candidate);
+        known.candidates.push(Arc::clone(&candidate));
         self.in_local_descriptions(transport, |stored, section| {
-            stored.add_candidate(section, candidate);
+            stored.add_candidate(section, &candidate);
         });
         Ok(())
     }
@@ -53,6 +55,7 @@ impl Session {
     pub fn end_of_local_candidates(&mut self, transport: TransportId) -> Result<(), JsepError> {
         let known = self.shared.transport_mut(transport).ok_or(JsepError::UnknownTransport(transport))?;
         known.end_of_candidates = true;
+        known.candidates.shrink_to_fit();
         self.in_local_descriptions(transport, Stored::end_candidates);
         Ok(())
     }
@@ -144,6 +147,7 @@ impl Session {
             // A rejected section has no candidates, but telling them is no mistake.
             return Ok(CandidateUse::Recorded);
         };
+        let line: Option<Arc<str>> = line.map(Arc::from);
         let mut outcome = None;
         for pending in [false, true] {
             let slot = if pending { &mut self.slots.pending_remote } else { &mut self.slots.current_remote };
@@ -153,7 +157,7 @@ impl Session {
                 continue;
             }
             let ended = stored.sdp.media[lead].transport.end_of_candidates;
-            match line {
+            match &line {
                 // RFC 8838 14: what comes after the end is ignored.
                 Some(_) if ended => {}
                 Some(line) if !stored.add_candidate(lead, line) => return Err(JsepError::TooManyCandidates),

@@ -4,6 +4,7 @@ use crate::proto::rtp::CodecParameters;
 use crate::proto::sdp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// What a description is (W3C `RTCSdpType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -259,7 +260,7 @@ pub struct RemoteTransport {
     /// Whether the peer is ICE lite, so that this side must be controlling (RFC 8445 6.1.1).
     pub lite: bool,
     /// Candidate lines without `a=`, from descriptions and trickled.
-    pub candidates: Vec<String>,
+    pub candidates: Vec<Arc<str>>,
     /// Whether the peer said that there will be no more candidates.
     pub end_of_candidates: bool,
     /// `hash-name AA:BB:..`; the certificate must match one of them.

@@ -4,6 +4,7 @@
 
 use super::attributes::*;
 use crate::proto::rtp::CodecParameters;
+use std::sync::Arc;
 
 /// A session description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -110,7 +111,7 @@ pub struct MediaDescription {
     /// Attributes of its transport, without those inherited.
     pub transport: TransportAttributes,
     /// `candidate:..` lines, verbatim.
-    pub candidates: Vec<String>,
+    pub candidates: Vec<Arc<str>>,
     /// `a=rtcp-mux`
     pub rtcp_mux: bool,
     /// `a=rtcp-mux-only` (RFC 8858)

@@ -86,7 +86,7 @@ impl SectionParser {
         match name {
             "candidate" => {
                 if media.candidates.len() < CANDIDATES_MAX {
-                    media.candidates.push(text.trim_end().to_owned());
+                    media.candidates.push(text.trim_end().into());
                 }
             }
             "mid" => {

@@ -12,7 +12,6 @@ use actix_rtc::{
 };
 use actix_web::web::Data;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
 
 use super::{
     end::Reason,
@@ -24,6 +23,7 @@ use crate::{
     ids::ParticipantId,
     participant::{Assignment, Participant, Role},
     problem::{Code, Problem},
+    queue,
     room::{EVENTS_MAX, FindTracks, Join, ParticipantInfo, Publish, RoomEvent, SetState},
     rooms::{Rooms, RoomsError, Seat},
 };
@@ -43,7 +43,7 @@ pub(super) struct Failed {
 /// Being in a room.
 pub(super) struct Call {
     seat: Seat,
-    room_events: mpsc::Receiver<RoomEvent>,
+    room_events: queue::Receiver<RoomEvent>,
     media: Option<Media>,
     /// Made by the first data channel.
     data: Option<Addr<DataPort>>,
@@ -64,7 +64,7 @@ impl Call {
         name: String,
     ) -> Result<(Self, Vec<Arc<ParticipantInfo>>), Problem> {
         let seat = Seat::new(Rooms::enter(&app.rooms, room).await?, ParticipantId::random());
-        let (events, room_events) = mpsc::channel(EVENTS_MAX);
+        let (events, room_events) = queue::channel(EVENTS_MAX);
         let id = seat.participant().clone();
         let info = ParticipantInfo { id, name, audio: false, video: false, tracks: Vec::new() };
         let others = seat.join(Join { info, tracks: Vec::new(), events, viewer: false }).await?;

@@ -1,6 +1,6 @@
 //! How a WebSocket ends.
 
-use actix_ws::{CloseCode, CloseReason};
+use actix_http::ws::{CloseCode, CloseReason};
 
 use super::outbox::OutboxError;
 

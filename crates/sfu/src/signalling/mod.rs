@@ -2,6 +2,7 @@
 
 mod call;
 mod end;
+mod frames;
 mod keepalive;
 mod messages;
 mod outbox;

@@ -1,28 +1,28 @@
-//! The way out to one client: a bounded queue and the task that empties it into the WebSocket.
+//! The way out to one client: a bounded queue, which is the body of the response that made the WebSocket.
 //!
 //! The client's own task never waits for the network. A client that takes its messages too slowly fills the
 //! queue, and is then disconnected: what it would see is out of date anyway.
 
-use std::time::Duration;
-
-use actix_ws::{CloseReason, Session};
-use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    task::JoinHandle,
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
 };
+
+use actix_codec::Encoder;
+use actix_http::{
+    body::{BodySize, MessageBody},
+    ws::{CloseReason, Codec, Message},
+};
+use bytes::{Bytes, BytesMut};
+
+use crate::queue::{self, Receiver, SendError, Sender};
 
 /// Messages that may wait: a room of 50 changing as a whole, several times over.
 const QUEUE_MAX: usize = 256;
-/// One frame that the client does not take for so long: its network is gone or its page is stuck.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// For the last words: what is queued, and the close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-
-enum Outgoing {
-    Text(String),
-    Ping,
-    Pong(bytes::Bytes),
-}
 
 /// Why nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,63 +37,77 @@ pub(super) enum OutboxError {
 
 /// Sends to one client.
 pub(super) struct Outbox {
-    queue: mpsc::Sender<Outgoing>,
-    writer: JoinHandle<()>,
-    session: Session,
+    queue: Sender<Message>,
+}
+
+/// What is to be sent, as frames. Dropping it says that the WebSocket is gone.
+pub(super) struct Frames {
+    queue: Receiver<Message>,
+    codec: Codec,
+    is_closed: bool,
+}
+
+/// An outbox, and what writes it.
+pub(super) fn outbox() -> (Outbox, Frames) {
+    let (sender, receiver) = queue::channel(QUEUE_MAX);
+    (Outbox { queue: sender }, Frames { queue: receiver, codec: Codec::new(), is_closed: false })
 }
 
 impl Outbox {
-    pub(super) fn start(session: Session) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let writer = actix_web::rt::spawn(write(session.clone(), waiting));
-        Self { queue, writer, session }
-    }
-
     pub(super) fn text(&self, text: String) -> Result<(), OutboxError> {
-        self.push(Outgoing::Text(text))
+        self.push(Message::Text(text.into()))
     }
 
     pub(super) fn ping(&self) -> Result<(), OutboxError> {
-        self.push(Outgoing::Ping)
+        self.push(Message::Ping(Bytes::new()))
     }
 
-    pub(super) fn pong(&self, payload: bytes::Bytes) -> Result<(), OutboxError> {
-        self.push(Outgoing::Pong(payload))
+    pub(super) fn pong(&self, payload: Bytes) -> Result<(), OutboxError> {
+        self.push(Message::Pong(payload))
     }
 
-    fn push(&self, outgoing: Outgoing) -> Result<(), OutboxError> {
-        self.queue.try_send(outgoing).map_err(|error| match error {
-            TrySendError::Full(_) => OutboxError::Full,
-            TrySendError::Closed(_) => OutboxError::Closed,
+    fn push(&self, message: Message) -> Result<(), OutboxError> {
+        self.queue.try_send(message).map_err(|error| match error {
+            SendError::Full => OutboxError::Full,
+            SendError::Closed => OutboxError::Closed,
         })
+    }
+
+    /// Ends when nothing can be sent any more: the WebSocket is gone.
+    pub(super) async fn closed(&self) {
+        self.queue.closed().await;
     }
 
     /// Sends what is queued and the close frame, as far as the client still takes anything.
     pub(super) async fn close(self, reason: CloseReason) {
-        let Self { queue, mut writer, session } = self;
-        drop(queue);
-        let flushed = tokio::time::timeout(CLOSE_PATIENCE, &mut writer).await;
-        if flushed.is_err() {
-            writer.abort();
-        }
-        // A client that is gone has nothing to be told.
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, session.close(Some(reason))).await;
+        self.queue.send_last(Message::Close(Some(reason)));
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.queue.closed()).await;
     }
 }
 
-async fn write(mut session: Session, mut waiting: mpsc::Receiver<Outgoing>) {
-    while let Some(outgoing) = waiting.recv().await {
-        let sending = async {
-            match outgoing {
-                Outgoing::Text(text) => session.text(text).await,
-                Outgoing::Ping => session.ping(b"").await,
-                Outgoing::Pong(payload) => session.pong(&payload).await,
+impl MessageBody for Frames {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let this = self.get_mut();
+        let mut frames = BytesMut::new();
+        while !this.is_closed {
+            match this.queue.poll_recv(context) {
+                Poll::Ready(Some(message)) => {
+                    // RFC 6455 §5.5.1: nothing follows a close frame.
+                    this.is_closed = matches!(message, Message::Close(_));
+                    // Refused only in the middle of a fragmented message, and none is sent.
+                    let _ = this.codec.encode(message, &mut frames);
+                }
+                Poll::Ready(None) => this.is_closed = true,
+                Poll::Pending if frames.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
             }
-        };
-        match tokio::time::timeout(WRITE_PATIENCE, sending).await {
-            Ok(Ok(())) => {}
-            // Dropping the queue's end tells the client's task.
-            Ok(Err(_)) | Err(_) => return,
         }
+        Poll::Ready(if frames.is_empty() { None } else { Some(Ok(frames.freeze())) })
     }
 }

@@ -6,22 +6,21 @@
 //!    └─ nothing else than ping is taken before        └─ `failed`: told, and given time for an ICE restart
 //! ```
 
+use actix_http::{body::MessageBody, ws};
 use actix_rtc::{RtcPeerConnectionEvent, actors::kit};
 use actix_web::{
     HttpRequest, HttpResponse,
-    error::PayloadError,
     web::{Data, Payload},
 };
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
-use futures_util::StreamExt;
 use std::time::{Duration, Instant};
 
 use super::{
     call::{Call, CallEvent},
     end::{End, Reason},
+    frames::{FrameError, Frames, Message},
     keepalive::{Due, Keepalive},
     messages::{ClientMessage, Offer, ServerMessage},
-    outbox::Outbox,
+    outbox::{self, Outbox},
     parse,
 };
 use crate::{
@@ -44,20 +43,21 @@ pub(crate) async fn open(
     payload: Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
     let guard = app.lifecycle.begin().map_err(HttpProblem)?;
-    let (response, session, frames) = actix_ws::handle(&request, payload)?;
-    let most = app.config.limits.message_bytes;
-    let frames = frames.max_frame_size(most).aggregate_continuations().max_continuation_size(most);
-    let outbox = Outbox::start(session);
+    let mut response = ws::handshake(request.head())?;
+    let frames = Frames::new(payload, app.config.limits.message_bytes);
+    let (outbox, written) = outbox::outbox();
     actix_web::rt::spawn(Client::new(app, guard, outbox).run(frames));
-    Ok(response)
+    Ok(response.message_body(written.boxed())?.into())
 }
 
 /// What a client's task waits for.
 enum Wake {
-    Frame(Option<Result<AggregatedMessage, ProtocolError>>),
+    Frame(Option<Result<Message, FrameError>>),
     Call(CallEvent),
     Timeout,
     Shutdown,
+    /// What is written does not reach the client any more.
+    Gone,
 }
 
 struct Client {
@@ -86,7 +86,7 @@ impl Client {
         }
     }
 
-    async fn run(mut self, mut frames: AggregatedMessageStream) {
+    async fn run(mut self, mut frames: Frames) {
         // What is rarely done is boxed: else each client holds room for the largest of it, as long as it is there.
         let end = loop {
             let handled = match self.wake(&mut frames).await {
@@ -94,6 +94,7 @@ impl Client {
                 Wake::Call(event) => Box::pin(self.call_event(event)).await,
                 Wake::Timeout => self.timeout(),
                 Wake::Shutdown => Err(Reason::Shutdown.into()),
+                Wake::Gone => Err(End::Gone),
             };
             if let Err(end) = handled {
                 break end;
@@ -102,10 +103,11 @@ impl Client {
         Box::pin(self.finish(end, frames)).await;
     }
 
-    async fn wake(&mut self, frames: &mut AggregatedMessageStream) -> Wake {
+    async fn wake(&mut self, frames: &mut Frames) -> Wake {
         let deadline = self.deadline();
         tokio::select! {
             () = self.guard.closing() => Wake::Shutdown,
+            () = self.outbox.closed() => Wake::Gone,
             frame = frames.next() => Wake::Frame(frame),
             event = Call::next_event(&mut self.call) => Wake::Call(event),
             () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
@@ -140,7 +142,7 @@ impl Client {
         }
     }
 
-    async fn frame(&mut self, frame: Option<Result<AggregatedMessage, ProtocolError>>) -> Result<(), End> {
+    async fn frame(&mut self, frame: Option<Result<Message, FrameError>>) -> Result<(), End> {
         let now = kit::now();
         self.keepalive.heard(now);
         let Some(frame) = frame else { return Err(End::Gone) };
@@ -149,30 +151,25 @@ impl Client {
             return Err(Reason::RateLimited.into());
         }
         match frame {
-            Ok(AggregatedMessage::Text(text)) => self.text(&text).await,
-            Ok(AggregatedMessage::Binary(_)) => self.tell(&not_text()),
-            Ok(AggregatedMessage::Ping(payload)) => Ok(self.outbox.pong(payload)?),
-            Ok(AggregatedMessage::Pong(_)) => Ok(()),
-            Ok(AggregatedMessage::Close(_)) => Err(End::Gone),
+            Ok(Message::Text(text)) => self.text(&text).await,
+            Ok(Message::Binary) => self.tell(&not_text()),
+            Ok(Message::Ping(payload)) => Ok(self.outbox.pong(payload)?),
+            Ok(Message::Pong) => Ok(()),
+            Ok(Message::Close) => Err(End::Gone),
             Err(error) => self.broken_frame(error),
         }
     }
 
-    fn broken_frame(&mut self, error: ProtocolError) -> Result<(), End> {
-        let is_text_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
-        // The connection broke in the middle of a frame, or between frames without a farewell.
-        let is_lost =
-            |error: &std::io::Error| error.get_ref().is_some_and(|cause| cause.is::<PayloadError>());
+    fn broken_frame(&mut self, error: FrameError) -> Result<(), End> {
         match error {
-            ProtocolError::Io(error) if is_lost(&error) => Err(End::Gone),
-            ProtocolError::Io(error) if is_text_broken(&error) => self.tell(&not_text()),
-            // The library has no other name for too many continuations.
-            ProtocolError::Overflow | ProtocolError::Io(_) => {
+            FrameError::Lost => Err(End::Gone),
+            FrameError::NotText => self.tell(&not_text()),
+            FrameError::TooLarge => {
                 let most = self.app.config.limits.message_bytes;
                 self.tell(&Problem::new(Code::TooLarge, format!("a message has at most {most} bytes")))?;
                 Err(Reason::TooLarge.into())
             }
-            error => {
+            FrameError::Protocol(error) => {
                 tracing::debug!(%error, "a client broke the WebSocket protocol");
                 Err(Reason::Protocol.into())
             }
@@ -284,7 +281,7 @@ impl Client {
     }
 
     /// The others learn of it first, then the peer, then the WebSocket is closed.
-    async fn finish(mut self, end: End, mut frames: AggregatedMessageStream) {
+    async fn finish(mut self, end: End, mut frames: Frames) {
         let reason = match end {
             End::Gone => Reason::Gone,
             End::Told(reason) => reason,

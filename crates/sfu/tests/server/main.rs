@@ -28,3 +28,5 @@ mod signalling;
 mod socket;
 #[cfg(test)]
 mod web;
+#[cfg(test)]
+mod websocket;

@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) enum Frame {
     Text(String),
     Ping,
+    Pong(String),
     /// With its code.
     Close(Option<u16>),
     /// The connection has ended.
@@ -28,13 +29,18 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn open(server: SocketAddr) -> Self {
+        Self::open_with(server, &[])
+    }
+
+    /// Opens a connection and sends these bytes together with the request, before there is an answer.
+    pub(crate) fn open_with(server: SocketAddr, early: &[u8]) -> Self {
         let mut stream = TcpStream::connect(server).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!(
             "GET /ws HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(&[request.as_bytes(), early].concat()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -63,25 +69,14 @@ impl Socket {
     }
 
     pub(crate) fn send_frame(&mut self, opcode: u8, payload: &[u8]) {
-        let mut frame = vec![0x80 | opcode];
-        match payload.len() {
-            length @ 0..=125 => frame.push(0x80 | length as u8),
-            length @ 126..=0xffff => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            length => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
-        // RFC 6455 §5.3 demands a mask; all zeros leaves the payload as it is.
-        frame.extend_from_slice(&[0; 4]);
-        frame.extend_from_slice(payload);
-        // The server may have closed already; what it said is read all the same.
-        let _ = self.stream.write_all(&frame);
+        self.send_part(0x80 | opcode, payload);
     }
 
+    /// A frame whose first byte says what it is, and whether it is the last of its message.
+    pub(crate) fn send_part(&mut self, first: u8, payload: &[u8]) {
+        // The server may have closed already; what it said is read all the same.
+        let _ = self.stream.write_all(&frame(first, payload));
+    }
     /// The next frame; the tests' server never splits messages. Pings are left to the caller.
     pub(crate) fn receive(&mut self) -> Frame {
         let Some([opcode, length]) = self.read() else { return Frame::End };
@@ -98,6 +93,7 @@ impl Socket {
             1 => Frame::Text(String::from_utf8(payload).unwrap()),
             8 => Frame::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
             9 => Frame::Ping,
+            10 => Frame::Pong(String::from_utf8(payload).unwrap()),
             other => panic!("a frame of type {other}"),
         }
     }
@@ -142,7 +138,7 @@ impl Socket {
             match self.receive() {
                 Frame::Close(code) => return code,
                 Frame::End => panic!("the connection ended without a close frame"),
-                Frame::Text(_) | Frame::Ping => {}
+                Frame::Text(_) | Frame::Ping | Frame::Pong(_) => {}
             }
         }
     }
@@ -159,4 +155,24 @@ impl Socket {
         self.expect("pong");
         std::mem::take(&mut self.passed)
     }
+}
+
+/// One frame of a client.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    // RFC 6455 §5.3 demands a mask; all zeros leaves the payload as it is.
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
 }

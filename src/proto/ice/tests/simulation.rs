@@ -110,7 +110,7 @@ impl World {
     /// Gives a side a host candidate.
     pub(super) fn host(&mut self, side: usize, address: &str, preference: u16) -> Candidate {
         let (now, candidate) = (self.now, Candidate::host(address.parse().unwrap(), preference));
-        self.agent(side).add_local_candidate(now, candidate).unwrap()
+        self.agent(side).add_local_candidate(now, candidate).unwrap().as_ref().clone()
     }
 
     /// Tells `to` the credentials of the other side.

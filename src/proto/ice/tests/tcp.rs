@@ -15,7 +15,7 @@ const LISTENER: &str = "192.0.2.2:6000";
 
 fn tcp(world: &mut World, side: usize, tcp_type: TcpType, address: &str) -> Candidate {
     let (now, candidate) = (world.now, Candidate::tcp_host(tcp_type, address.parse().unwrap(), 65_535));
-    world.agent(side).add_local_candidate(now, candidate).unwrap()
+    world.agent(side).add_local_candidate(now, candidate).unwrap().as_ref().clone()
 }
 
 /// One side opens, the other listens. Both have a candidate of the kind that is not paired as well.

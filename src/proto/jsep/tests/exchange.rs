@@ -1,5 +1,7 @@
 //! First exchanges between two sessions.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::proto::sdp::Direction as SdpDirection;
 
@@ -86,7 +88,7 @@ fn candidates_of_both_sides_appear_in_descriptions() {
     left.add_local_candidate(left.first_transport(), line).expect("the same again changes nothing");
     left.end_of_local_candidates(left.first_transport()).expect("there");
     let description = parsed(&left.local_description().expect("there"));
-    assert_eq!(description.media[0].candidates, [line]);
+    assert_eq!(description.media[0].candidates, [line].map(Arc::from));
     assert!(description.media[0].transport.end_of_candidates);
     assert!(description.media[1].candidates.is_empty());
 
@@ -105,7 +107,7 @@ fn candidates_of_both_sides_appear_in_descriptions() {
         right.add_remote_candidate(&candidate(second, "1")),
         Ok(CandidateUse::Transport(TransportId(0)))
     );
-    assert_eq!(right.transport().expect("known").candidates, [line, second]);
+    assert_eq!(right.transport().expect("known").candidates, [line, second].map(Arc::from));
     assert!(right.remote_description().expect("there").sdp.contains("a=candidate:2 1 udp"));
     let stale = "candidate:3 1 udp 2130706430 192.0.2.1 5002 typ host ufrag other";
     assert_eq!(right.add_remote_candidate(&candidate(stale, "0")), Err(JsepError::UnknownIceGeneration));

@@ -152,7 +152,7 @@ fn media() -> impl Strategy<Value = MediaDescription> {
                     bandwidths,
                     direction,
                     transport,
-                    candidates,
+                    candidates: candidates.into_iter().map(Into::into).collect(),
                     rtcp_mux,
                     rtcp_mux_only,
                     rtcp_reduced_size,
