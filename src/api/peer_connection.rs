@@ -29,7 +29,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{Description, OfferOptions, SignalingState, TransceiverId, TransceiverInit},
+        jsep::{DescriptionView, OfferOptions, SignalingState, TransceiverId, TransceiverInit},
     },
 };
 
@@ -263,9 +263,10 @@ impl RtcPeerConnection {
 
     fn description(
         &self,
-        which: impl FnOnce(&PeerSnapshot) -> Option<&Description>,
+        which: impl FnOnce(&PeerSnapshot) -> Option<&DescriptionView>,
     ) -> Option<RtcSessionDescription> {
-        self.inner.core.read(|snapshot| which(snapshot).cloned()).map(Into::into)
+        let view = self.inner.core.read(|snapshot| which(snapshot).cloned())?;
+        Some(view.description().into())
     }
 }
 

@@ -24,7 +24,7 @@ use crate::proto::{
     dtls::Certificate,
     ice::{self, Candidate},
     jsep::{
-        BundlePolicy, CandidateInit, Description, Direction, IceParameters, OfferOptions,
+        BundlePolicy, CandidateInit, Description, DescriptionView, Direction, IceParameters, OfferOptions,
         RtpReceiveParameters, RtpSendParameters, SignalingState, TransceiverId, TransceiverInit, TransportId,
     },
     rtp::{CodecParameters, MediaKind},
@@ -360,10 +360,10 @@ pub struct TransportSnapshot {
     pub ice_state: Option<ice::State>,
     /// Whether candidates may still come.
     pub gathering_state: RtcIceGatheringState,
-    /// Ours of the credentials in force.
-    pub local_candidates: Vec<Candidate>,
+    /// Ours of the credentials in force. Shared, as this is copied at each change of a state.
+    pub local_candidates: Arc<Vec<Candidate>>,
     /// The peer's, as signalled.
-    pub remote_candidates: Vec<Candidate>,
+    pub remote_candidates: Arc<Vec<Candidate>>,
     /// The pair in use.
     pub selected_pair: Option<CandidatePair>,
     /// Our credentials.
@@ -397,13 +397,13 @@ pub struct PeerSnapshot {
     /// W3C `signalingState`.
     pub signaling_state: Option<SignalingState>,
     /// W3C `currentLocalDescription`.
-    pub current_local_description: Option<Description>,
+    pub current_local_description: Option<DescriptionView>,
     /// W3C `currentRemoteDescription`.
-    pub current_remote_description: Option<Description>,
+    pub current_remote_description: Option<DescriptionView>,
     /// W3C `pendingLocalDescription`.
-    pub pending_local_description: Option<Description>,
+    pub pending_local_description: Option<DescriptionView>,
     /// W3C `pendingRemoteDescription`.
-    pub pending_remote_description: Option<Description>,
+    pub pending_remote_description: Option<DescriptionView>,
     /// W3C `canTrickleIceCandidates`: whether the peer's description said so; `None` before there is one.
     pub can_trickle_ice_candidates: Option<bool>,
     /// `close` was called: operations fail with `InvalidStateError`, getters keep their values.
@@ -420,12 +420,12 @@ pub struct PeerSnapshot {
 
 impl PeerSnapshot {
     /// W3C `localDescription`, with the candidates gathered so far: the pending one, if there is one.
-    pub fn local_description(&self) -> Option<&Description> {
+    pub fn local_description(&self) -> Option<&DescriptionView> {
         self.pending_local_description.as_ref().or(self.current_local_description.as_ref())
     }
 
     /// W3C `remoteDescription`.
-    pub fn remote_description(&self) -> Option<&Description> {
+    pub fn remote_description(&self) -> Option<&DescriptionView> {
         self.pending_remote_description.as_ref().or(self.current_remote_description.as_ref())
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     proto::{
         ice,
-        jsep::{Description, SignalingState, Transceiver, TransportId},
+        jsep::{DescriptionView, SignalingState, Transceiver, TransportId},
     },
 };
 
@@ -179,16 +179,16 @@ impl PeerConnection {
 
     fn write_descriptions(&self, stale: StaleDescriptions, snapshot: &mut PeerSnapshot) {
         if stale.local {
-            snapshot.current_local_description = self.session.current_local_description();
-            snapshot.pending_local_description = self.session.pending_local_description();
+            let (current, pending) = self.session.local_views();
+            (snapshot.current_local_description, snapshot.pending_local_description) = (current, pending);
         }
         if !stale.remote {
             return;
         }
-        snapshot.current_remote_description = self.session.current_remote_description();
-        snapshot.pending_remote_description = self.session.pending_remote_description();
-        let can_trickle = |remote: &Description| {
-            let mut options = remote.sdp.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
+        let (current, pending) = self.session.remote_views();
+        (snapshot.current_remote_description, snapshot.pending_remote_description) = (current, pending);
+        let can_trickle = |remote: &DescriptionView| {
+            let mut options = remote.lines().filter_map(|line| line.strip_prefix("a=ice-options:"));
             options.any(|options| options.split_ascii_whitespace().any(|option| option == "trickle"))
         };
         snapshot.can_trickle_ice_candidates = snapshot.remote_description().map(can_trickle);
@@ -231,10 +231,9 @@ impl PeerConnection {
     }
 
     /// Keeps what getters show of the negotiated parameters, copied only when it has changed.
-    pub(super) fn show_parameters(&mut self, transceiver: &Transceiver) {
-        let Some(actors) = self.transceivers.iter_mut().find(|actors| actors.id == transceiver.id()) else {
-            return;
-        };
+    pub(super) fn show_parameters(&mut self, index: usize, position: usize) {
+        let transceiver = &self.session.transceivers()[position];
+        let actors = &mut self.transceivers[index];
         if actors.shown_send.as_deref() != transceiver.send_parameters() {
             actors.shown_send = transceiver.send_parameters().cloned().map(Arc::new);
         }

@@ -1,5 +1,7 @@
 //! What the actors of a transport report, and the state it becomes.
 
+use std::sync::Arc;
+
 use super::{TransportActors, TransportEvent, TransportPart};
 use crate::{
     actors::kit::DownReason,
@@ -51,7 +53,7 @@ impl TransportActors {
         match event {
             IceEvent::LocalCandidate(candidate) => {
                 if candidate.ufrag.as_ref().is_none_or(|ufrag| *ufrag == self.told.local_ufrag) {
-                    self.state_mut().local_candidates.push(candidate.clone());
+                    Arc::make_mut(&mut self.state_mut().local_candidates).push(candidate.clone());
                 }
             }
             IceEvent::GatheringComplete { ufrag } => {
@@ -77,7 +79,7 @@ impl TransportActors {
                     lite: self.config.local.lite,
                 };
                 self.state_mut().local_parameters = Some(self.config.local.clone());
-                self.state_mut().local_candidates.clear();
+                self.state_mut().local_candidates = Arc::default();
             }
         }
     }

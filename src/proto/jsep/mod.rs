@@ -43,6 +43,7 @@ pub use capabilities::{KindCapabilities, MediaCapabilities};
 pub use config::SessionConfig;
 pub use error::{Action, ErrorKind, JsepError, Refusal};
 pub use session::Session;
+pub use stored::DescriptionView;
 pub use transceiver::Transceiver;
 pub use types::{
     BundlePolicy, CandidateInit, CandidateUse, DataParameters, Description, Direction, DtlsRole,

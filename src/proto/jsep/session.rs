@@ -3,7 +3,7 @@
 use super::config::SessionConfig;
 use super::error::JsepError;
 use super::placement::{Carrier, Leads, Placement};
-use super::stored::Stored;
+use super::stored::{DescriptionView, Stored};
 use super::transceiver::Transceiver;
 use super::types::*;
 use crate::proto::sdp::SessionDescription;
@@ -239,6 +239,18 @@ impl Session {
     /// The remote description of the exchange in progress.
     pub fn pending_remote_description(&self) -> Option<Description> {
         self.slots.pending_remote.as_deref().map(Stored::description)
+    }
+
+    /// The local descriptions as they are now: of the last complete exchange, and of the one in progress.
+    pub fn local_views(&self) -> (Option<DescriptionView>, Option<DescriptionView>) {
+        let Slots { current_local, pending_local, .. } = &self.slots;
+        (current_local.as_deref().map(Stored::view), pending_local.as_deref().map(Stored::view))
+    }
+
+    /// The remote ones.
+    pub fn remote_views(&self) -> (Option<DescriptionView>, Option<DescriptionView>) {
+        let Slots { current_remote, pending_remote, .. } = &self.slots;
+        (current_remote.as_deref().map(Stored::view), pending_remote.as_deref().map(Stored::view))
     }
 
     /// All transceivers that are not gone, in order of creation.

@@ -6,36 +6,24 @@ use crate::proto::sdp::{CANDIDATES_MAX, SessionDescription, TransportAttributes}
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// A description in one of the four slots (current or pending, local or remote).
+/// A description as it was at some moment. It shares its text with the session, and is put together when somebody asks:
+/// a session gets a new one with each candidate, and few are read.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) kind: SdpType,
-    /// As created or received.
+pub struct DescriptionView {
+    kind: SdpType,
     text: Arc<str>,
-    /// As parsed, with the candidates that came later.
-    pub(super) sdp: SessionDescription,
-    /// Sections that came without a mid and got one for use inside.
-    pub(super) unnamed: Vec<usize>,
-    /// In a local description: which sections carry the candidates of the transports.
-    pub(super) carriers: Vec<Carrier>,
-    /// In a remote description once it is answered or an answer: the leads. Before, every section stands for itself.
-    pub(super) leads: Option<Leads>,
     /// Attribute lines that came later, each with the index of its section.
-    later: Vec<(usize, String)>,
+    later: Arc<Vec<(usize, String)>>,
 }
 
-impl Stored {
-    pub(super) fn new(kind: SdpType, text: Arc<str>, sdp: SessionDescription) -> Self {
-        Self { kind, text, sdp, unnamed: Vec::new(), carriers: Vec::new(), leads: None, later: Vec::new() }
-    }
-
-    /// The text as it came.
-    pub(super) fn text(&self) -> &str {
-        &self.text
+impl DescriptionView {
+    /// Lines as they came: without what came later.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.lines()
     }
 
     /// The text with the candidates that came later at the end of their sections.
-    pub(super) fn description(&self) -> Description {
+    pub fn description(&self) -> Description {
         if self.later.is_empty() {
             return Description { kind: self.kind, sdp: self.text.as_ref().to_owned() };
         }
@@ -64,6 +52,53 @@ impl Stored {
             sdp.push_str("\r\n");
         }
     }
+}
+
+/// A description in one of the four slots (current or pending, local or remote).
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) kind: SdpType,
+    /// As created or received.
+    text: Arc<str>,
+    /// As parsed, with the candidates that came later.
+    pub(super) sdp: SessionDescription,
+    /// Sections that came without a mid and got one for use inside.
+    pub(super) unnamed: Vec<usize>,
+    /// In a local description: which sections carry the candidates of the transports.
+    pub(super) carriers: Vec<Carrier>,
+    /// In a remote description once it is answered or an answer: the leads. Before, every section stands for itself.
+    pub(super) leads: Option<Leads>,
+    /// Attribute lines that came later, each with the index of its section. Shared with views.
+    later: Arc<Vec<(usize, String)>>,
+}
+
+impl Stored {
+    pub(super) fn new(kind: SdpType, text: Arc<str>, sdp: SessionDescription) -> Self {
+        Self {
+            kind,
+            text,
+            sdp,
+            unnamed: Vec::new(),
+            carriers: Vec::new(),
+            leads: None,
+            later: Arc::default(),
+        }
+    }
+
+    /// The text as it came.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text with the candidates that came later.
+    pub(super) fn description(&self) -> Description {
+        self.view().description()
+    }
+
+    /// The same, to be put together when it is needed.
+    pub(super) fn view(&self) -> DescriptionView {
+        DescriptionView { kind: self.kind, text: Arc::clone(&self.text), later: Arc::clone(&self.later) }
+    }
 
     /// Adds a candidate to a section. `false` when the section has as many as are kept.
     pub(super) fn add_candidate(&mut self, section: usize, candidate: &str) -> bool {
@@ -75,7 +110,7 @@ impl Stored {
             return false;
         }
         media.candidates.push(candidate.to_owned());
-        self.later.push((section, candidate.to_owned()));
+        Arc::make_mut(&mut self.later).push((section, candidate.to_owned()));
         true
     }
 
@@ -84,7 +119,7 @@ impl Stored {
         let Some(media) = self.sdp.media.get_mut(section) else { return };
         if !media.transport.end_of_candidates {
             media.transport.end_of_candidates = true;
-            self.later.push((section, "end-of-candidates".to_owned()));
+            Arc::make_mut(&mut self.later).push((section, "end-of-candidates".to_owned()));
         }
     }
 
