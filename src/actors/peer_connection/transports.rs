@@ -177,7 +177,8 @@ impl PeerConnection {
             }
         }
         // After the first exchange nobody takes from the pool any more.
-        if self.session.current_local_description().is_some() {
+        let (current, _) = self.session.local_views();
+        if current.is_some() {
             self.transports.slots.retain(|slot| slot.id.is_some());
         }
     }
