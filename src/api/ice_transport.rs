@@ -131,7 +131,7 @@ impl RtcIceTransport {
 
     /// W3C `getRemoteCandidates`: those that the peer has signalled.
     pub fn get_remote_candidates(&self) -> Vec<RtcIceCandidate> {
-        self.read(|transport| shown(&transport.remote_candidates)).unwrap_or_default()
+        self.read(|transport| shown(transport.remote_candidates.iter())).unwrap_or_default()
     }
 
     /// W3C `getSelectedCandidatePair`: where packets go now.

@@ -363,7 +363,7 @@ pub struct TransportSnapshot {
     /// Ours of the credentials in force.
     pub local_candidates: Vec<Arc<Candidate>>,
     /// The peer's, as signalled.
-    pub remote_candidates: Vec<Candidate>,
+    pub remote_candidates: Arc<Vec<Candidate>>,
     /// The pair in use.
     pub selected_pair: Option<CandidatePair>,
     /// Our credentials.

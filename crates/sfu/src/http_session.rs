@@ -13,7 +13,7 @@ use std::{
 
 use actix_rtc::{RtcEvents, RtcPeerConnectionEvent, RtcPeerConnectionState};
 use actix_web::web::Data;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until},
@@ -237,7 +237,7 @@ impl HttpSession {
                 () = parts.guard.closing() => break "the server is shutting down",
                 () = expired(deadline) => break "its connection did not come about in time",
                 event = parts.peer_events.next() => match event {
-                    Some(event) => if let Some(reason) = self.peer_event(event) { break reason },
+                    Some(event) => if let Some(reason) = self.peer_events(event) { break reason },
                     None => break "its connection is gone",
                 },
                 event = parts.room_events.recv() => match event {
@@ -258,6 +258,19 @@ impl HttpSession {
             // Who asked may have stopped waiting.
             let _ = asker.send(());
         }
+    }
+
+    /// An event and all that came with it: they come in groups, and waiting anew sets up a timer and two queues.
+    /// Returns why the session has to end, if it has to.
+    fn peer_events(&mut self, first: RtcPeerConnectionEvent) -> Option<&'static str> {
+        let mut next = Some(first);
+        while let Some(event) = next {
+            if let Some(reason) = self.peer_event(event) {
+                return Some(reason);
+            }
+            next = self.parts.peer_events.next().now_or_never().flatten();
+        }
+        None
     }
 
     /// Returns why the session has to end, if it has to.

@@ -10,7 +10,13 @@ use std::{
 
 use actix_rtc_sfu::{config::Config, server::Server, shutdown::Signals};
 use anyhow::Context;
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+/// Making a connection allocates some thousand times, and this allocator saves a fifth of its CPU time beside glibc's,
+/// OpenSSL's allocations included. It is the program's choice: the library makes none.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[actix_web::main]
 async fn main() -> ExitCode {

@@ -66,17 +66,18 @@ impl PeerConnection {
         if let Some(signaling) = signaling {
             self.emit(PeerConnectionEvent::SignalingStateChange(signaling));
         }
-        self.tell_states(ctx);
+        self.tell_states();
+        self.update_negotiation_needed(ctx);
     }
 
     /// The same after a report of a transport, of which a connection gets a dozen: only what that can have changed
-    /// is written.
-    pub(super) fn publish_transport(&mut self, id: TransportId, ctx: &mut MeteredContext<Self>) {
+    /// is written. Whether the peers must talk again is not in it.
+    pub(super) fn publish_transport(&mut self, id: TransportId) {
         self.write_transport(id);
-        self.tell_states(ctx);
+        self.tell_states();
     }
 
-    fn tell_states(&mut self, ctx: &mut MeteredContext<Self>) {
+    fn tell_states(&mut self) {
         let (ice_state, gathering, state) = self.states();
         if ice_state != self.ice_state {
             self.ice_state = ice_state;
@@ -94,11 +95,10 @@ impl PeerConnection {
                 self.emit(PeerConnectionEvent::IceCandidate(None));
             }
         }
-        self.update_negotiation_needed(ctx);
     }
 
     /// W3C webrtc-pc §4.7.3: told when nothing else is waiting to be done, once until the next exchange ends.
-    fn update_negotiation_needed(&mut self, ctx: &mut MeteredContext<Self>) {
+    pub(super) fn update_negotiation_needed(&mut self, ctx: &mut MeteredContext<Self>) {
         let needed = self.session.negotiation_needed();
         if !needed {
             // Never while an exchange is in progress: its end asks again.
@@ -233,10 +233,9 @@ impl PeerConnection {
     }
 
     /// Keeps what getters show of the negotiated parameters, copied only when it has changed.
-    pub(super) fn show_parameters(&mut self, transceiver: &Transceiver) {
-        let Some(actors) = self.transceivers.iter_mut().find(|actors| actors.id == transceiver.id()) else {
-            return;
-        };
+    pub(super) fn show_parameters(&mut self, index: usize, position: usize) {
+        let transceiver = &self.session.transceivers()[position];
+        let actors = &mut self.transceivers[index];
         if actors.shown_send.as_deref() != transceiver.send_parameters() {
             actors.shown_send = transceiver.send_parameters().cloned().map(Arc::new);
         }

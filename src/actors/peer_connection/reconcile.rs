@@ -30,14 +30,15 @@ impl PeerConnection {
     pub(super) fn reconcile(&mut self, ctx: &mut MeteredContext<Self>) {
         self.announce_signaling_state();
         self.reconcile_transports(ctx);
-        let transceivers = self.session.transceivers().to_vec();
-        for transceiver in &transceivers {
-            let index = self.index_of(transceiver.id());
-            self.reconcile_receiver(index, transceiver, ctx);
-            self.reconcile_sender(index, transceiver, ctx);
-            self.show_parameters(transceiver);
+        // By position, as nothing here changes the session's list: copying it costs more than most of the rest.
+        for position in 0..self.session.transceivers().len() {
+            let index = self.index_of(self.session.transceivers()[position].id());
+            self.reconcile_receiver(index, position, ctx);
+            self.reconcile_sender(index, position, ctx);
+            self.show_parameters(index, position);
         }
         self.transceivers.shrink_to_fit();
+        let transceivers = self.session.transceivers();
         // Stopped ones leave the session with the final answer.
         let is_gone = |actors: &TransceiverActors| transceivers.iter().all(|t| t.id() != actors.id);
         for mut actors in self.transceivers.extract_if(.., |actors| is_gone(actors)) {
@@ -49,12 +50,8 @@ impl PeerConnection {
         self.publish(ctx);
     }
 
-    fn reconcile_receiver(
-        &mut self,
-        index: usize,
-        transceiver: &Transceiver,
-        ctx: &mut MeteredContext<Self>,
-    ) {
+    fn reconcile_receiver(&mut self, index: usize, position: usize, ctx: &mut MeteredContext<Self>) {
+        let transceiver = &self.session.transceivers()[position];
         let actors = &mut self.transceivers[index];
         if transceiver.stopped() {
             return stop_receiving(actors, &self.transports);
@@ -63,7 +60,7 @@ impl PeerConnection {
         if remote_sends != actors.is_track_announced {
             actors.is_track_announced = remote_sends;
             match remote_sends {
-                true => self.announce_track(index, transceiver, ctx),
+                true => self.announce_track(index, position, ctx),
                 // W3C webrtc-pc §5.3: the track is muted, not ended.
                 false => {
                     if let Some(receiving) = &actors.receiver {
@@ -72,6 +69,7 @@ impl PeerConnection {
                 }
             }
         }
+        let transceiver = &self.session.transceivers()[position];
         let actors = &mut self.transceivers[index];
         let Some(receiving) = &mut actors.receiver else { return };
         let before = receiving.attached();
@@ -93,9 +91,10 @@ impl PeerConnection {
     }
 
     /// W3C webrtc-pc §5.7.1: the peer sends from now on.
-    fn announce_track(&mut self, index: usize, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
+    fn announce_track(&mut self, index: usize, position: usize, ctx: &mut MeteredContext<Self>) {
         let cname = self.session.config().cname.clone();
         let made_up = self.media_id();
+        let transceiver = &self.session.transceivers()[position];
         let actors = &mut self.transceivers[index];
         let track_id = transceiver.remote_track_id().filter(|id| !id.is_empty()).unwrap_or(&made_up);
         let receiving = actors.receiving(&ctx.address().downgrade(), transceiver.kind(), track_id, &cname);
@@ -108,7 +107,8 @@ impl PeerConnection {
         self.emit(PeerConnectionEvent::Track(event));
     }
 
-    fn reconcile_sender(&mut self, index: usize, transceiver: &Transceiver, ctx: &mut MeteredContext<Self>) {
+    fn reconcile_sender(&mut self, index: usize, position: usize, ctx: &mut MeteredContext<Self>) {
+        let transceiver = &self.session.transceivers()[position];
         let actors = &mut self.transceivers[index];
         // Packets sent before the keys exist would be lost, and with them the first key frame.
         let ready = transceiver.send_parameters().and_then(|parameters| {

@@ -63,6 +63,7 @@ impl PeerConnection {
                 // A transport that the session has given up meanwhile needs no restart.
                 if self.session.replace_local_ice(id, local).is_ok() {
                     self.session.restart_ice();
+                    self.update_negotiation_needed(ctx);
                     let sentence = "the ICE agent was restarted: an ICE restart is needed";
                     self.emit(PeerConnectionEvent::Failure(sentence.to_owned()));
                 }
@@ -70,7 +71,7 @@ impl PeerConnection {
             IceEvent::StateChanged(ice::State::Closed) => return,
             IceEvent::StateChanged(_) | IceEvent::RoleChanged(_) | IceEvent::SelectedPair(_) => {}
         }
-        self.publish_transport(id, ctx);
+        self.publish_transport(id);
     }
 
     fn dtls_reported(&mut self, event: DtlsEvent, ctx: &mut MeteredContext<Self>) {

@@ -154,28 +154,30 @@ fn tell(parent: &WeakAddr<PeerConnection>, slot: u32) -> TransportReport {
 impl PeerConnection {
     /// One set of actors for each transport of the session, each told what was negotiated.
     pub(super) fn reconcile_transports(&mut self, ctx: &mut MeteredContext<Self>) {
-        let wanted = self.session.transports().to_vec();
+        let wanted = self.session.transports();
         // What a bundle or a rollback has taken away ends here.
         self.transports.slots.retain(|slot| slot.id.is_none_or(|id| wanted.iter().any(|t| t.id == id)));
-        for transport in &wanted {
-            if self.transports.get(transport.id).is_none() {
-                self.add_transport(transport, ctx);
-            }
-            let described = self.session.described_ufrag(transport.id);
-            let slot = self.transports.slots.iter_mut().find(|slot| slot.id == Some(transport.id));
+        let is_missing = |transport: &&Transport| self.transports.get(transport.id).is_none();
+        let missing: Vec<Transport> = wanted.iter().filter(is_missing).cloned().collect();
+        for transport in &missing {
+            self.add_transport(transport, ctx);
+        }
+        let Self { session, transports, offerer, .. } = self;
+        for transport in session.transports() {
+            let slot = transports.slots.iter_mut().find(|slot| slot.id == Some(transport.id));
             let Some(Slot { actors, is_shown, .. }) = slot else { continue };
             *is_shown = false;
             actors.set_local(&transport.local);
             // W3C webrtc-pc §4.4.1.5: gathering begins with the local description.
-            if let Some(ufrag) = described {
+            if let Some(ufrag) = session.described_ufrag(transport.id) {
                 actors.set_described(ufrag);
             }
-            if let (Some(remote), Some(offerer)) = (&transport.remote, self.offerer) {
+            if let (Some(remote), Some(offerer)) = (&transport.remote, *offerer) {
                 actors.set_remote(remote, role_for(offerer, transport.local.lite, remote.lite));
             }
         }
         // After the first exchange nobody takes from the pool any more.
-        if self.session.current_local_description().is_some() {
+        if self.session.has_current_local_description() {
             self.transports.slots.retain(|slot| slot.id.is_some());
         }
     }
@@ -191,7 +193,7 @@ impl PeerConnection {
             found.push((id, slot.actors.state().clone()));
         }
         for (id, state) in found {
-            for candidate in &state.local_candidates {
+            for candidate in state.local_candidates.iter() {
                 self.signal_candidate(id, candidate);
             }
             if state.gathering_state == RtcIceGatheringState::Complete {

@@ -81,7 +81,7 @@ impl TransportActors {
             self.told.remote_ufrag.clone_from(&remote.ufrag);
             self.told.remote_candidates.clear();
             self.told.remote_ended = false;
-            self.state_mut().remote_candidates.clear();
+            self.state_mut().remote_candidates = Arc::default();
             self.state_mut().remote_parameters = Some(IceParameters {
                 ufrag: remote.ufrag.clone(),
                 password: remote.password.clone(),
@@ -117,13 +117,17 @@ impl TransportActors {
             }
             // RFC 8839 §5.1: a candidate that can't be understood is skipped, not fatal.
             if let Ok(candidate) = line.parse::<ice::Candidate>() {
-                self.state_mut().remote_candidates.push(candidate.clone());
+                Arc::make_mut(&mut self.state_mut().remote_candidates).push(candidate.clone());
                 self.ice.do_send(AddRemoteCandidate(candidate));
             }
         }
         // Replaced, not added to: what a peer drops from its descriptions must not pile up here.
+        let is_first = self.told.remote_candidates.is_empty();
         self.told.remote_candidates = candidates.to_vec();
-        self.state_mut().remote_candidates.retain(|known| {
+        if is_first {
+            return;
+        }
+        Arc::make_mut(&mut self.state_mut().remote_candidates).retain(|known| {
             candidates.iter().any(|line| line.parse::<ice::Candidate>().is_ok_and(|c| c == *known))
         });
     }

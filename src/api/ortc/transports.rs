@@ -237,7 +237,7 @@ impl RtcIceTransport {
 
     /// What the peer has signalled.
     pub fn get_remote_candidates(&self) -> Vec<RtcIceCandidate> {
-        self.shared.read(|snapshot| shown(&snapshot.transport.remote_candidates))
+        self.shared.read(|snapshot| shown(snapshot.transport.remote_candidates.iter()))
     }
 
     /// Where packets go now.

@@ -223,6 +223,11 @@ impl Session {
         self.slots.remote().map(Stored::description)
     }
 
+    /// Whether an exchange was ever completed.
+    pub fn has_current_local_description(&self) -> bool {
+        self.slots.current_local.is_some()
+    }
+
     /// The local description of the last complete exchange.
     pub fn current_local_description(&self) -> Option<Description> {
         self.slots.current_local.as_deref().map(Stored::description)

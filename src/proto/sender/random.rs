@@ -14,6 +14,11 @@ impl SmallRandom {
     pub(super) fn new(seed: &mut StdRng) -> Self {
         Self(seed.random())
     }
+
+    /// One that gives the same numbers for the same seed.
+    pub(super) fn from_seed(seed: u64) -> Self {
+        Self(seed)
+    }
 }
 
 impl RngCore for SmallRandom {

@@ -1,16 +1,21 @@
 //! The sender's RTCP: what it takes and what it sends (RFC 3550 §6.4.1, RFC 4585, RFC 5104).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::Rng;
 
+use super::random::SmallRandom;
 use super::state::Latest;
 use super::{OutgoingPacket, Sender};
 use crate::proto::rtcp::{CompoundBuilder, FullIntraRequest, MaximumBitrateEntry, ReportBlock, RtcpPacket};
 
-/// Mean time between sender reports; RFC 3550 §6.2 spreads it by ±50 %.
+/// Mean time between sender reports; spread by ±50 % (RFC 3550 §6.2).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// No report comes this soon after the one before, which may have been an early one.
+const REPORT_DISTANCE_MIN: Duration = Duration::from_millis(250);
 
 /// The first report follows the first packet this soon: receivers need it to play audio and video in step.
 const FIRST_REPORT_DELAY: Duration = Duration::from_millis(100);
@@ -98,7 +103,7 @@ impl Sender {
             Duration::ZERO
         };
         self.report_due().filter(|due| *due <= now + lead)?;
-        self.report_at = Some(now + REPORT_INTERVAL.mul_f64(self.random.random_range(0.5..1.5)));
+        self.report_at = Some(self.next_common_report(now));
         self.report(now).build()
     }
 
@@ -113,6 +118,27 @@ impl Sender {
     pub(super) fn report_soon(&mut self, now: Instant) {
         if self.report_due().is_none() {
             self.report_at = Some(now + FIRST_REPORT_DELAY.mul_f64(self.random.random_range(0.5..1.5)));
+        }
+    }
+
+    /// All streams of an endpoint report at the same moments, as RFC 8108 §5.3 advises: so their reports wake the peer's
+    /// actors once, and leave in one call. The moments are drawn from the canonical name, which an endpoint's streams
+    /// share and which is random for each; from one to the next it is half an interval to one and a half.
+    fn next_common_report(&self, now: Instant) -> Instant {
+        let earliest = now + REPORT_DISTANCE_MIN;
+        let begin = self.parameters.clock.instant;
+        let mut hasher = DefaultHasher::new();
+        self.parameters.cname.hash(&mut hasher);
+        let seed = hasher.finish();
+        let mut number = earliest.saturating_duration_since(begin).as_secs() / REPORT_INTERVAL.as_secs();
+        // The moment of a number comes up to one and a half intervals after it.
+        number = number.saturating_sub(1);
+        loop {
+            let moment = begin + report_moment(seed, number);
+            if moment >= earliest {
+                return moment;
+            }
+            number += 1;
         }
     }
 
@@ -191,4 +217,12 @@ impl Sender {
             self.statistics.round_trip_time_measurements += 1;
         }
     }
+}
+
+/// How long after the clock's beginning the report with this number is due.
+fn report_moment(seed: u64, number: u64) -> Duration {
+    let phase = SmallRandom::from_seed(seed).random_range(0.0..1.0);
+    let jitter = SmallRandom::from_seed(seed ^ number).random_range(0.0..0.5);
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    REPORT_INTERVAL * number + REPORT_INTERVAL.mul_f64(phase + jitter)
 }

@@ -463,6 +463,39 @@ fn sender_reports_extrapolate_the_timestamp_and_stop_when_idle() {
     assert!(idle <= 4 && scene.now <= at + Duration::from_secs(3));
 }
 
+/// When a sender with this canonical name reports, whose first packet comes after so many milliseconds.
+fn report_times(epoch: Instant, cname: &str, first_packet_ms: u64) -> Vec<Duration> {
+    let parameters = SenderParameters { cname: cname.to_owned(), ..parameters(epoch, MediaKind::Audio) };
+    let sender = Sender::new(epoch, parameters, None, StdRng::seed_from_u64(first_packet_ms));
+    let mut scene = Scene { now: epoch + Duration::from_millis(first_packet_ms), sender };
+    let mut times = Vec::new();
+    for number in 0..1_000 {
+        scene.forward(&audio(scene.now, SOURCE, 10 + number), 1).expect("sent");
+        scene.pass(20);
+        while let Some(due) = scene.sender.poll_timeout().filter(|due| *due <= scene.now) {
+            assert!(scene.sender.poll_transmit(due).is_some());
+            times.push(due - epoch);
+        }
+    }
+    times
+}
+
+#[test]
+fn streams_of_an_endpoint_report_at_the_same_moments_and_endpoints_do_not() {
+    let epoch = Instant::now();
+    let audio = report_times(epoch, "alice", 40);
+    let video = report_times(epoch, "alice", 330);
+    assert_eq!(
+        audio.iter().rev().take(15).collect::<Vec<_>>(),
+        video.iter().rev().take(15).collect::<Vec<_>>()
+    );
+    let gaps = || audio[1..].windows(2).map(|pair| (pair[1] - pair[0]).as_millis());
+    assert!(gaps().all(|gap| (500..=1_500).contains(&gap)), "{audio:?}");
+    assert!(gaps().max() > gaps().min().map(|gap| gap + 200), "as if by chance: {audio:?}");
+    let bob = report_times(epoch, "bob", 40);
+    assert!(bob[1..].iter().all(|time| !audio.contains(time)));
+}
+
 #[test]
 fn a_report_that_is_due_soon_leaves_with_media_and_only_with_media() {
     let mut scene = Scene::new(MediaKind::Audio);
