@@ -47,8 +47,11 @@ impl RtpSender {
         outbound_rtcp: LaneSender<RtcpCompound>,
     ) -> Self {
         let bell = Doorbell::default();
+        let destination = outbound_rtp.destination();
         let section = OutgoingSection::new(bell.clone(), rtcp, outbound_rtp, outbound_rtcp);
-        Self { station: Station::new(&bell, section) }
+        let station = Station::new(&bell, section);
+        station.feeds(destination);
+        Self { station }
     }
 }
 
@@ -106,6 +109,7 @@ impl Handler<AttachTransport> for RtpSender {
     type Result = ();
 
     fn handle(&mut self, message: AttachTransport, _: &mut Self::Context) {
+        self.station.feeds(message.outbound_rtp.destination());
         self.station.work().attach_transport(message);
     }
 }

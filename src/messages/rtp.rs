@@ -54,6 +54,11 @@ pub struct OutgoingLot(pub Vec<OutgoingPacket>);
 pub trait OutboundRtpSink: Send + Sync {
     /// Takes a lot; never blocks; drops its oldest when full.
     fn push(&self, now: Instant, lot: OutgoingLot);
+
+    /// Names where the lots go: what several senders put there, one after the other, can leave in one call. 0: not known.
+    fn destination(&self) -> u64 {
+        0
+    }
 }
 
 /// `PeerConnection` → `RtpSender` or `RtpReceiver`, control: its section is on this transport from now

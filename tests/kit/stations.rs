@@ -119,6 +119,21 @@ impl Handler<Name> for Worker {
     }
 }
 
+/// Tells a worker what it feeds.
+struct Feed(u64);
+
+impl Message for Feed {
+    type Result = ();
+}
+
+impl Handler<Feed> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, message: Feed, _: &mut Self::Context) {
+        self.station.feeds(message.0);
+    }
+}
+
 /// A worker and the ways to it.
 struct Place {
     actor: Addr<Worker>,
@@ -193,6 +208,23 @@ fn more_than_one_turn_may_take_is_taken_in_several_and_others_come_in_between() 
         settle().await;
         let budget = format!("much {INPUT_BUDGET}");
         assert_eq!(log.take(), [&budget, "little 1", &budget, "much 1"]);
+    });
+}
+
+#[test]
+fn those_that_feed_one_destination_run_one_after_the_other() {
+    paused(async {
+        let log = Log::default();
+        let places = ["a", "b", "c", "d"].map(|name| worker(name, &log, None));
+        settle().await;
+        for (place, destination) in places.iter().zip([7, 9, 7, 0]) {
+            place.actor.send(Feed(destination)).await.unwrap();
+        }
+        for place in &places {
+            place.input.push(now(), packet("x"));
+        }
+        settle().await;
+        assert_eq!(log.take(), ["d 1", "a 1", "c 1", "b 1"]);
     });
 }
 

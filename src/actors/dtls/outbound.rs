@@ -32,6 +32,10 @@ impl OutboundRtpSink for MediaExit {
             self.lane.push(now, lot);
         }
     }
+
+    fn destination(&self) -> u64 {
+        self.door.number()
+    }
 }
 
 impl SecureTransport {

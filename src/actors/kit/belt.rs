@@ -4,9 +4,10 @@
 //! that nobody has touched since the last time. For a subscriber's share of a frame that costs as much as encrypting
 //! it. The belt goes straight to the [station](super::station) that was rung for.
 //!
-//! Order: what a station rings for has its turn right after it, while what it was given is in the cache; everything
-//! else in the order of ringing. After [`TURNS_MAX`] turns the rest of the thread has its own, and whoever waits then
-//! waits behind those that rang before: two stations that keep each other busy starve nobody.
+//! Order: what a station rings for has its turn right after it, while what it was given is in the cache. Of those that
+//! wait otherwise, the ones that feed the same destination run one after the other, so that their packets leave in one call;
+//! else it is first come first served. Who rings meanwhile waits until all of them have had their turn. After
+//! [`TURNS_MAX`] turns the rest of the thread has its own: two stations that keep each other busy starve nobody.
 //!
 //! The belt also keeps the time for its stations, with one timer for all. A deadline that moves back costs nothing until
 //! it would have been next: most do, whenever there is media, before they are ever due.
@@ -79,17 +80,31 @@ struct Belt {
     due: RefCell<BinaryHeap<Reverse<(Instant, u32)>>>,
     /// Rung for, first come first served.
     ready: RefCell<VecDeque<u32>>,
+    /// Those of `ready` that are run now, the next one last.
+    batch: Cell<Vec<Waiting>>,
     /// Rung for in the turn that runs now.
     following: RefCell<Vec<u32>>,
-    /// What [`Belt::run`] works off, the next one last; empty in between.
+    /// Rung for by those that had their turn just now, the next one last; empty in between.
     next: Cell<Vec<u32>>,
     is_running: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
+/// In the order in which they run.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    destination: u64,
+    /// Of ringing.
+    order: u32,
+    slot: u32,
+}
+
+#[derive(Default)]
 struct Slot {
     /// Held weakly: a station belongs to its actor. `None` if the slot is vacant.
     station: Option<Weak<dyn Turn>>,
+    /// What it feeds; 0 if nothing in particular.
+    destination: u64,
     /// When it wants a turn, if nobody calls before.
     deadline: Option<Instant>,
     /// The soonest of its entries in [`Belt::due`]; not later than the deadline.
@@ -106,7 +121,7 @@ pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
         }
         let mut slots = belt.slots.borrow_mut();
         let slot = belt.vacant.borrow_mut().pop().unwrap_or_else(|| {
-            slots.push(Slot { station: None, deadline: None, queued: None });
+            slots.push(Slot::default());
             (slots.len() - 1) as u32
         });
         slots[slot as usize].station = Some(station);
@@ -118,8 +133,7 @@ pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
 pub(super) fn give_back(place: Place) {
     let _ = BELT.try_with(|belt| {
         if belt.id.get() == place.belt {
-            belt.slots.borrow_mut()[place.slot as usize] =
-                Slot { station: None, deadline: None, queued: None };
+            belt.slots.borrow_mut()[place.slot as usize] = Slot::default();
             belt.vacant.borrow_mut().push(place.slot);
         }
     });
@@ -128,6 +142,15 @@ pub(super) fn give_back(place: Place) {
 /// Gives the station at `place` a turn soon. False if that is on another thread, or its belt has ended.
 pub(super) fn call(place: Place) -> bool {
     BELT.try_with(|belt| belt.call(place)).unwrap_or(false)
+}
+
+/// The station at `place` feeds this from now on: a number that others who do have as well.
+pub(super) fn feeds(place: Place, destination: u64) {
+    let _ = BELT.try_with(|belt| {
+        if belt.id.get() == place.belt {
+            belt.slots.borrow_mut()[place.slot as usize].destination = destination;
+        }
+    });
 }
 
 /// The station at `place` wants a turn at `deadline`, if nobody calls before, and not when it said the last time.
@@ -152,6 +175,7 @@ impl Belt {
             vacant: RefCell::new(Vec::new()),
             due: RefCell::new(BinaryHeap::new()),
             ready: RefCell::new(VecDeque::new()),
+            batch: Cell::new(Vec::new()),
             following: RefCell::new(Vec::new()),
             next: Cell::new(Vec::new()),
             is_running: Cell::new(false),
@@ -222,9 +246,12 @@ impl Belt {
 
     /// Runs until nobody waits, or long enough. True: somebody waits.
     fn run(&self, mut now: Instant) -> bool {
-        let mut next = self.next.take();
+        let (mut batch, mut next) = (self.batch.take(), self.next.take());
         for turn in 0..TURNS_MAX {
-            let Some(slot) = next.pop().or_else(|| self.ready.borrow_mut().pop_front()) else { break };
+            if next.is_empty() && batch.is_empty() {
+                self.take_batch(&mut batch);
+            }
+            let Some(slot) = next.pop().or_else(|| batch.pop().map(|waiting| waiting.slot)) else { break };
             if turn > 0 && turn.is_multiple_of(TURNS_PER_CLOCK_READ) {
                 now = clock::now();
             }
@@ -235,8 +262,22 @@ impl Belt {
         }
         let mut ready = self.ready.borrow_mut();
         ready.extend(next.drain(..).rev());
+        let more = !ready.is_empty() || !batch.is_empty();
+        self.batch.set(batch);
         self.next.set(next);
-        !ready.is_empty()
+        more
+    }
+
+    /// All that are ready now, the next one last.
+    fn take_batch(&self, batch: &mut Vec<Waiting>) {
+        let slots = self.slots.borrow();
+        let mut ready = self.ready.borrow_mut();
+        let waiting = |(slot, order): (u32, u32)| {
+            let destination = slots.get(slot as usize).map_or(0, |slot| slot.destination);
+            Waiting { destination, order, slot }
+        };
+        batch.extend(ready.drain(..).zip(0..).map(waiting));
+        batch.sort_unstable_by(|one, other| other.cmp(one));
     }
 
     fn station(&self, slot: u32) -> Option<Rc<dyn Turn>> {
@@ -260,6 +301,7 @@ impl Belt {
         self.vacant.take();
         self.due.take();
         self.ready.take();
+        self.batch.take();
         self.following.take();
         self.waker.take();
     }

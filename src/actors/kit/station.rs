@@ -88,6 +88,11 @@ impl<W: Work> Station<W> {
         Door { place: self.0.place, work: PhantomData }
     }
 
+    /// The work feeds this from now on: those that feed the same are run one after the other. 0 if nothing in particular.
+    pub fn feeds(&self, destination: u64) {
+        belt::feeds(self.0.place, destination);
+    }
+
     /// The work, for a handler.
     ///
     /// # Panics
@@ -128,6 +133,13 @@ impl<W: Work> Door<W> {
             result
         });
         entered.map_err(|message| shared.fail(message)).ok()
+    }
+}
+
+impl<W> Door<W> {
+    /// Names the station among those of its thread; never 0.
+    pub fn number(&self) -> u64 {
+        self.place.to_bits()
     }
 }
 

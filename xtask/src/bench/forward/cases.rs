@@ -27,7 +27,7 @@ const GROWTH_MAX: f64 = 4.0;
 /// The load generator has one core too.
 const SUBSCRIBERS_MAX: u32 = 4_000;
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     video("1-to-50", 1, 50, true),
     video("1-to-500", 1, 500, true),
     // Towards full load: which of them comes near 70 % of a core depends on the machine.
@@ -43,6 +43,13 @@ const CASES: [Case; 14] = [
         wanted_load: Some(0.7),
         own_server: &["--shards", "1"],
         ..video("load-70", 20, 200, false)
+    },
+    // The same with smaller rooms: what a frame waits for is the burst of the one before it.
+    Case {
+        rooms: 100,
+        wanted_load: Some(0.7),
+        own_server: &["--shards", "1"],
+        ..video("load-70-100-rooms", 100, 400, false)
     },
     // One room over both shards: media goes from one to the other by a relay.
     Case {
