@@ -269,7 +269,7 @@ static METRICS: &[Metric] = &[
         "actix_rtc_actor_polls_total",
         ACTOR,
         Source::Shard(|shard, series| actors(shard, |kind, actor| series.counter(&[kind], &actor.polls))),
-        "Wake-ups of actors.",
+        "Turns of actors: wake-ups, and what they do with packets between them.",
     ),
     counter(
         "actix_rtc_actor_busy_seconds_total",

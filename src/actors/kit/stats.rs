@@ -61,9 +61,9 @@ pub struct ActorStatistics {
     pub restarts: Counter,
     /// Polls that ended because the batch was full, so that others got their turn.
     pub yields: Counter,
-    /// Wake-ups.
+    /// Wake-ups, and turns of its [`Work`](super::Work) without one.
     pub polls: Counter,
-    /// Time of one in [`POLL_SAMPLE`] wake-ups: reading the clock twice costs as much as a quick actor's whole poll.
+    /// Time of one in [`POLL_SAMPLE`] of these: reading the clock twice costs as much as a quick actor's whole poll.
     pub poll_time: Histogram,
     /// Time each handled message waited in the mailbox; its count is the number of messages handled.
     pub mailbox_wait: Histogram,
