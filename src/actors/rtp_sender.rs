@@ -3,7 +3,8 @@
 //! encodings, each a stream of its own, and the track's packets say which they belong to.
 //!
 //! Media is encoded when it comes here, and is not transcoded: limits of bit rate, frame rate and size
-//! are handed to the source of the track ([`TrackRequest::Demand`]), and nothing is dropped for them.
+//! are handed to the source of the track ([`TrackRequest::Demand`](crate::messages::track::TrackRequest::Demand)),
+//! and nothing is dropped for them.
 //!
 //! Restarts after a panic from its saved states, which are written before a packet leaves: a restarted
 //! sender may leave a gap, but never uses a packet index twice.
