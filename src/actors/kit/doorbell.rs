@@ -1,4 +1,5 @@
-//! One bell for all lanes of an actor: it wakes the actor, and tells which of its lanes have something.
+//! One bell for all lanes of an actor: it wakes the actor, or calls its [station](super::station) where it has one, and
+//! tells which of its lanes have something.
 //!
 //! An actor has up to five lanes, of which a wake-up fills one. Asking each costs a lock and memory that nobody has
 //! touched since the last time: with hundreds of subscribers that is where the time goes.
