@@ -226,10 +226,10 @@ impl Viewer {
         assert_eq!(seen.missing, 0, "media never stops: {seen:?}");
     }
 
-    /// Waits for `count` more packets, whatever is missing before them.
+    /// Waits for `count` more packets, and tells how many were missing so far.
     #[allow(dead_code, reason = "for tests/ice_servers")]
-    pub(crate) async fn sees_after_a_gap(&mut self, count: u64) {
-        self.wait(count).await;
+    pub(crate) async fn missing_after(&mut self, count: u64) -> u64 {
+        self.wait(count).await.missing
     }
 
     async fn wait(&mut self, count: u64) -> Seen {

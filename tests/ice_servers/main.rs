@@ -12,6 +12,8 @@ mod relayed;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
+mod stalls;
+#[cfg(test)]
 mod unreachable;
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn two_turn_servers_of_one_configuration_give_a_relay_each() {
         // One of the two is gone: the other carries the call.
         drop(second);
         let mut call = Relayed::start(&engines, both.clone(), both).await;
-        call.viewer.sees(50).await;
+        call.sees(50).await;
         call.close().await;
         engines.shutdown().await;
     });
@@ -70,7 +70,7 @@ fn a_server_that_has_forgotten_its_relays_gives_others_for_a_restart() {
         let Some(mut server) = Coturn::start(&[]) else { return };
         let engines = engines(&server).await;
         let mut call = Relayed::start(&engines, udp(&server), udp(&server)).await;
-        call.viewer.sees(50).await;
+        call.sees(50).await;
         let before = relays_of(&call.sender);
         server.restart();
         call.sender.restart_ice().await.unwrap();
@@ -88,7 +88,7 @@ fn a_server_that_has_forgotten_its_relays_gives_others_for_a_restart() {
             }
         }
         // Media flows again, after a gap: what was sent to the relays of before is lost.
-        call.viewer.sees_after_a_gap(300).await;
+        call.sees_after_a_gap(300).await;
         let after = relays_of(&call.sender);
         assert!(after.iter().any(|relay| !before.contains(relay)), "{before:?} {after:?}");
         call.assert_only_relays_are_known();
@@ -159,7 +159,7 @@ fn item_42_a_relay_of_ipv6_carries_a_call() {
         let configuration = relay_only(&format!("turn:[::1]:{}", server.port), "secret");
         let mut call = Relayed::start(&engines, configuration.clone(), configuration).await;
         call.assert_only_relays_are_known_at("::1");
-        call.viewer.sees(100).await;
+        call.sees(100).await;
         call.close().await;
         engines.shutdown().await;
     });

@@ -225,6 +225,13 @@ proptest! {
             }
             check_agreement(&left, &right);
         }
+        // A stopped one without a section is negotiated no more, but stays while an offer that names it, created and
+        // rolled back, could still be applied: until the next answer.
+        let ended = |t: &Transceiver| t.stopped() && t.media_line_index().is_some();
+        for session in [&left, &right] {
+            prop_assert!(!session.transceivers().iter().any(ended));
+        }
+        exchange(&mut left, &mut right);
         for session in [&left, &right] {
             prop_assert!(session.transceivers().iter().all(|t| !t.stopped()));
         }
