@@ -2,13 +2,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use crate::messages::track::{EncodingDemand, MediaLot, MediaSink, SUBSCRIPTIONS_MAX, SubscriptionId};
+use crate::{
+    messages::track::{EncodingDemand, MediaLot, MediaSink, SUBSCRIPTIONS_MAX, SubscriptionId},
+    proto::prefetch::{Reach, prefetch},
+};
 
 /// Encodings that one consumer may have wishes about: twice what a simulcast has.
 const DEMANDS_MAX: usize = 8;
 
 /// Subscriptions among which closed ones are not looked for but when media is handed out.
 const SWEEP_MIN: usize = 16;
+
+/// How many subscribers before its own turn the memory of one begins to be asked for, in three stages.
+const LEAD: usize = 6;
 
 /// The subscriptions of one track. Survives a restart of its actor.
 #[derive(Default)]
@@ -84,8 +90,14 @@ impl FanOut {
     /// The same with a lot that others may have as well.
     pub(crate) fn push_shared(&mut self, now: Instant, lot: &Arc<MediaLot>) {
         let mut are_open = true;
-        for Subscription { sink, .. } in &self.sinks {
-            are_open &= sink.push(now, Arc::clone(lot));
+        for step in 0..self.sinks.len() + LEAD {
+            let at = |stage: usize| Some(&self.sinks.get(step.checked_sub(stage)?)?.sink);
+            at(0).into_iter().for_each(|sink| prefetch(&**sink));
+            at(LEAD / 3).into_iter().for_each(|sink| sink.prefetch(Reach::Referred));
+            at(LEAD * 2 / 3).into_iter().for_each(|sink| sink.prefetch(Reach::Beyond));
+            if let Some(sink) = at(LEAD) {
+                are_open &= sink.push(now, Arc::clone(lot));
+            }
         }
         if !are_open {
             self.sinks.retain(|known| !known.sink.is_closed());
@@ -115,6 +127,26 @@ mod tests {
         readers.truncate(2);
         fan_out.push(Instant::now(), MediaLot::new(Vec::new(), false));
         assert_eq!(fan_out.sinks.len(), 2);
+    }
+
+    #[test]
+    fn all_get_every_lot_once_however_many_they_are() {
+        for count in 0..3 * LEAD {
+            let (mut fan_out, mut lanes) = (FanOut::default(), Vec::new());
+            for _ in 0..count {
+                let (sender, lane) = media_lane::<SharedLot>(LaneKind::SenderMedia);
+                fan_out.subscribe(SubscriptionId::next(), Arc::new(sender));
+                lanes.push(lane);
+            }
+            let (now, mut out) = (Instant::now(), Vec::new());
+            for _ in 0..2 {
+                fan_out.push(now, MediaLot::new(Vec::new(), false));
+            }
+            for lane in lanes {
+                assert!(!lane.take(now, 8, &mut out).more);
+                assert_eq!(out.drain(..).count(), 2, "of {count}");
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
         sctp::SctpSink,
         track::{MediaLot, MediaSink},
     },
+    proto::prefetch::Reach,
 };
 
 /// A second of video at 5 Mbit/s, far more than [`MEDIA_AGE`] lets wait.
@@ -112,5 +113,9 @@ impl MediaSink for LaneSender<SharedLot> {
 
     fn is_closed(&self) -> bool {
         Self::is_closed(self)
+    }
+
+    fn prefetch(&self, reach: Reach) {
+        Self::prefetch(self, reach);
     }
 }

@@ -3,7 +3,10 @@
 
 use std::time::Instant;
 
-use crate::messages::{ice::SelectedRoute, statistics::Traffic};
+use crate::{
+    messages::{ice::SelectedRoute, statistics::Traffic},
+    proto::prefetch::prefetch,
+};
 
 /// Pairs that are told apart. A connection changes its pair a few times in its life; when there are more,
 /// the one that was used the longest time ago is forgotten.
@@ -42,6 +45,11 @@ impl TrafficCounters {
         if let Some(route) = self.selected {
             add(self.route(route));
         }
+    }
+
+    /// Datagrams are to be sent soon.
+    pub(super) fn prefetch(&self) {
+        self.routes.last().into_iter().for_each(prefetch);
     }
 
     /// A datagram was received.

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 pub use crate::proto::rtp::MediaLot;
 use crate::proto::{
+    prefetch::Reach,
     rtp::{MediaKind, Rid},
     sender::EncodingParameters,
 };
@@ -41,6 +42,10 @@ pub trait MediaSink: Send + Sync {
 
     /// Nobody takes from it any more: the track forgets it.
     fn is_closed(&self) -> bool;
+
+    /// A lot comes soon: of the memory it needs, what is [`Reach::Referred`] or [`Reach::Beyond`] may be
+    /// [fetched](crate::proto::prefetch).
+    fn prefetch(&self, _: Reach) {}
 }
 
 /// Names one subscription to a track, unique in the process.

@@ -10,6 +10,7 @@ pub mod framing;
 pub mod ice;
 pub mod jsep;
 pub mod mdns;
+pub mod prefetch;
 mod priority;
 mod random;
 pub mod receiver;

@@ -25,6 +25,7 @@ use crate::{
     proto::{
         demux::{self, PacketKind},
         dtls::{Certificate, Event, Fingerprint, Role, Session, SessionConfig},
+        prefetch::Reach,
         srtp,
     },
 };
@@ -448,6 +449,13 @@ impl Metered for SecureTransport {
 }
 
 impl Work for SecureTransport {
+    fn prefetch(&self, reach: Reach) {
+        if reach == Reach::Referred {
+            self.keys.iter().for_each(|keys| keys.outbound.prefetch());
+            self.traffic.prefetch();
+        }
+    }
+
     fn take_input(&mut self, rung: u32, now: Instant) -> bool {
         self.rung |= rung;
         let mut more = self.answer(rings::DTLS, now, Self::take_dtls);

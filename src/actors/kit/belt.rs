@@ -31,12 +31,27 @@ use tokio::{
 };
 
 use super::{clock, turn::give_way};
+use crate::proto::prefetch::{Reach, prefetch_at};
 
 /// Turns before timers and sockets are looked at: as many tasks as tokio polls in one go.
 const TURNS_MAX: usize = 64;
 
 /// Turns that share one look at the clock: together they take less time than what is measured by it is precise to.
 const TURNS_PER_CLOCK_READ: usize = 8;
+
+/// What is asked for so many turns before the one that needs it: each stage needs what the one before has brought.
+struct Stage {
+    turns: usize,
+    of_station: Reach,
+    /// Of what the station feeds.
+    of_fed: Option<Reach>,
+}
+
+const STAGES: [Stage; 3] = [
+    Stage { turns: 6, of_station: Reach::Itself, of_fed: None },
+    Stage { turns: 4, of_station: Reach::Referred, of_fed: Some(Reach::Itself) },
+    Stage { turns: 2, of_station: Reach::Beyond, of_fed: Some(Reach::Referred) },
+];
 
 /// What a belt runs.
 pub(super) trait Turn: Any {
@@ -45,6 +60,9 @@ pub(super) trait Turn: Any {
 
     /// What a turn said when it panicked; once.
     fn take_panic(&self) -> Option<String>;
+
+    /// A turn comes soon: what is [`Reach::Referred`] or [`Reach::Beyond`] may be fetched.
+    fn prefetch(&self, reach: Reach);
 }
 
 /// A station's place on the belt of its thread. No two are the same, also of belts that are gone.
@@ -103,6 +121,8 @@ struct Waiting {
 struct Slot {
     /// Held weakly: a station belongs to its actor. `None` if the slot is vacant.
     station: Option<Weak<dyn Turn>>,
+    /// Of the station, in bytes.
+    size: usize,
     /// What it feeds; 0 if nothing in particular.
     destination: u64,
     /// When it wants a turn, if nobody calls before.
@@ -112,7 +132,7 @@ struct Slot {
 }
 
 /// Gives a station of the current thread its place. To be called where tasks can be spawned: on an arbiter.
-pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
+pub(super) fn take_place<T: Turn>(station: Weak<T>) -> Place {
     BELT.with(|belt| {
         if belt.id.get() == 0 {
             static IDS: AtomicU32 = AtomicU32::new(1);
@@ -125,6 +145,7 @@ pub(super) fn take_place(station: Weak<dyn Turn>) -> Place {
             (slots.len() - 1) as u32
         });
         slots[slot as usize].station = Some(station);
+        slots[slot as usize].size = size_of::<T>();
         Place { belt: belt.id.get(), slot }
     })
 }
@@ -250,7 +271,9 @@ impl Belt {
         for turn in 0..TURNS_MAX {
             if next.is_empty() && batch.is_empty() {
                 self.take_batch(&mut batch);
+                self.prefetch_first(&batch);
             }
+            self.prefetch_ahead(&batch);
             let Some(slot) = next.pop().or_else(|| batch.pop().map(|waiting| waiting.slot)) else { break };
             if turn > 0 && turn.is_multiple_of(TURNS_PER_CLOCK_READ) {
                 now = clock::now();
@@ -278,6 +301,44 @@ impl Belt {
         };
         batch.extend(ready.drain(..).zip(0..).map(waiting));
         batch.sort_unstable_by(|one, other| other.cmp(one));
+    }
+
+    /// Asks for the memory of those who are soon to run, and of what they feed.
+    fn prefetch_ahead(&self, batch: &[Waiting]) {
+        for stage in &STAGES {
+            if let Some(at) = batch.len().checked_sub(stage.turns) {
+                self.prefetch(&batch[at], stage);
+            }
+        }
+    }
+
+    /// Makes up for the turns that the first of a batch did not have before theirs.
+    fn prefetch_first(&self, batch: &[Waiting]) {
+        for stage in &STAGES {
+            let first = batch.iter().rev().take(stage.turns - 1);
+            first.for_each(|waiting| self.prefetch(waiting, stage));
+        }
+    }
+
+    fn prefetch(&self, waiting: &Waiting, stage: &Stage) {
+        self.prefetch_station(waiting.slot, stage.of_station);
+        let fed = Place::from_bits(waiting.destination).filter(|place| place.belt == self.id.get());
+        if let Some((place, reach)) = fed.zip(stage.of_fed) {
+            self.prefetch_station(place.slot, reach);
+        }
+    }
+
+    fn prefetch_station(&self, slot: u32, reach: Reach) {
+        if reach != Reach::Itself {
+            return self.station(slot).into_iter().for_each(|station| station.prefetch(reach));
+        }
+        if let Some(slot) = self.slots.borrow().get(slot as usize)
+            && let Some(station) = &slot.station
+        {
+            // The counters of its owners stand before it.
+            const COUNTERS: usize = 2 * size_of::<usize>();
+            prefetch_at(station.as_ptr().cast::<u8>().wrapping_sub(COUNTERS), COUNTERS + slot.size);
+        }
     }
 
     fn station(&self, slot: u32) -> Option<Rc<dyn Turn>> {

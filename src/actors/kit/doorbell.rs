@@ -18,6 +18,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::belt::{self, Place};
+use crate::proto::prefetch::prefetch;
 
 /// Of an actor that takes from lanes; clones are the same bell.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +45,11 @@ impl Doorbell {
         }
         drop(waker);
         self.take()
+    }
+
+    /// To be rung or answered soon.
+    pub(super) fn prefetch(&self) {
+        prefetch(&*self.0);
     }
 
     /// Lane `bit` has something, or has ended.

@@ -26,6 +26,7 @@ use super::{
     kind::{DropReason, LaneKind},
     stats::{Statistics, all_statistics, statistics},
 };
+use crate::proto::prefetch::{Reach, prefetch};
 
 /// How many packets an item is.
 pub trait Weight {
@@ -273,6 +274,15 @@ impl<T> LaneSender<T> {
     #[cfg(test)]
     pub(super) fn depth(&self) -> usize {
         self.shared.queue.lock().weight
+    }
+
+    /// Something is to be pushed soon: see [`prefetch`](crate::proto::prefetch).
+    pub fn prefetch(&self, reach: Reach) {
+        match reach {
+            Reach::Itself => {}
+            Reach::Referred => prefetch(&*self.shared),
+            Reach::Beyond => self.shared.bell.get().into_iter().for_each(|(bell, _)| bell.prefetch()),
+        }
     }
 
     /// Whether the receiver is gone or has closed the lane; what is pushed then is dropped.

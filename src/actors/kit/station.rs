@@ -28,6 +28,7 @@ use super::{
     metered::{Metered, MeteredContext},
     stats::{POLL_SAMPLE, Statistics, statistics},
 };
+use crate::proto::prefetch::Reach;
 
 /// A state machine that is fed by lanes.
 pub trait Work: Metered + 'static {
@@ -43,6 +44,9 @@ pub trait Work: Metered + 'static {
 
     /// The deadline has passed.
     fn handle_deadline(&mut self, now: Instant);
+
+    /// A turn comes soon: what it touches may be [fetched](crate::proto::prefetch).
+    fn prefetch(&self, _: Reach) {}
 }
 
 /// An actor whose work is done at a station. It is [`Driven`] by that.
@@ -73,7 +77,7 @@ impl<W: Work> Station<W> {
     pub fn new(bell: &Doorbell, work: W) -> Self {
         let shared = Rc::new_cyclic(|shared: &Weak<Shared<W>>| Shared {
             bell: bell.clone(),
-            place: belt::take_place(Weak::clone(shared) as _),
+            place: belt::take_place(Weak::clone(shared)),
             is_open: Cell::new(false),
             panic: RefCell::new(None),
             statistics: statistics(),
@@ -184,6 +188,15 @@ impl<W: Work> Shared<W> {
 }
 
 impl<W: Work> Turn for Shared<W> {
+    fn prefetch(&self, reach: Reach) {
+        if reach == Reach::Referred {
+            self.bell.prefetch();
+        }
+        if let Ok(work) = self.work.try_borrow() {
+            work.prefetch(reach);
+        }
+    }
+
     fn turn(&self, now: Instant) -> bool {
         if !self.is_usable() {
             return false;

@@ -11,6 +11,7 @@ use crate::{
     actors::kit::{self, DropReason},
     messages::track::{EncodingDemand, MediaLot},
     proto::{
+        prefetch::{Reach, prefetch},
         rtp::{Rid, RtpPacket},
         sender::{EncodingParameters, OutgoingPacket, Refused, Sender, SenderParameters, SenderState},
     },
@@ -131,6 +132,18 @@ impl Encodings {
 
     pub(super) fn senders_mut(&mut self) -> impl Iterator<Item = &mut Sender> {
         self.running.iter_mut().map(|encoding| &mut encoding.sender)
+    }
+
+    /// A lot is to be forwarded soon.
+    pub(super) fn prefetch(&self, reach: Reach) {
+        match reach {
+            Reach::Itself => {}
+            Reach::Referred => {
+                self.running.first().into_iter().for_each(prefetch);
+                self.saved.first().into_iter().for_each(prefetch);
+            }
+            Reach::Beyond => self.senders().take(1).for_each(Sender::prefetch),
+        }
     }
 
     pub(super) fn switch_source(&mut self, now: Instant, generation: u32) {

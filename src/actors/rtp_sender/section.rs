@@ -16,6 +16,7 @@ use crate::{
         track::{EncodingDemand, MediaStreamTrack, SubscriptionId, TrackRequest},
     },
     proto::{
+        prefetch::Reach,
         rtcp::Compound,
         sender::{
             DtmfError, EncodingParameters, OutboundStatistics, OutgoingPacket, Sender, SenderParameters,
@@ -324,6 +325,10 @@ impl Metered for OutgoingSection {
 }
 
 impl Work for OutgoingSection {
+    fn prefetch(&self, reach: Reach) {
+        self.encodings.prefetch(reach);
+    }
+
     fn take_input(&mut self, rung: u32, now: Instant) -> bool {
         self.rung |= rung;
         if self.rung != 0 && self.outbox.capacity() == 0 {

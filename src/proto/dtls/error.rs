@@ -2,6 +2,8 @@
 
 use openssl::error::ErrorStack;
 
+use crate::proto::aes_gcm::CipherFailed;
+
 /// Why DTLS refused something or gave up.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +53,15 @@ pub enum DtlsError {
     /// Blame: local. OpenSSL failed where it shouldn't.
     #[error("the cryptography library failed: {0}")]
     Library(#[from] ErrorStack),
+    /// Blame: local. The cipher of records failed where it shouldn't (out of memory).
+    #[error("the cipher failed")]
+    Cipher,
+}
+
+impl From<CipherFailed> for DtlsError {
+    fn from(_: CipherFailed) -> Self {
+        Self::Cipher
+    }
 }
 
 /// Names of the alerts one meets in practice.

@@ -1,4 +1,4 @@
-//! OpenSSL's DTLS retransmission timer, taken out of its hands. The only unsafe code of the crate.
+//! OpenSSL's DTLS retransmission timer, taken out of its hands. One of the two places with unsafe code.
 //!
 //! OpenSSL starts a timer on the real clock when it writes a flight, asks it before every read of a
 //! record, and resends the flight when it has expired. Three facts of its behaviour make it ours:

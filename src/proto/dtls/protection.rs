@@ -9,7 +9,6 @@
 //! - A record counts as received only after its tag was checked.
 
 use bytes::{Buf, BytesMut};
-use openssl::error::ErrorStack;
 use openssl::ssl::SslRef;
 use zeroize::Zeroizing;
 
@@ -17,7 +16,7 @@ use super::error::DtlsError;
 use super::prf::{self, PrfHash};
 use super::record::{ENCRYPTED_EPOCH, RECORD_HEADER_LENGTH, RECORD_VERSION, Record};
 use super::session::Role;
-use crate::proto::aes_gcm::{AesGcm, Direction, NONCE_LENGTH, TAG_LENGTH};
+use crate::proto::aes_gcm::{AesGcm, CipherFailed, NONCE_LENGTH, TAG_LENGTH};
 use crate::proto::replay_window::{Freshness, ReplayWindow};
 
 /// The half of the nonce that both sides derive (RFC 5288 §3).
@@ -56,8 +55,8 @@ struct Half {
 }
 
 impl Half {
-    fn new(direction: Direction, key: &[u8], implicit: &[u8; IMPLICIT_LENGTH]) -> Result<Self, ErrorStack> {
-        Ok(Self { cipher: AesGcm::new(direction, key)?, implicit: Zeroizing::new(*implicit) })
+    fn new(key: &[u8], implicit: &[u8; IMPLICIT_LENGTH]) -> Self {
+        Self { cipher: AesGcm::new(key), implicit: Zeroizing::new(*implicit) }
     }
 
     fn nonce(&self, explicit: [u8; EXPLICIT_LENGTH]) -> [u8; NONCE_LENGTH] {
@@ -120,8 +119,8 @@ impl RecordProtection {
             Role::Server => ((server_key, server_half), (client_key, client_half)),
         };
         Ok(Self {
-            seal: Half::new(Direction::Seal, own.0, own.1)?,
-            open: Half::new(Direction::Open, peer.0, peer.1)?,
+            seal: Half::new(own.0, own.1),
+            open: Half::new(peer.0, peer.1),
             next_sequence_number: last.sequence_number + 1,
             next_explicit_nonce: last.explicit_nonce.wrapping_add(1),
             received: ReplayWindow::new(),
@@ -158,14 +157,14 @@ impl RecordProtection {
         let (text, tag) = text.split_at_mut(data.len());
         text.copy_from_slice(data);
         let associated = associated_data(number, content_type, data.len());
-        let sealed = self.seal.cipher.seal(&self.seal.nonce(explicit), [&associated, &[]], text)?;
+        let sealed = self.seal.cipher.seal(&self.seal.nonce(explicit), &associated, text)?;
         tag.copy_from_slice(&sealed);
         Ok(length)
     }
 
     /// Decrypts one whole record in place: its type and what it carries. `None`: it is not the peer's, or
     /// was received before.
-    pub(super) fn open(&mut self, mut record: BytesMut) -> Result<Option<(u8, BytesMut)>, ErrorStack> {
+    pub(super) fn open(&mut self, mut record: BytesMut) -> Result<Option<(u8, BytesMut)>, CipherFailed> {
         let Some(header) = record.first_chunk::<RECORD_HEADER_LENGTH>().copied() else { return Ok(None) };
         let Some(text_length) = record.len().checked_sub(RECORD_OVERHEAD) else { return Ok(None) };
         let mut number = [0; 8];
@@ -181,7 +180,7 @@ impl RecordProtection {
         };
         let Some((text, tag)) = text.split_last_chunk_mut::<TAG_LENGTH>() else { return Ok(None) };
         let nonce = self.open.nonce(*explicit);
-        if !self.open.cipher.open(&nonce, [&associated, &[]], text, tag)? {
+        if !self.open.cipher.open(&nonce, &associated, text, tag)? {
             return Ok(None);
         }
         self.received.mark(sequence_number);

@@ -1,5 +1,6 @@
 //! Codec → payload type of this leg.
 
+use crate::proto::prefetch::prefetch;
 use crate::proto::rtp::{CodecFamily, CodecKey, CodecParameters, MediaKind};
 
 /// What the sender needs to know about a negotiated codec.
@@ -48,6 +49,11 @@ impl Codecs {
             })
             .collect();
         Self { codecs, latest: 0 }
+    }
+
+    /// A packet of the same codec as the last comes soon.
+    pub(super) fn prefetch(&self) {
+        self.codecs.get(self.latest).into_iter().for_each(prefetch);
     }
 
     pub(super) fn find(&mut self, key: CodecKey) -> Option<Codec> {

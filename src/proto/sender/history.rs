@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::continuity::Shifts;
+use crate::proto::prefetch::prefetch;
 use crate::proto::rtp::{MediaKind, MediaLot, RtpPacket};
 
 /// Slots at the start; enough for one second of slow video.
@@ -25,6 +26,9 @@ const USEFUL_AGE: u32 = 1_000;
 
 /// Lots that a slow stream keeps, however old they are.
 const LOTS_MIN: usize = 8;
+
+/// Packets of a frame of video.
+const LIKELY_LOT: usize = 10;
 
 /// How a source's numbers were changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +141,16 @@ impl History {
             at = self.position(sequence);
         }
         self.slots[at] = Slot { lot: number, resent: 0, index, was_resent: false };
+    }
+
+    /// Packets from this number on are inserted soon.
+    pub(super) fn prefetch(&self, sequence: u64) {
+        let at = self.position(sequence);
+        let end = self.slots.len().min(at + LIKELY_LOT);
+        self.slots.get(at..end).into_iter().for_each(prefetch);
+        self.lots.front().into_iter().for_each(prefetch);
+        self.lots.back().into_iter().for_each(prefetch);
+        self.shifts.back().into_iter().for_each(prefetch);
     }
 
     /// What the packet with this number was composed from. `None` also if it was sent again less than `pause` ago.

@@ -53,6 +53,7 @@ use self::random::SmallRandom;
 use self::retransmission::Budget;
 use self::sent_window::SentWindow;
 use self::state::Latest;
+use crate::proto::prefetch::prefetch;
 use crate::proto::rtcp::MaximumBitrateEntry;
 use crate::proto::rtp::picture_index::PictureIndex;
 use crate::proto::rtp::{
@@ -148,6 +149,13 @@ impl Sender {
             sender.mark_gap();
         }
         sender
+    }
+
+    /// The next packet comes soon: see [`prefetch`](crate::proto::prefetch).
+    pub(crate) fn prefetch(&self) {
+        prefetch(&*self.parameters);
+        self.codecs.prefetch();
+        self.history.prefetch(self.state.next_sequence);
     }
 
     /// What was negotiated last.

@@ -1,8 +1,11 @@
 //! AES-GCM for SRTP and SRTCP (RFC 7714): how its nonces are made.
 
+use smallvec::SmallVec;
+
+use super::header::{RTCP_CLEAR_LENGTH, RTCP_INDEX_LENGTH};
 use super::{Profile, SrtpError};
 pub(super) use crate::proto::aes_gcm::TAG_LENGTH;
-use crate::proto::aes_gcm::{AesGcm, Direction, NONCE_LENGTH};
+use crate::proto::aes_gcm::{AesGcm, CipherFailed, NONCE_LENGTH};
 
 pub(super) struct Aead {
     cipher: AesGcm,
@@ -10,12 +13,7 @@ pub(super) struct Aead {
 }
 
 impl Aead {
-    pub(super) fn new(
-        profile: Profile,
-        direction: Direction,
-        key: &[u8],
-        salt: &[u8],
-    ) -> Result<Self, SrtpError> {
+    pub(super) fn new(profile: Profile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
         if !matches!(profile, Profile::AeadAes128Gcm | Profile::AeadAes256Gcm) {
             return Err(SrtpError::WrongKeyLength);
         }
@@ -23,7 +21,7 @@ impl Aead {
         if key.len() != profile.key_length() {
             return Err(SrtpError::WrongKeyLength);
         }
-        Ok(Self { cipher: AesGcm::new(direction, key)?, salt: zeroize::Zeroizing::new(salt) })
+        Ok(Self { cipher: AesGcm::new(key), salt: zeroize::Zeroizing::new(salt) })
     }
 
     /// RFC 7714 §8.1: two zero bytes, SSRC, roll-over counter, sequence number; XOR salt.
@@ -51,7 +49,7 @@ impl Aead {
     pub(super) fn seal(
         &mut self,
         nonce: &[u8; NONCE_LENGTH],
-        associated: [&[u8]; 2],
+        associated: &[u8],
         text: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], SrtpError> {
         Ok(self.cipher.seal(nonce, associated, text)?)
@@ -61,7 +59,7 @@ impl Aead {
     pub(super) fn open(
         &mut self,
         nonce: &[u8; NONCE_LENGTH],
-        associated: [&[u8]; 2],
+        associated: &[u8],
         text: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), SrtpError> {
@@ -70,5 +68,22 @@ impl Aead {
         } else {
             Err(SrtpError::AuthenticationFailed)
         }
+    }
+}
+
+/// RFC 7714 §9.2, §9.3: what of a packet is in the clear, and the word with its index. Most often that is the packet's
+/// first words alone.
+pub(super) fn rtcp_associated_data(
+    clear: &[u8],
+    index_word: [u8; RTCP_INDEX_LENGTH],
+) -> SmallVec<[u8; RTCP_CLEAR_LENGTH + RTCP_INDEX_LENGTH]> {
+    let mut associated = SmallVec::from_slice(clear);
+    associated.extend_from_slice(&index_word);
+    associated
+}
+
+impl From<CipherFailed> for SrtpError {
+    fn from(_: CipherFailed) -> Self {
+        Self::Cipher
     }
 }

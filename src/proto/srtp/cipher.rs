@@ -6,7 +6,6 @@ use super::aead::Aead;
 use super::counter_mode::CounterMode;
 use super::key_derivation::SessionKeys;
 use super::{Profile, SrtpError};
-pub(super) use crate::proto::aes_gcm::Direction;
 
 /// What a packet is encrypted with.
 pub(super) enum PacketCipher {
@@ -15,10 +14,10 @@ pub(super) enum PacketCipher {
 }
 
 impl PacketCipher {
-    pub(super) fn new(profile: Profile, direction: Direction, keys: &SessionKeys) -> Result<Self, SrtpError> {
+    pub(super) fn new(profile: Profile, keys: &SessionKeys) -> Result<Self, SrtpError> {
         Ok(match profile {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
-                Self::Aead(Aead::new(profile, direction, &keys.cipher_key, &keys.salt)?)
+                Self::Aead(Aead::new(profile, &keys.cipher_key, &keys.salt)?)
             }
             Profile::Aes128CmHmacSha1_80 => Self::CounterMode(CounterMode::new(keys)?),
         })

@@ -42,6 +42,9 @@ pub enum SrtpError {
     /// Blame: local. OpenSSL failed where it shouldn't (out of memory, cipher not built in).
     #[error("cryptography library failed")]
     Library(#[from] ErrorStack),
+    /// Blame: local. The AEAD failed where it shouldn't (out of memory).
+    #[error("cipher failed")]
+    Cipher,
 }
 
 impl SrtpError {
@@ -60,6 +63,7 @@ impl SrtpError {
             Self::BufferTooSmall => "buffer_too_small",
             Self::WrongKeyLength => "wrong_key_length",
             Self::Library(_) => "library",
+            Self::Cipher => "cipher",
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 
-use super::aead;
-use super::cipher::{Direction, PacketCipher};
+use super::aead::{self, rtcp_associated_data};
+use super::cipher::PacketCipher;
 use super::counter_mode;
 use super::header::{RTCP_CLEAR_LENGTH, RTCP_INDEX_LENGTH, RtpFields, rtcp_ssrc, rtp_fields};
 use super::key_derivation::{Protocol, derive};
@@ -27,8 +27,8 @@ impl Inbound {
         let rtcp = derive(profile, Protocol::Rtcp, key, salt)?;
         Ok(Self {
             profile,
-            rtp: PacketCipher::new(profile, Direction::Open, &rtp)?,
-            rtcp: PacketCipher::new(profile, Direction::Open, &rtcp)?,
+            rtp: PacketCipher::new(profile, &rtp)?,
+            rtcp: PacketCipher::new(profile, &rtcp)?,
             streams: StreamTable::default(),
         })
     }
@@ -100,7 +100,7 @@ impl Inbound {
             PacketCipher::Aead(aead) => {
                 let nonce = aead.rtp_nonce(fields.ssrc, index);
                 let (clear, text) = message.split_at_mut(fields.clear_length);
-                aead.open(&nonce, [clear, &[]], text, aead_tag(tag)?)
+                aead.open(&nonce, clear, text, aead_tag(tag)?)
             }
             PacketCipher::CounterMode(cipher) => {
                 cipher.verify(message, &roll_over_counter(index), hmac_tag(tag)?)?;
@@ -125,7 +125,7 @@ impl Inbound {
                 // RFC 7714 §9.3: an unencrypted packet is associated data as a whole.
                 let clear_length = if encrypted { RTCP_CLEAR_LENGTH } else { message.len() };
                 let (clear, text) = message.split_at_mut(clear_length);
-                aead.open(&nonce, [clear, &index_word], text, aead_tag(tag)?)
+                aead.open(&nonce, &rtcp_associated_data(clear, index_word), text, aead_tag(tag)?)
             }
             PacketCipher::CounterMode(cipher) => {
                 cipher.verify(message, &index_word, hmac_tag(tag)?)?;

@@ -1,7 +1,7 @@
 //! What is sent: encryption in place, each index once.
 
-use super::aead;
-use super::cipher::{Direction, PacketCipher};
+use super::aead::{self, rtcp_associated_data};
+use super::cipher::PacketCipher;
 use super::counter_mode;
 use super::header::{RTCP_CLEAR_LENGTH, RTCP_INDEX_LENGTH, RtpFields, rtcp_ssrc, rtp_fields};
 use super::key_derivation::{Protocol, derive};
@@ -28,10 +28,15 @@ impl Outbound {
         let rtcp = derive(profile, Protocol::Rtcp, key, salt)?;
         Ok(Self {
             profile,
-            rtp: PacketCipher::new(profile, Direction::Seal, &rtp)?,
-            rtcp: PacketCipher::new(profile, Direction::Seal, &rtcp)?,
+            rtp: PacketCipher::new(profile, &rtp)?,
+            rtcp: PacketCipher::new(profile, &rtcp)?,
             streams: StreamTable::default(),
         })
+    }
+
+    /// RTP is to be protected soon: see [`prefetch`](crate::proto::prefetch).
+    pub(crate) fn prefetch(&self) {
+        self.streams.prefetch();
     }
 
     /// The negotiated profile.
@@ -106,7 +111,7 @@ impl Outbound {
             PacketCipher::Aead(aead) => {
                 let nonce = aead.rtcp_nonce(ssrc, index);
                 let (clear, text) = packet.split_at_mut(RTCP_CLEAR_LENGTH);
-                let tag = aead.seal(&nonce, [clear, &index_word], text)?;
+                let tag = aead.seal(&nonce, &rtcp_associated_data(clear, index_word), text)?;
                 trailer[..aead::TAG_LENGTH].copy_from_slice(&tag);
                 trailer[aead::TAG_LENGTH..].copy_from_slice(&index_word);
             }
@@ -140,7 +145,7 @@ impl Outbound {
             PacketCipher::Aead(aead) => {
                 let nonce = aead.rtp_nonce(fields.ssrc, index);
                 let (clear, text) = packet.split_at_mut(fields.clear_length);
-                let tag = aead.seal(&nonce, [clear, &[]], text)?;
+                let tag = aead.seal(&nonce, clear, text)?;
                 trailer[..aead::TAG_LENGTH].copy_from_slice(&tag);
             }
             PacketCipher::CounterMode(cipher) => {

@@ -8,6 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::SrtpError;
 use super::replay::ReplayWindow;
+use crate::proto::prefetch::prefetch;
 
 /// SSRCs per direction and session. Far above what one peer sends or receives (a 100-person room with
 /// three simulcast layers and RTX is 800). When full, new SSRCs are refused: evicting an old one
@@ -35,19 +36,27 @@ impl Stream {
 pub(super) struct StreamTable {
     streams: Vec<(u32, Stream)>,
     positions: HashMap<u32, usize, BuildHasherDefault<SsrcHasher>>,
-    /// Position of the stream that was asked for last: packets come in runs of one.
+    /// Position of the stream that was asked for last: packets come in runs of one, and runs come in turn.
     recent: usize,
 }
 
 impl StreamTable {
+    /// A packet comes soon, most likely of the stream that follows the one asked for last.
+    pub(super) fn prefetch(&self) {
+        let next = self.streams.get(self.recent + 1).or_else(|| self.streams.first());
+        self.streams.get(self.recent).into_iter().chain(next).for_each(prefetch);
+    }
+
     pub(super) fn find(&mut self, ssrc: u32) -> Option<&mut Stream> {
         let at = self.position(ssrc)?;
         self.streams.get_mut(at).map(|(_, stream)| stream)
     }
 
     fn position(&mut self, ssrc: u32) -> Option<usize> {
-        if self.streams.get(self.recent).is_none_or(|(recent, _)| *recent != ssrc) {
-            self.recent = *self.positions.get(&ssrc)?;
+        let is_at = |at: usize| self.streams.get(at).is_some_and(|(known, _)| *known == ssrc);
+        if !is_at(self.recent) {
+            let next = if self.recent + 1 < self.streams.len() { self.recent + 1 } else { 0 };
+            self.recent = if is_at(next) { next } else { *self.positions.get(&ssrc)? };
         }
         Some(self.recent)
     }

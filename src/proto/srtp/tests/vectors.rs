@@ -1,7 +1,6 @@
 //! Published test vectors: RFC 3711 appendix B, RFC 7714 §16-17, and libsrtp's driver.
 
-use super::super::aead::Aead;
-use super::super::cipher::Direction;
+use super::super::aead::{Aead, rtcp_associated_data};
 use super::super::counter_mode::CounterMode;
 use super::super::key_derivation::{SessionKeys, derive_key};
 use super::*;
@@ -51,9 +50,9 @@ const RFC_7714_RTP: &str = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e
 const RFC_7714_RTCP: &str = "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61\
                              deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 
-fn rfc_7714_cipher(profile: Profile, direction: Direction) -> Aead {
+fn rfc_7714_cipher(profile: Profile) -> Aead {
     let key: Vec<u8> = (0..profile.key_length() as u8).collect();
-    Aead::new(profile, direction, &key, &hex(RFC_7714_SALT)).unwrap()
+    Aead::new(profile, &key, &hex(RFC_7714_SALT)).unwrap()
 }
 
 /// The RFC's vectors give session keys, so these go below key derivation.
@@ -77,15 +76,15 @@ fn rfc_7714_16_rtp_packets() {
         let (text, tag) = text.split_at(text.len() - 16);
         let plain = hex(RFC_7714_RTP);
 
-        let mut seal = rfc_7714_cipher(profile, Direction::Seal);
+        let mut seal = rfc_7714_cipher(profile);
         let nonce = seal.rtp_nonce(0x5501_a0b2, 0xf17b);
         assert_eq!(nonce.to_vec(), hex("51753c6580c2726f20718414"));
         let mut buffer = plain[12..].to_vec();
-        assert_eq!(seal.seal(&nonce, [clear, &[]], &mut buffer).unwrap(), tag);
+        assert_eq!(seal.seal(&nonce, clear, &mut buffer).unwrap(), tag);
         assert_eq!(buffer, text);
 
-        let mut open = rfc_7714_cipher(profile, Direction::Open);
-        open.open(&nonce, [clear, &[]], &mut buffer, tag.try_into().unwrap()).unwrap();
+        let mut open = rfc_7714_cipher(profile);
+        open.open(&nonce, clear, &mut buffer, tag.try_into().unwrap()).unwrap();
         assert_eq!(buffer, plain[12..]);
     }
 }
@@ -125,16 +124,23 @@ fn rfc_7714_17_rtcp_packets_encrypted_and_only_tagged() {
         let (tag, index_word) = trailer.split_at(16);
         let clear_length = if encrypted { 8 } else { plain.len() };
 
-        let mut seal = rfc_7714_cipher(profile, Direction::Seal);
+        let mut seal = rfc_7714_cipher(profile);
         let nonce = seal.rtcp_nonce(0x4d61_7273, 0x05d4);
         let mut buffer = plain.clone();
         let (clear, text) = buffer.split_at_mut(clear_length);
-        assert_eq!(seal.seal(&nonce, [clear, index_word], text).unwrap(), tag, "{profile:?} {encrypted}");
+        let associated = rtcp_associated_data(clear, index_word.try_into().unwrap());
+        assert_eq!(seal.seal(&nonce, &associated, text).unwrap(), tag, "{profile:?} {encrypted}");
         assert_eq!(buffer, message);
 
-        let mut open = rfc_7714_cipher(profile, Direction::Open);
+        let mut open = rfc_7714_cipher(profile);
         let (clear, text) = buffer.split_at_mut(clear_length);
-        open.open(&nonce, [clear, index_word], text, tag.try_into().unwrap()).unwrap();
+        open.open(
+            &nonce,
+            &rtcp_associated_data(clear, index_word.try_into().unwrap()),
+            text,
+            tag.try_into().unwrap(),
+        )
+        .unwrap();
         assert_eq!(buffer, plain);
     }
 }
