@@ -174,7 +174,7 @@ impl Sender {
         if !self.can_insert_dtmf() {
             return Err(DtmfError::CannotInsert);
         }
-        let dtmf = &mut self.dtmf;
+        let dtmf = self.tones();
         (dtmf.buffer, dtmf.duration, dtmf.gap) = (request.tones, request.duration, request.gap);
         if matches!(dtmf.phase, Phase::Idle) && !dtmf.buffer.is_empty() {
             dtmf.phase = Phase::Silence { until: now };
@@ -184,23 +184,29 @@ impl Sender {
 
     /// W3C `toneBuffer`: the keys that wait.
     pub fn tone_buffer(&self) -> String {
-        self.dtmf.buffer.iter().collect()
+        self.dtmf.iter().flat_map(|dtmf| &dtmf.buffer).collect()
     }
 
     /// What changed in the playing of tones.
     pub fn poll_tone_change(&mut self) -> Option<ToneChange> {
-        self.dtmf.changes.pop_front()
+        self.dtmf.as_mut()?.changes.pop_front()
     }
 
     /// Pushes the packets of tones that are due to `out`; to be called when time has passed or tones were inserted.
     pub fn poll_dtmf(&mut self, now: Instant, out: &mut Vec<OutgoingPacket>) {
-        while self.dtmf.due().is_some_and(|due| due <= now) {
-            match self.dtmf.phase {
+        while let Some(dtmf) = &self.dtmf
+            && dtmf.due().is_some_and(|due| due <= now)
+        {
+            match dtmf.phase {
                 Phase::Idle => return,
                 Phase::Silence { .. } => self.next_tone(now),
-                Phase::Tone(tone) => self.dtmf.phase = self.play(now, tone, out),
+                Phase::Tone(tone) => self.tones().phase = self.play(now, tone, out),
             }
         }
+    }
+
+    fn tones(&mut self) -> &mut Dtmf {
+        self.dtmf.get_or_insert_default()
     }
 
     /// The step of W3C webrtc-pc §7.2 "queue a task to run the DTMF playout".
@@ -208,15 +214,15 @@ impl Sender {
         // A renegotiation may have taken the codec away.
         let codec = self.telephone_event();
         if codec.is_none() {
-            self.dtmf.buffer.clear();
+            self.tones().buffer.clear();
         }
-        let key = self.dtmf.buffer.pop_front();
-        self.dtmf.phase = match (key, codec) {
+        let key = self.tones().buffer.pop_front();
+        self.tones().phase = match (key, codec) {
             (Some(','), _) => Phase::Silence { until: now + COMMA },
             (Some(key), Some(codec)) => Phase::Tone(self.start_tone(now, key, codec)),
             _ => Phase::Idle,
         };
-        self.dtmf.changed(key);
+        self.tones().changed(key);
     }
 
     fn start_tone(&mut self, now: Instant, key: char, codec: Codec) -> Tone {
@@ -231,7 +237,7 @@ impl Sender {
             event: event_of(key),
             codec,
             started: now,
-            ends: now + self.dtmf.duration,
+            ends: now + self.tones().duration,
             next: now + UPDATE_INTERVAL,
             timestamp,
             offset: 0,
@@ -260,10 +266,10 @@ impl Sender {
         }
         tone.end_packets += 1;
         if tone.end_packets == END_PACKETS {
-            return Phase::Silence { until: tone.ends + self.dtmf.gap };
+            return Phase::Silence { until: tone.ends + self.tones().gap };
         }
         // All of them within the gap, also within the shortest.
-        tone.next = now + UPDATE_INTERVAL.min(self.dtmf.gap / END_PACKETS);
+        tone.next = now + UPDATE_INTERVAL.min(self.tones().gap / END_PACKETS);
         Phase::Tone(tone)
     }
 

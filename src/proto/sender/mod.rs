@@ -97,7 +97,8 @@ pub struct Sender {
     budget: Budget,
     /// Packets that came before the key frame they belong to, with their generation.
     held: VecDeque<(u32, RtpPacket)>,
-    dtmf: Dtmf,
+    /// Made by the first tones: most senders never play any.
+    dtmf: Option<Box<Dtmf>>,
     key_frame_wanted: bool,
     reminded: Instant,
     report_at: Option<Instant>,
@@ -131,7 +132,7 @@ impl Sender {
             history: History::new(parameters.kind, now),
             budget: Budget::new(),
             held: VecDeque::new(),
-            dtmf: Dtmf::default(),
+            dtmf: None,
             key_frame_wanted: parameters.kind == MediaKind::Video,
             reminded: now,
             report_at: None,
@@ -237,7 +238,7 @@ impl Sender {
         generation: u32,
     ) -> Option<OutgoingPacket> {
         let packet = &lot.packets[index];
-        if self.dtmf.is_playing() {
+        if self.dtmf.as_ref().is_some_and(|dtmf| dtmf.is_playing()) {
             // RFC 4733 §2.6: the tone is heard instead.
             self.withhold(1);
             return None;

@@ -68,7 +68,11 @@ impl Sender {
 
     /// The next time at which [`Sender::poll_transmit`] or [`Sender::poll_dtmf`] has something to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.report_due().into_iter().chain(self.dtmf.due()).chain(self.notification_at).min()
+        self.report_due()
+            .into_iter()
+            .chain(self.dtmf.as_ref().and_then(|dtmf| dtmf.due()))
+            .chain(self.notification_at)
+            .min()
     }
 
     fn limit_bitrate(&mut self) {
