@@ -246,7 +246,7 @@ async def wrong_password(program, which):
         await pair.credentials(**{which: "wrong+password+long+enough"})
         await asyncio.gather(pair.tell_theirs(), pair.tell_ours())
         results = asyncio.gather(pair.ours.do("connect"), pair.theirs.connect(), return_exceptions=True)
-        done, _ = await asyncio.wait([results], timeout=12)
+        done, _ = await asyncio.wait([results], timeout=25)
         check(done, "somebody waits for ever")
         ours, theirs = results.result()
         check(isinstance(ours, Failure) and "negotiation failed" in str(ours), f"we: {ours}")

@@ -46,7 +46,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Calls the server as an aiortc peer.")
     parser.add_argument("--url", default="http://127.0.0.1:8080/", help="the address of the server's page")
     parser.add_argument("--out", default=".", help="a folder for what should be kept")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to wait for media")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to wait for media")
     arguments = parser.parse_args()
     arguments.url = arguments.url.rstrip("/")
     return arguments
@@ -83,7 +83,7 @@ async def until(what, seconds, probe):
         await asyncio.sleep(0.05)
 
 
-async def connected(connection, who, seconds=20):
+async def connected(connection, who, seconds=40):
     def probe():
         if connection.connectionState in ("failed", "closed"):
             raise Failure(f"the connection of {who} is {connection.connectionState}")

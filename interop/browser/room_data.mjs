@@ -4,7 +4,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { check, log, parseArguments, run, until } from "./lib.mjs";
+import { PATIENCE_MS, check, log, parseArguments, run, until } from "./lib.mjs";
 
 const options = parseArguments({ "file-mib": "5" });
 const GREETING = "Grüße an alle, 日本語 и мир 👋🏽 — <b>not bold</b> & \u202Bعربي\u202C";
@@ -21,7 +21,7 @@ await run("room_data", options, async (stage) => {
   // Ben's chat is still closed: he is told that there is something to read.
   await openChat(ann);
   await write(ann, GREETING);
-  await until("Ben is told of an unread message", 5_000, async () => (await unread(ben)) === "1");
+  await until("Ben is told of an unread message", PATIENCE_MS, async () => (await unread(ben)) === "1");
   await openChat(ben);
   check((await unread(ben)) === "", "what was read still counts as unread");
   await reads(ben, "Ann", GREETING);
@@ -41,7 +41,7 @@ await run("room_data", options, async (stage) => {
     mimeType: "text/html",
     buffer: file,
   });
-  await ben.page.click(".transfer .accept", { timeout: 5_000 });
+  await ben.page.click(".transfer .accept", { timeout: PATIENCE_MS });
   const progress = await watchProgress(ben);
   for (const person of [ann, ben]) await transferEnds(person, sha256);
   const seconds = (performance.now() - started) / 1000;
@@ -60,7 +60,7 @@ await run("room_data", options, async (stage) => {
   ];
 
   await drop(ben, "small.txt", "hello");
-  await ann.page.click('.transfer[data-state="offered"] .chip:not(.accept)', { timeout: 5_000 });
+  await ann.page.click('.transfer[data-state="offered"] .chip:not(.accept)', { timeout: PATIENCE_MS });
   const metrics = await stage.metrics();
   const figures = {
     channels: metrics.sum("actix_rtc_sfu_data_channels"),
@@ -73,7 +73,7 @@ await run("room_data", options, async (stage) => {
   check(figures.refused === 0 && figures.slow === 0, `refused or too slow: ${JSON.stringify(figures)}`);
 
   await ben.leave();
-  await until("Ann reads that Ben left", 5_000, async () =>
+  await until("Ann reads that Ben left", PATIENCE_MS, async () =>
     (await ann.page.$$eval("#chat-log .note", (notes) => notes.map((note) => note.textContent))).includes("Ben left"),
   );
   for (const person of [ann, ben])
@@ -82,7 +82,7 @@ await run("room_data", options, async (stage) => {
 });
 
 async function canWrite(person) {
-  await until(`${person.name}'s data channel is open`, 10_000, () =>
+  await until(`${person.name}'s data channel is open`, PATIENCE_MS, () =>
     person.page.$eval("#chat-send", (button) => !button.disabled),
   );
 }
@@ -105,7 +105,7 @@ function unread(person) {
 
 async function reads(person, from, text) {
   let found;
-  await until(`${person.name} reads what ${from} wrote`, 5_000, async () => {
+  await until(`${person.name} reads what ${from} wrote`, PATIENCE_MS, async () => {
     found = await person.page.$$eval("#chat-log .message:not(.own)", (messages) =>
       messages.map((message) => [
         message.querySelector("b").textContent,
@@ -147,7 +147,7 @@ async function transferEnds(person, sha256) {
 
 async function save(person) {
   const [download] = await Promise.all([
-    person.page.waitForEvent("download", { timeout: 10_000 }),
+    person.page.waitForEvent("download", { timeout: PATIENCE_MS }),
     person.page.click(".transfer .save"),
   ]);
   return { name: download.suggestedFilename(), content: readFileSync(await download.path()) };

@@ -2,7 +2,7 @@
 //
 //   node three_in_a_room.mjs --url http://127.0.0.1:8080 --out DIR [--first-frame-ms 1500]
 
-import { check, log, parseArguments, run, sleep, until } from "./lib.mjs";
+import { PATIENCE_MS, check, log, parseArguments, run, sleep, until } from "./lib.mjs";
 
 const FRAMES = 60;
 const options = parseArguments({ "first-frame-ms": "1500" });
@@ -25,7 +25,7 @@ await run("three_in_a_room", options, async (stage) => {
   const seen = {};
   for (const person of trio) seen[person.name] = await seesAndHears(person, others(person, trio));
   log("everybody sees and hears the two others");
-  const figures = await compareWithMetrics(stage, trio);
+  const figures = await comparedWithMetrics(stage, trio);
   screenshots.push(
     await stage.screenshot(ann, "call-desktop"),
     await stage.screenshot(ann, "call-phone", phone),
@@ -35,13 +35,13 @@ await run("three_in_a_room", options, async (stage) => {
   for (const person of [ann, ben]) {
     await until(
       `Chidi's tile goes from ${person.name}'s page`,
-      3_000,
+      PATIENCE_MS,
       async () => (await person.look()).tiles === 1,
     );
   }
   await until(
     "/metrics counts two peers after one left",
-    5_000,
+    PATIENCE_MS,
     async () => (await stage.metrics()).sum("actix_rtc_peers") === 2,
   );
   for (const person of [ann, ben]) await keepsDecoding(person);
@@ -79,7 +79,7 @@ async function seesAndHears(person, names) {
   const enough = `${person.name} decodes more than ${FRAMES} frames from and hears ${names.join(" and ")}`;
   let latest;
   try {
-    await until(enough, 15_000, async () => {
+    await until(enough, PATIENCE_MS, async () => {
       latest = await person.statsByName();
       return names.every((name) => {
         const now = latest[name];
@@ -98,14 +98,24 @@ async function seesAndHears(person, names) {
 
 async function keepsDecoding(person) {
   const before = await person.statsByName();
-  await sleep(1_000);
-  const after = await person.statsByName();
-  for (const [name, { framesDecoded }] of Object.entries(after)) {
-    check(
-      framesDecoded > before[name].framesDecoded,
-      `${person.name} gets no more frames from ${name} after somebody left`,
-    );
+  await until(`${person.name} gets frames from everybody after somebody left`, PATIENCE_MS, async () => {
+    const after = Object.entries(await person.statsByName());
+    // More than what was under way when it happened.
+    return after.every(([name, { framesDecoded }]) => framesDecoded > before[name].framesDecoded + 15);
+  });
+}
+
+/** What a server that was held up has not read yet is in no count: one comparison of several must hold. */
+async function comparedWithMetrics(stage, people) {
+  for (let left = 4; left > 0; left--) {
+    try {
+      return await compareWithMetrics(stage, people);
+    } catch (error) {
+      log("once more:", error.message);
+      await sleep(1_000);
+    }
   }
+  return compareWithMetrics(stage, people);
 }
 
 /**
@@ -172,7 +182,7 @@ async function totals(people) {
 
 /** Milliseconds from the click on Join to the first frame shown of each of `people`. */
 async function firstFrames(person, people) {
-  return until(`${person.name} sees a frame of everybody`, 15_000, async () => {
+  return until(`${person.name} sees a frame of everybody`, PATIENCE_MS, async () => {
     const figures = await person.statsByName();
     const times = people.map(({ name }) => [name, figures[name]?.firstFrameAt ?? null]);
     return (

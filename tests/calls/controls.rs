@@ -10,7 +10,7 @@ use actix_rtc::{
 
 use crate::{
     call::{Call, Camera, Engines},
-    run,
+    run_undisturbed,
 };
 
 /// A microphone: a packet each 20 ms.
@@ -45,7 +45,7 @@ async fn record(writer: LocalTrackWriter) {
 
 #[test]
 fn a_disabled_track_is_silent_at_the_other_end_and_goes_on_with_a_key_frame() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
         let camera = Camera::start(&engines, 1).await;
         let mut call = Call::start(&engines, &camera.track).await;
@@ -67,7 +67,7 @@ fn a_disabled_track_is_silent_at_the_other_end_and_goes_on_with_a_key_frame() {
 
 #[test]
 fn tones_arrive_as_telephone_events_within_the_audio() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
         let (track, writer) = local_track(&engines.near, 0, "microphone", MediaKind::Audio).await.unwrap();
         let recording = tokio::spawn(record(writer));

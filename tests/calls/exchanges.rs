@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 
 use crate::{
     call::{Camera, Engines, Viewer, negotiate},
-    run,
+    run, run_undisturbed,
 };
 
 async fn pair(engines: &Engines) -> [RtcPeerConnection; 2] {
@@ -41,7 +41,7 @@ fn negotiated(id: u16) -> RtcDataChannelInit {
 
 #[test]
 fn an_answer_of_sendonly_leaves_the_offerer_receiving() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::PerConnection).await;
         let [near, far] = pair(&engines).await;
         let camera = Camera::start(&engines, 3).await;
@@ -66,7 +66,7 @@ fn an_answer_of_sendonly_leaves_the_offerer_receiving() {
 
 #[test]
 fn media_can_be_added_to_a_connection_of_data() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::PerConnection).await;
         let [near, far] = pair(&engines).await;
         let mut events = far.events().unwrap();

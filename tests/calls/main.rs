@@ -39,4 +39,4 @@ mod transports;
 mod runner;
 
 #[cfg(test)]
-use runner::{run, run_within};
+use runner::{run, run_undisturbed, run_within};

@@ -10,7 +10,7 @@ use actix_rtc::{
 
 use crate::{
     call::{Call, Camera, Engines, mark_of},
-    run,
+    run_undisturbed,
 };
 
 /// Every station of the packet path has counted: calls into the kernel, lots, packets.
@@ -51,17 +51,17 @@ async fn media_arrives_and_closing_is_noticed(udp: UdpMode) {
 
 #[test]
 fn media_flows_over_a_shared_socket() {
-    run(media_arrives_and_closing_is_noticed(UdpMode::Shared { port: 0 }));
+    run_undisturbed(|| media_arrives_and_closing_is_noticed(UdpMode::Shared { port: 0 }));
 }
 
 #[test]
 fn media_flows_over_own_sockets() {
-    run(media_arrives_and_closing_is_noticed(UdpMode::PerConnection));
+    run_undisturbed(|| media_arrives_and_closing_is_noticed(UdpMode::PerConnection));
 }
 
 #[test]
 fn a_track_is_exchanged_without_gap_or_repeat() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
         let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
         let mut call = Call::start(&engines, &first.track).await;

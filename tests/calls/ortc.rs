@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 
 use crate::{
     call::{Camera, Engines, Viewer},
-    run,
+    run, run_undisturbed,
 };
 
 struct Side {
@@ -117,7 +117,7 @@ fn data_channels_over_objects_wired_by_hand() {
 
 #[test]
 fn media_over_objects_wired_by_hand() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::PerConnection).await;
         let (a, b) = pair(&engines).await;
         let camera = Camera::start(&engines, 7).await;

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 
 use crate::{
     call::{Call, Camera, Engines, Viewer, mark_of, negotiate},
-    run,
+    run, run_undisturbed,
 };
 
 /// Times a track is taken away and put back.
@@ -33,7 +33,7 @@ async fn marks(packets: &mut TrackPackets, count: usize) -> Vec<u8> {
 
 #[test]
 fn tracks_come_and_go_without_a_gap_in_the_others() {
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
         let (first, second) = (Camera::start(&engines, 1).await, Camera::start(&engines, 2).await);
         let mut call = Call::start(&engines, &first.track).await;

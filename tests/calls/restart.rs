@@ -4,7 +4,7 @@ use actix_rtc::{RtcPeerConnection, RtcPeerConnectionState, UdpMode};
 
 use crate::{
     call::{Call, Camera, Engines, Viewer, negotiate},
-    run,
+    run_undisturbed,
 };
 
 /// The `a=ice-ufrag` of the local description.
@@ -50,12 +50,12 @@ async fn media_survives_restarts(udp: UdpMode) {
 
 #[test]
 fn media_survives_restarts_by_either_side_over_a_shared_socket() {
-    run(media_survives_restarts(UdpMode::Shared { port: 0 }));
+    run_undisturbed(|| media_survives_restarts(UdpMode::Shared { port: 0 }));
 }
 
 #[test]
 fn media_survives_restarts_by_either_side_over_own_sockets() {
-    run(media_survives_restarts(UdpMode::PerConnection));
+    run_undisturbed(|| media_survives_restarts(UdpMode::PerConnection));
 }
 
 /// The loss of an agent costs a negotiation, nothing else.
@@ -69,7 +69,7 @@ fn a_connection_whose_agent_panicked_connects_again_without_a_gap() {
     };
     use futures_util::StreamExt;
 
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
         let camera = Camera::start(&engines, 1).await;
         for on_sender in [true, false] {
@@ -117,7 +117,7 @@ async fn is_connected(connection: &RtcPeerConnection, viewer: &mut Viewer) {
 fn a_restart_that_is_rolled_back_changes_nothing() {
     use actix_rtc::{RtcSdpType, RtcSessionDescription};
 
-    run(async {
+    run_undisturbed(|| async {
         let engines = Engines::start(UdpMode::Shared { port: 0 }).await;
         let camera = Camera::start(&engines, 1).await;
         let call = Call::start(&engines, &camera.track).await;
@@ -188,14 +188,14 @@ async fn a_failed_connection_is_restarted(
 #[test]
 fn a_connection_whose_agent_is_lost_is_revived_by_a_restart_of_either_side() {
     use actix_rtc::actors::fault_injection::FaultTarget;
-    run(a_failed_connection_is_restarted(FaultTarget::IceAgent, 2, true));
-    run(a_failed_connection_is_restarted(FaultTarget::IceAgent, 2, false));
+    run_undisturbed(|| a_failed_connection_is_restarted(FaultTarget::IceAgent, 2, true));
+    run_undisturbed(|| a_failed_connection_is_restarted(FaultTarget::IceAgent, 2, false));
 }
 
 #[cfg(feature = "fault-injection")]
 #[test]
 fn a_connection_whose_socket_was_lost_is_revived_by_a_restart_of_either_side() {
     use actix_rtc::actors::fault_injection::FaultTarget;
-    run(a_failed_connection_is_restarted(FaultTarget::UdpSocket, 4, true));
-    run(a_failed_connection_is_restarted(FaultTarget::UdpSocket, 4, false));
+    run_undisturbed(|| a_failed_connection_is_restarted(FaultTarget::UdpSocket, 4, true));
+    run_undisturbed(|| a_failed_connection_is_restarted(FaultTarget::UdpSocket, 4, false));
 }

@@ -9,7 +9,9 @@ use actix_rtc::{
 use futures_util::StreamExt;
 
 use crate::{
-    pair::{close, connect, controlled, controlling, engine, exchange, impatient, invite_accept, pair},
+    pair::{
+        PATIENCE, close, connect, controlled, controlling, engine, exchange, impatient, invite_accept, pair,
+    },
     runner::run,
 };
 
@@ -67,6 +69,8 @@ fn closing_ends_connect_without_end_of_candidates() {
         let mut buffer = [0; 1_500];
         silent.recv_from(&mut buffer).await.unwrap();
         a.close().await;
+        // What was repeated before that.
+        while silent.try_recv_from(&mut buffer).is_ok() {}
         let error = connecting.await.unwrap().unwrap_err();
         assert!(matches!(error, RtcError::InvalidStateError(_)), "{error}");
         // No check is repeated: the next would have come after 500 ms.
@@ -181,12 +185,14 @@ fn an_idle_connection_keeps_its_consent() {
         let engine = engine().await;
         let (a, b) = pair(&engine, impatient(controlling()), impatient(controlled())).await;
         connect(&a, &b).await;
-        // Three lives of a consent.
+        // More than a life of a consent.
         let consents = async |of: &IceConnection| {
             let pairs = of.get_stats().await.unwrap().remove(0).ice.pairs;
             pairs.iter().map(|pair| pair.counters.consent_requests_sent).sum::<u32>()
         };
-        while consents(&a).await < 20 || consents(&b).await < 20 {
+        let enough = 2 * u32::try_from(PATIENCE.as_millis() / 100).unwrap();
+        while consents(&a).await < enough || consents(&b).await < enough {
+            assert!(a.selected_pair(1).is_some() && b.selected_pair(1).is_some(), "a consent has ended");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         exchange(&a, &b, 1).await;

@@ -34,14 +34,18 @@ pub(crate) fn controlled() -> IceConnectionConfig {
     IceConnectionConfig::new(IceRole::Controlled)
 }
 
-/// Timers so short that failing takes no patience.
+/// How long agents with [`impatient`] timers wait, before what they do not hear has failed: longer than a machine that
+/// other guests hold up stands still.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Timers so short that failing takes little patience.
 pub(crate) fn impatient(mut config: IceConnectionConfig) -> IceConnectionConfig {
     config.timings = IceTimings {
         retransmission: Duration::from_millis(100),
-        failure_patience: Duration::from_millis(700),
+        failure_patience: PATIENCE,
         consent_interval: Duration::from_millis(100),
         consent_response_wait: Duration::from_millis(50),
-        consent_lifetime: Duration::from_millis(600),
+        consent_lifetime: PATIENCE,
         ..IceTimings::default()
     };
     config

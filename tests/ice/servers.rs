@@ -80,7 +80,8 @@ fn servers_that_are_unknown_or_silent_cost_five_seconds_and_no_connection() {
         let mut events = a.events().unwrap();
         let begun = std::time::Instant::now();
         a.gather().await.unwrap();
-        assert!(begun.elapsed().as_secs_f32() < 7.0, "{:?}", begun.elapsed());
+        // RFC 8489 §6.2.1: a transaction alone would take 39.5 s.
+        assert!(begun.elapsed().as_secs_f32() < 20.0, "{:?}", begun.elapsed());
         connect(&a, &b).await;
         assert_eq!(kinds(&a), [CandidateKind::Host]);
         assert_eq!(a.default_candidate(1).unwrap().related, None);

@@ -12,8 +12,6 @@ mod relayed;
 #[cfg(test)]
 mod relays;
 #[cfg(test)]
-mod stalls;
-#[cfg(test)]
 mod unreachable;
 
 #[cfg(test)]

@@ -12,8 +12,7 @@ use futures_util::StreamExt;
 use crate::{
     call::{Camera, Engines, Viewer, negotiate},
     coturn::Coturn,
-    runner::{run, run_within},
-    stalls::Stalls,
+    runner::{run, run_within, stalls::Stalls},
 };
 
 pub(crate) async fn engine(udp: UdpMode, trusted: &[u8], ipv4: bool) -> RtcEngine {

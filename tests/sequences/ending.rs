@@ -67,19 +67,27 @@ pub(crate) async fn finish(near: &Side, far: &Side, agreed: bool, trace: &Trace)
     let mut ending = Ending::Connected;
     if states != (State::Connected, State::Connected) {
         // Failed before the last candidates were there: an ICE restart is the way out (webrtc-pc §4.4.1.6).
-        trace.note(format!("connection states: {states:?}"));
+        trace.note(format!("connection states: {states:?}; {}; {}", transports(near), transports(far)));
         near.connection.restart_ice().await.map_err(|error| error.to_string())?;
         let restarted = negotiate(&near.connection, &far.connection).await;
         restarted.map_err(|(call, error)| format!("ICE restart, {call}: {error}"))?;
         states = tokio::join!(revived(near), revived(far));
         ending = Ending::Restarted;
     }
-    trace.note(format!("connection states: {states:?}"));
+    trace.note(format!("connection states: {states:?}; {}; {}", transports(near), transports(far)));
     if states != (State::Connected, State::Connected) {
         return Ok(if agreed { Ending::FailedThoughAgreed } else { Ending::Failed });
     }
     say_hello(&channel, far).await?;
     Ok(ending)
+}
+
+/// Which transport it is that has failed, for people.
+fn transports(side: &Side) -> String {
+    let states =
+        side.connection.transports().into_iter().map(|dtls| (dtls.ice_transport().state(), dtls.state()));
+    let failures = side.signalled.lock().expect("no panic").failures.clone();
+    format!("{}: {:?} {failures:?}", side.name, states.collect::<Vec<_>>())
 }
 
 /// Rolls back what can be, answers the rest: a provisional answer can't be taken back (webrtc-pc §4.4.1.5).

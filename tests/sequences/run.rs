@@ -198,8 +198,8 @@ async fn run(seed: u64, near: &Host, far: &Host) -> Option<Ending> {
     let outcome = tokio::time::timeout(PATIENCE, sequence(seed, near, far, &trace)).await;
     let reason = match outcome {
         Ok(Ok(ending)) => {
-            if std::env::var_os("ACTIX_RTC_SEED").is_some() {
-                println!("{}", trace.0.lock().expect("no panic").join("\n"));
+            if std::env::var_os("ACTIX_RTC_SEED").is_some() || ending == Ending::FailedThoughAgreed {
+                println!("seed {seed}: {ending:?}\n    {}", trace.0.lock().expect("no panic").join("\n    "));
             }
             return Some(ending);
         }

@@ -52,6 +52,8 @@ impl Host {
 pub(crate) struct Signalled {
     pub(crate) descriptions: Vec<RtcSessionDescription>,
     pub(crate) candidates: Vec<RtcIceCandidateInit>,
+    /// What it says of its own failures, for people.
+    pub(crate) failures: Vec<String>,
 }
 
 pub(crate) struct Side {
@@ -115,6 +117,9 @@ async fn listen(
                 signalled.lock().expect("no panic").candidates.push(candidate);
             }
             RtcPeerConnectionEvent::DataChannel(channel) => drop(channels.send(channel)),
+            RtcPeerConnectionEvent::Failure(reason) => {
+                signalled.lock().expect("no panic").failures.push(reason)
+            }
             _ => {}
         }
         news.send_replace(());

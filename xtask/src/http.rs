@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 /// A server on the same machine that has not answered by then is stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// No page or scrape of ours comes near this.
 const LENGTH_MAX: u64 = 64 << 20;
 

@@ -16,6 +16,8 @@ mod report;
 mod server;
 mod setup;
 mod soak;
+#[path = "../../tests/ice_servers/stalls.rs"]
+mod stalls;
 mod test;
 mod websocket;
 mod workspace;

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// The server's own messages are a few kilobytes.
 const FRAME_MAX: u64 = 16 << 20;
 
+/// For the connection and the server's answer, each.
+const OPEN_PATIENCE: Duration = Duration::from_secs(20);
+
 /// One frame from the server, with fragments joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
@@ -33,7 +36,7 @@ pub(crate) struct WebSocket {
 
 impl WebSocket {
     pub(crate) fn open(server: SocketAddr, path: &str) -> Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
+        let mut stream = TcpStream::connect_timeout(&server, OPEN_PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
         // RFC 6455 §1.3: the key is a nonce against caches; a constant serves a test.
@@ -44,7 +47,7 @@ impl WebSocket {
         );
         stream.write_all(request.as_bytes())?;
         let mut socket = Self { stream, received: Vec::new(), fragments: Vec::new(), text: true };
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + OPEN_PATIENCE;
         let head = loop {
             if let Some(end) = socket.received.windows(4).position(|window| window == b"\r\n\r\n") {
                 break socket.received.drain(..end + 4).collect::<Vec<u8>>();

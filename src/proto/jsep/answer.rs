@@ -24,7 +24,7 @@ impl Session {
         }
         let offer = self.slots.pending_remote.clone().ok_or(wrong_state)?;
         let leads = self.plan_answer(&offer.sdp);
-        let placement = self.place(&leads);
+        let placement = self.place(&leads, &offer.sdp);
         let credentials = self.answer_credentials(&offer, &leads, &placement);
         let mut sdp = self.empty_description();
         sdp.extmap_allow_mixed = offer.sdp.extmap_allow_mixed;

@@ -183,7 +183,7 @@ impl Session {
     fn plan_transports(&mut self) {
         let Some(remote) = self.slots.pending_remote.take() else { return };
         let leads = self.plan_answer(&remote.sdp);
-        let placement = self.place(&leads);
+        let placement = self.place(&leads, &remote.sdp);
         self.slots.pending_remote = Some(remote);
         let credentials = self.credentials(&placement);
         self.adopt(placement, &credentials);

@@ -4,7 +4,7 @@
 //! bundled. Every accepted section has a lead, maybe itself; sections with the same lead share its transport.
 
 use super::session::{LocalTransport, Session};
-use super::stored::Stored;
+use super::stored::{Stored, effective_transport};
 use super::transceiver::Transceiver;
 use super::types::*;
 use crate::proto::sdp::{MediaDescription, MediaType, SessionDescription};
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Gives every lead a transport: the one that it has, else one of a section that it leads, else a new one.
-    pub(super) fn place(&mut self, leads: &Leads) -> Placement {
+    pub(super) fn place(&mut self, leads: &Leads, offer: &SessionDescription) -> Placement {
         let mut of_lead: HashMap<usize, TransportId> = HashMap::new();
         let mut taken: HashSet<TransportId> = HashSet::new();
         for own in [true, false] {
@@ -113,6 +113,14 @@ impl Session {
                 if !of_lead.contains_key(&lead) && taken.insert(*transport) {
                     of_lead.insert(lead, *transport);
                 }
+            }
+        }
+        // A peer may go on with a transport all of whose sections are new: its credentials say so.
+        for lead in leads.iter().flatten() {
+            let new = Some(*lead).filter(|lead| !of_lead.contains_key(lead));
+            let continued = new.and_then(|lead| self.continued(offer, lead));
+            if let Some(transport) = continued.filter(|transport| taken.insert(*transport)) {
+                of_lead.insert(*lead, transport);
             }
         }
         let mut spares = 0;
@@ -125,13 +133,30 @@ impl Session {
         leads.iter().map(|lead| lead.map(&mut place)).collect()
     }
 
+    /// The transport whose other end had the ICE credentials before that the offer gives this section.
+    fn continued(&self, offer: &SessionDescription, lead: usize) -> Option<TransportId> {
+        let offered = effective_transport(offer, lead);
+        offered.ice_ufrag.as_ref()?;
+        let continues = |transport: &&LocalTransport| {
+            let end = self.remote_description_of(transport);
+            let before = end.map(|end| effective_transport(&end.stored.sdp, end.section));
+            before.is_some_and(|b| {
+                (b.ice_ufrag, b.ice_pwd) == (offered.ice_ufrag.clone(), offered.ice_pwd.clone())
+            })
+        };
+        self.shared.transports.iter().find(continues).map(|transport| transport.id)
+    }
+
     /// The transports of an offer's sections, and which of them are bundle-only (RFC 9429 5.2.1, 5.2.2).
     ///
     /// A new section joins the bundle that the peer has agreed to, except by the policy max-compat: that peer is
     /// known to understand (RFC 9143 7.5.1).
     pub(super) fn place_offer(&mut self, drafts: &[Draft<'_>]) -> (Placement, Vec<bool>) {
         let policy = self.config.bundle_policy;
-        let agreed = self.agreed_bundle().filter(|_| policy != BundlePolicy::MaxCompat);
+        // One that loses all its sections with this offer ends: an answerer knows a transport by its sections, and would
+        // begin a new DTLS association for the new ones.
+        let goes_on = |id| drafts.iter().any(|d| !d.section.rejected() && d.existing == Some(id));
+        let agreed = self.agreed_bundle().filter(|id| policy != BundlePolicy::MaxCompat && goes_on(*id));
         let mut tagged = None;
         let mut kinds: HashSet<&MediaType> = HashSet::new();
         let mut seen: HashSet<TransportId> = HashSet::new();

@@ -31,7 +31,7 @@ const AREA: &str = "nat";
 /// A pair that fails is given up before; a relay is there after a second.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(40);
 /// A better pair may be found after the first that works.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Two homes and what they have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

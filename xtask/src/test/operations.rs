@@ -16,7 +16,8 @@ use crate::websocket::{Frame, WebSocket};
 use crate::workspace::Profile;
 
 /// SIGTERM to the end of the process, with calls to be closed on the way.
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+const JOIN_PATIENCE: Duration = Duration::from_secs(20);
 /// RFC 6455 §7.4.1: the server is going away.
 const GOING_AWAY: u16 = 1001;
 
@@ -65,7 +66,7 @@ pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
 pub(crate) fn join(server: SocketAddr, room: &str, name: &str) -> Result<WebSocket> {
     let mut socket = WebSocket::open(server, "/ws")?;
     socket.send_json(&json!({"type": "join", "room": room, "name": name}))?;
-    socket.receive_json(Duration::from_secs(5), "the joined message", |m| m["type"] == "joined")?;
+    socket.receive_json(JOIN_PATIENCE, "the joined message", |m| m["type"] == "joined")?;
     Ok(socket)
 }
 

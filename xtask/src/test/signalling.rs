@@ -10,7 +10,7 @@ use super::stage::{Stage, with_server};
 use crate::server::Server;
 use crate::websocket::{Frame, WebSocket};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What an error has to point at.
 enum Names {

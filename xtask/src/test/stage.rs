@@ -13,7 +13,11 @@ use crate::progress;
 use crate::report::{Outcome, Report};
 use crate::server::{Options, Server};
 use crate::setup::{Found, Tools};
+use crate::stalls::Stalls;
 use crate::workspace::{Profile, Workspace};
+
+/// How often a test is run before its failures are its own.
+const ATTEMPTS: usize = 3;
 
 /// One run over the areas that start a server.
 pub(crate) struct Stage<'a> {
@@ -66,6 +70,16 @@ impl<'a> Stage<'a> {
         let result = body();
         self.add(name, &result, started.elapsed());
         Ok(())
+    }
+
+    /// The same for a test with limits of time: see [`undisturbed`].
+    pub(crate) fn timed_case(
+        &mut self,
+        name: &str,
+        needs: &[&Found],
+        body: impl Fn() -> Result<String>,
+    ) -> Result<()> {
+        self.case(name, needs, || undisturbed(name, body))
     }
 
     /// Runs tests that share what takes long to start. `body` gets the names that are wanted and tells of each
@@ -125,6 +139,21 @@ impl<'a> Stage<'a> {
             }
         }
     }
+}
+
+/// Runs what has limits of time again where it failed while the machine stood still: a server or a browser that is
+/// held up keeps no limit. What fails without that, or again and again, has failed.
+fn undisturbed(name: &str, body: impl Fn() -> Result<String>) -> Result<String> {
+    for _ in 1..ATTEMPTS {
+        let stalls = Stalls::watch();
+        match body() {
+            Err(error) if stalls.happened() => {
+                progress(format!("{name}: once more, for the machine stood still: {error:#}"));
+            }
+            ended => return ended,
+        }
+    }
+    body()
 }
 
 /// Starts a server for one test, runs it, and adds the server's last words to a failure.

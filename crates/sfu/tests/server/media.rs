@@ -1,5 +1,7 @@
 //! Calls through the server, with the library as the peer.
 
+use std::time::Duration;
+
 use actix_rtc::{MediaKind, RtcPeerConnectionState, RtcRtpTransceiverDirection as Direction};
 use serde_json::json;
 
@@ -294,6 +296,14 @@ fn a_section_that_ends_takes_its_track_with_it_and_gets_a_new_name_later() {
     });
 }
 
+/// Handshakes that the server has finished.
+fn dtls_connections(server: &TestServer) -> f64 {
+    let text = request(server.address, "GET", "/metrics", None).body;
+    let series = text.lines().filter(|line| line.starts_with("actix_rtc_dtls_transports{"));
+    let connected = series.filter(|line| line.contains("state=\"connected\""));
+    connected.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
 #[test]
 fn shutting_down_hangs_up_on_every_peer() {
     let mut server = TestServer::start();
@@ -309,6 +319,10 @@ fn shutting_down_hangs_up_on_every_peer() {
         assert_eq!(by_http.call(server.address, "/whip/demo").await.status, 201);
         on_socket.connected().await;
         by_http.connected().await;
+        // In a handshake that the server has not finished it could not say goodbye.
+        while dtls_connections(&server) < 2.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         server.begin_shutdown();
         // By close_notify: of mere silence ICE would make `failed`, after half a minute.
         on_socket.closed().await;

@@ -296,3 +296,54 @@ fn a_recycled_first_section_stands_for_the_transport() {
     assert_eq!((offer.bundle(), answer.bundle()), (&["2".to_owned(), "1".to_owned()][..], offer.bundle()));
     assert!(offer.media.iter().all(|section| !section.bundle_only && section.port != 0));
 }
+
+/// Two ends of a DTLS association have different roles, whatever becomes of the sections that it began with.
+#[test]
+fn sections_that_replace_all_others_have_a_transport_with_one_client_and_one_server() {
+    for offers_first in [true, false] {
+        let (mut left, mut right) = (session(1), session(2));
+        let (offerer, answerer) =
+            if offers_first { (&mut left, &mut right) } else { (&mut right, &mut left) };
+        offerer.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
+        exchange(offerer, answerer);
+        let first = left.transceiver_by_mid("0").expect("negotiated").id();
+        let before = left.transports()[0].id;
+        left.stop(first).expect("stopped");
+        left.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
+        exchange(&mut left, &mut right);
+        let (ours, theirs) = (&left.transports()[0], &right.transports()[0]);
+        let role = |transport: &Transport| transport.remote.as_ref().and_then(|remote| remote.dtls_role);
+        assert_ne!(ours.id, before, "the old one has lost its sections");
+        assert_ne!(role(ours), role(theirs));
+        assert_eq!(theirs.remote.as_ref().map(|remote| &remote.ufrag), Some(&ours.local.ufrag));
+    }
+}
+
+/// Other implementations may keep a transport whose sections are all new, as we did.
+#[test]
+fn an_offer_of_new_sections_with_the_credentials_of_before_goes_on_with_the_transport() {
+    let (mut left, mut right) = (session(1), session(2));
+    left.add_transceiver(MediaKind::Audio, init(Direction::Sendrecv)).expect("added");
+    let (offer, _) = exchange(&mut left, &mut right);
+    let before = right.transports()[0].clone();
+    let added = {
+        let mut other = session(1);
+        other.add_transceiver(MediaKind::Video, init(Direction::Sendrecv)).expect("added");
+        other.create_offer(OfferOptions::default()).expect("offer")
+    };
+    let mut next = parsed(&added);
+    let credentials = offer.transport_of(&offer.media[0]);
+    next.media[0].mid = Some("7".to_owned());
+    next.media[0].transport.ice_ufrag.clone_from(&credentials.ice_ufrag);
+    next.media[0].transport.ice_pwd.clone_from(&credentials.ice_pwd);
+    let mut rejected = offer.media[0].clone();
+    rejected.port = 0;
+    rejected.bundle_only = false;
+    next.media.insert(0, rejected);
+    next.groups[0].mids = vec!["7".to_owned()];
+    right.set_remote_description(Description { kind: SdpType::Offer, sdp: next.to_string() }).expect("offer");
+    answer(&mut right);
+    let after = &right.transports()[0];
+    assert_eq!((after.id, &after.local), (before.id, &before.local));
+    assert_eq!(after.remote.as_ref().map(|r| r.dtls_role), before.remote.as_ref().map(|r| r.dtls_role));
+}

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{Plan, Shape};
 use crate::process::Running;
 
-const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 /// An event loop that is busy answers late.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// What was sent and not yet received, at the slowest.
 const DRAIN_STEPS: u64 = 200;
 const DRAIN_STEP: Duration = Duration::from_millis(50);
