@@ -1,7 +1,8 @@
 //! Whether the machine, and not what is tested, has lost packets or has been late.
 //!
 //! coturn asks for receive buffers of a quarter of a second of these tests' media, and a track drops what nobody
-//! has read for 100 ms. On a machine that other guests hold up for longer, that is where packets go. Shared with `tests/calls` and xtask.
+//! has read for 100 ms. On a machine that other guests hold up for longer, that is where packets go. Shared with
+//! `tests/calls` and xtask.
 
 use std::{
     sync::{

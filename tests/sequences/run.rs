@@ -229,10 +229,10 @@ fn random_calls_on_both_sides_never_hang_and_end_stable_and_connected_or_with_a_
         let bad: Vec<u64> = endings.iter().filter(|(_, end)| end.is_none()).map(|(seed, _)| *seed).collect();
         assert!(bad.is_empty(), "seeds {bad:?}");
         assert_eq!(PANICS.load(Ordering::SeqCst), 0, "panics");
-        // Open: about one sequence in a hundred fails though it should connect; none may when that is mended.
+        // None of 400 does. One in a hundred is forgiven: a host that gives no CPU for seconds ends connections too.
         let unexplained = count(Ending::FailedThoughAgreed);
         println!("{unexplained} failed though they agreed");
-        assert!(unexplained * 20 <= endings.len(), "{unexplained} of {}", endings.len());
+        assert!(unexplained * 100 <= endings.len(), "{unexplained} of {}", endings.len());
         // Every second sequence must connect, so that this is no test of refusals.
         assert!(connected * 2 >= endings.len(), "{connected} of {}", endings.len());
         for host in [near, far] {
