@@ -366,7 +366,7 @@ impl Handler<SetRemoteIce> for IceAgent {
     type Result = ();
 
     fn handle(&mut self, message: SetRemoteIce, _: &mut Self::Context) {
-        self.agent.set_role(message.role);
+        self.agent.set_signalled_role(message.role);
         self.agent.set_remote_lite(message.lite);
         self.report(IceEvent::RoleChanged(self.agent.role()));
         self.begin_names(&message.credentials);

@@ -9,6 +9,8 @@
 //! else it is first come first served. Who rings meanwhile waits until all of them have had their turn. After
 //! [`TURNS_MAX`] turns the rest of the thread has its own: two stations that keep each other busy starve nobody.
 //!
+//! Since it knows who is next, it asks for their memory ahead of their turns ([`prefetch`](crate::proto::prefetch)).
+//!
 //! The belt also keeps the time for its stations, with one timer for all. A deadline that moves back costs nothing until
 //! it would have been next: most do, whenever there is media, before they are ever due.
 

@@ -92,6 +92,8 @@ pub struct Agent {
     pub(super) role: Role,
     pub(super) component: u8,
     pub(super) tie_breaker: u64,
+    /// The role that a conflict with the peer has taken from it.
+    pub(super) given_up: Option<Role>,
     pub(super) lite: bool,
     pub(super) remote_lite: bool,
     pub(super) check_interval: std::time::Duration,
@@ -145,6 +147,7 @@ impl Agent {
         Self {
             role: if config.lite { Role::Controlled } else { config.role },
             component: config.component.max(1),
+            given_up: None,
             tie_breaker: config.tie_breaker.unwrap_or_else(|| random.random()),
             lite: config.lite,
             remote_lite: false,
@@ -241,8 +244,17 @@ impl Agent {
             .any(|generation| generation.local.credentials.ufrag == ufrag)
     }
 
-    /// Sets the role that signalling determined. A lite agent stays controlled.
+    /// Sets the role that signalling determined, but for one that the agent has given up in a conflict with the peer:
+    /// a check may come before what is signalled, and has decided then.
+    pub fn set_signalled_role(&mut self, role: Role) {
+        if self.given_up != Some(role) {
+            self.set_role(role);
+        }
+    }
+
+    /// Sets the role, whatever it was before. A lite agent stays controlled.
     pub fn set_role(&mut self, role: Role) {
+        self.given_up = None;
         if !self.lite && role != self.role {
             self.role = role;
             self.list.prioritise(role);

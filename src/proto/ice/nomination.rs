@@ -115,6 +115,7 @@ impl Agent {
 
     /// Takes the other role (RFC 8445 sections 7.2.5.1 and 7.3.1.1).
     pub(super) fn switch_role(&mut self) {
+        self.given_up = Some(self.role);
         self.role = self.role.opposite();
         self.list.prioritise(self.role);
         self.nominating = None;

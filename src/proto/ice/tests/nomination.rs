@@ -55,6 +55,10 @@ impl Scene {
     fn check(&mut self, from: SocketAddr, nominate: bool) {
         let request = self.peer.request(self.priority(from), nominate);
         self.agent.handle_packet(self.now, self.base, from, &request).unwrap();
+        self.answer_all();
+    }
+
+    fn answer_all(&mut self) {
         for _ in 0..4 {
             self.now += Duration::from_millis(60);
             self.agent.handle_timeout(self.now);
@@ -71,6 +75,28 @@ impl Scene {
     fn selected(&self) -> Option<SocketAddr> {
         self.agent.selected_pair().map(|pair| pair.remote)
     }
+}
+
+/// Seen with aioice, which nominates with its first check: both control, and that check comes before we are told of it.
+#[test]
+fn a_role_that_a_check_before_signalling_took_is_not_taken_back_and_its_nomination_counts() {
+    let mut configuration = config(Role::Controlling, 1, 0);
+    configuration.tie_breaker = Some(0);
+    let now = Instant::now();
+    let mut agent = Agent::new(now, configuration, StdRng::seed_from_u64(9));
+    let base = "192.0.2.1:5000".parse().unwrap();
+    agent.add_local_candidate(now, Candidate::host(base, 65_535)).unwrap();
+    let peer = Peer::of(&agent);
+    let good = "198.51.100.1:1111".parse().unwrap();
+    let mut scene = Scene { now, agent, peer, base, good, poor: good };
+    let request = scene.peer.request(2_000, true);
+    scene.agent.handle_packet(now, base, good, &request).unwrap();
+    scene.agent.set_signalled_role(Role::Controlling);
+    scene.agent.set_remote_credentials(now, scene.peer.credentials.clone()).unwrap();
+    scene.answer_all();
+    assert_eq!((scene.agent.role(), scene.selected()), (Role::Controlled, Some(good)));
+    scene.agent.set_role(Role::Controlling);
+    assert_eq!(scene.agent.role(), Role::Controlling, "who insists is obeyed");
 }
 
 #[test]
