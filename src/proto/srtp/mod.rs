@@ -1,4 +1,5 @@
-//! SRTP and SRTCP (RFC 3711, RFC 7714) over OpenSSL's ciphers, in place and without allocation.
+//! SRTP and SRTCP (RFC 3711, RFC 7714) in place and without allocation: AES-GCM by aws-lc,
+//! AES-CM and HMAC by OpenSSL.
 //!
 //! A peer has one [`Outbound`] and one [`Inbound`], made from the [`KeyingMaterial`] that a DTLS
 //! handshake exports (RFC 5764 §4.2). Invariants:
