@@ -1,5 +1,6 @@
 //! The summary: one row per test, a table for people and one closing line for machines.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub(crate) struct Row {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// What passed only when it was run again, and how it had failed before.
+    #[serde(default)]
+    pub(crate) repeated: Vec<String>,
 }
 
 /// All rows of one run, in the order they ended.
@@ -48,7 +52,23 @@ impl Report {
             passed,
             failed,
             skipped,
+            repeated: Vec::new(),
         });
+    }
+
+    /// Adds a test that passed, but not at once.
+    pub(crate) fn add_repeated(
+        &mut self,
+        area: &str,
+        test: &str,
+        detail: &str,
+        failures: Vec<String>,
+        elapsed: Duration,
+    ) {
+        self.add(area, test, Outcome::Passed, detail, elapsed);
+        if let Some(row) = self.rows.last_mut() {
+            row.repeated = failures;
+        }
     }
 
     pub(crate) fn skip(&mut self, area: &str, test: &str, reason: &str) {
@@ -82,6 +102,7 @@ impl Report {
         for row in &self.rows {
             println!("{}", line(row, area, test));
         }
+        print!("{}", self.defects());
         let sum = |count: fn(&Row) -> u64| self.rows.iter().map(count).sum::<u64>();
         println!(
             "\n{} passed, {} failed, {} skipped",
@@ -90,6 +111,31 @@ impl Report {
             sum(|row| row.skipped)
         );
     }
+
+    /// What has to be looked into, in full and at the end: a long table's beginning is soon out of sight.
+    fn defects(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            if row.outcome == Outcome::Failed {
+                let _ = write!(text, "\nFAILED  {}: {}\n{}\n", row.area, row.test, indented(&row.detail));
+            }
+            for failure in &row.repeated {
+                let _ = write!(
+                    text,
+                    "\nPASSED ONLY WHEN RUN AGAIN  {}: {}\n{}\n",
+                    row.area,
+                    row.test,
+                    indented(failure)
+                );
+            }
+        }
+        text
+    }
+}
+
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    lines.join("\n")
 }
 
 fn line(row: &Row, area: usize, test: usize) -> String {
@@ -123,5 +169,15 @@ mod tests {
         report.add("unit", "b", Outcome::Failed, "two lines\nof reason", Duration::from_secs(1));
         assert!(report.any_failed());
         assert!(line(&report.rows[1], 4, 4).ends_with("two lines"));
+        assert_eq!(report.defects(), "\nFAILED  unit: b\n    two lines\n    of reason\n");
+    }
+
+    #[test]
+    fn what_passed_at_the_second_attempt_is_told() {
+        let mut report = Report::default();
+        report.add_repeated("interop", "a", "60 frames", vec!["no frame".to_owned()], Duration::from_secs(1));
+        assert!(!report.any_failed());
+        assert_eq!((report.rows[0].passed, report.rows[0].failed), (1, 0));
+        assert_eq!(report.defects(), "\nPASSED ONLY WHEN RUN AGAIN  interop: a\n    no frame\n");
     }
 }

@@ -22,7 +22,7 @@ use crate::setup::{self, Tools};
 use crate::workspace::{Profile, Workspace};
 use crate::{bench, interop, progress, shown};
 
-pub(crate) use cargo_areas::{cargo, run_tests};
+pub(crate) use cargo_areas::{cargo, run_once};
 pub(crate) use stage::{Stage, artifacts, result_of, script, with_program, with_server};
 
 /// The first build includes OpenSSL: minutes on a small machine.

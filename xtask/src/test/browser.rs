@@ -16,7 +16,7 @@ const SPREAD: [&str; 4] = ["--shards", "2", "--room-placement", "spread"];
 pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
     let (workspace, tools) = (stage.workspace(), stage.tools());
     let needs = [&tools.playwright, &tools.chromium];
-    stage.timed_case("three in a room", &needs, || {
+    stage.case("three in a room", &needs, || {
         with_server_told(workspace, "three-in-a-room", &SPREAD, |server| {
             let finished =
                 script(workspace, &tools, "three_in_a_room.mjs", server, SCRIPT_DEADLINE)?.run()?;
@@ -27,14 +27,14 @@ pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
             Ok(format!("screenshots in {}", shown(workspace, &workspace.artifacts().join("three_in_a_room"))))
         })
     })?;
-    stage.timed_case("chat and a file in a room", &needs, || {
+    stage.case("chat and a file in a room", &needs, || {
         with_server(workspace, "room-data", false, |server| {
             let finished = script(workspace, &tools, "room_data.mjs", server, SCRIPT_DEADLINE)?.run()?;
             let seen = result_of(&finished)?;
             Ok(format!("{} bytes in {} s, equal SHA-256", seen["fileBytes"], seen["fileSeconds"]))
         })
     })?;
-    stage.timed_case("a panic in a sender heals", &needs, || {
+    stage.case("a panic in a sender heals", &needs, || {
         with_server(workspace, "panic-in-sender", true, |server| {
             let before = server.scrape()?.sum(RESTARTS, &[]);
             let finished =

@@ -9,12 +9,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Area;
+use super::stage::MANY;
 use crate::process::{Finished, Job};
 use crate::progress;
 use crate::report::{Outcome, Report, Row};
 use crate::workspace::Workspace;
 
 const TEST_DEADLINE: Duration = Duration::from_secs(40 * 60);
+/// Lines of a failed test's output in the report.
+const SAID_LINES: usize = 30;
 /// The feature that lets a test make an actor panic; packages that have it are built with it.
 const FAULT_INJECTION: &str = "fault-injection";
 /// Integration tests with an area of their own.
@@ -49,12 +52,12 @@ fn unit(workspace: &Workspace, report: &mut Report) -> Result<()> {
             command.args(["--test", test]);
         }
     }
-    run_tests(workspace, report, "unit", "libraries and programs", command, TEST_DEADLINE)?;
+    run_tests(workspace, report, "unit", "libraries and programs", command)?;
     let mut command = cargo(workspace, "test")?;
     command.args(["--no-fail-fast", "--doc"]);
-    run_tests(workspace, report, "unit", "documentation", command, TEST_DEADLINE)?;
+    run_tests(workspace, report, "unit", "documentation", command)?;
     let command = workspace.cargo(&["test", "--package", "xtask", "--locked"]);
-    run_tests(workspace, report, "unit", "xtask", command, TEST_DEADLINE)
+    run_tests(workspace, report, "unit", "xtask", command)
 }
 
 fn integration_test(workspace: &Workspace, report: &mut Report, area: Area, name: &str) -> Result<()> {
@@ -66,28 +69,83 @@ fn integration_test(workspace: &Workspace, report: &mut Report, area: Area, name
     }
     let mut command = cargo(workspace, "test")?;
     command.args(["--no-fail-fast", "--test", name]);
-    run_tests(workspace, report, &area.name(), name, command, TEST_DEADLINE)
+    run_tests(workspace, report, &area.name(), name, command)
 }
 
-/// Runs one `cargo test` and adds its row.
-pub(crate) fn run_tests(
+/// Runs one `cargo test` and adds its row. A few tests that fail are run once more, by themselves: see
+/// [`Stage::case`](super::Stage::case).
+fn run_tests(
     workspace: &Workspace,
     report: &mut Report,
     area: &str,
     name: &str,
     command: Command,
-    deadline: Duration,
 ) -> Result<()> {
+    let mut once_more = copy(&command);
+    let (mut row, finished) = run_once(workspace, area, name, command, TEST_DEADLINE)?;
+    let failures = failed_tests(&finished);
+    // What failed without a name, a process that crashed for one, can't be run by itself.
+    if (1..=MANY).contains(&failures.len()) && failures.len() as u64 == row.failed {
+        once_more.args(["--", "--exact"]).args(&failures);
+        let again = format!("{name}, once more");
+        let (second, _) = run_once(workspace, area, &again, once_more, TEST_DEADLINE)?;
+        if second.outcome == Outcome::Passed && second.passed == row.failed {
+            row.passed += row.failed;
+            (row.failed, row.outcome) = (0, Outcome::Passed);
+            row.repeated = failures.iter().map(|test| said_of(test, &finished.lines)).collect();
+            row.detail = format!("{} tests, {} of them when run again", row.passed, failures.len());
+        }
+    }
+    report.push(row);
+    Ok(())
+}
+
+/// Runs one `cargo test` and makes its row.
+pub(crate) fn run_once(
+    workspace: &Workspace,
+    area: &str,
+    name: &str,
+    command: Command,
+    deadline: Duration,
+) -> Result<(Row, Finished)> {
     progress(format!("{area}: {name}"));
     let log = workspace.logs().join(format!("{area}-{}.log", name.replace(' ', "-")));
     let finished = Job::new(format!("cargo test ({name})"), command, deadline).log(log).echo().run()?;
-    report.push(row(area, name, &finished));
-    Ok(())
+    Ok((row(area, name, &finished), finished))
+}
+
+/// The same command anew, for a job takes its own with it.
+fn copy(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => copy.env(name, value),
+            None => copy.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        copy.current_dir(folder);
+    }
+    copy
+}
+
+fn failed_tests(finished: &Finished) -> Vec<String> {
+    finished.lines.iter().filter_map(|line| failed_test(line)).map(str::to_owned).collect()
+}
+
+/// What a test printed before it failed, as libtest repeats it at the end.
+fn said_of(test: &str, lines: &[String]) -> String {
+    let heading = format!("---- {test} stdout ----");
+    let said = lines.iter().skip_while(|line| **line != heading).skip(1);
+    let said = said.take_while(|line| !line.starts_with("---- ") && *line != "failures:").take(SAID_LINES);
+    let said: Vec<&str> = said.map(String::as_str).filter(|line| !line.is_empty()).collect();
+    format!("{test}\n{}", said.join("\n"))
 }
 
 fn row(area: &str, name: &str, finished: &Finished) -> Row {
     let counts = Counts::of(&finished.lines);
-    let failures: Vec<&str> = finished.lines.iter().filter_map(|line| failed_test(line)).collect();
+    let failures = failed_tests(finished);
     // Documentation may hold no example; any other run without a test is a broken run.
     let empty = counts.passed + counts.failed == 0 && name != "documentation";
     let good = finished.succeeded() && counts.failed == 0 && !empty;
@@ -108,6 +166,7 @@ fn row(area: &str, name: &str, finished: &Finished) -> Row {
         // A run that did not even build has failed once.
         failed: if good { 0 } else { counts.failed.max(1) },
         skipped: counts.ignored,
+        repeated: Vec::new(),
     }
 }
 
@@ -157,5 +216,20 @@ mod tests {
         .map(str::to_owned);
         assert_eq!(Counts::of(&lines), Counts { passed: 7, failed: 1, ignored: 2 });
         assert_eq!(failed_test(&lines[0]), Some("a::b"));
+    }
+
+    #[test]
+    fn what_a_failed_test_said_is_kept() {
+        let lines = [
+            "failures:",
+            "",
+            "---- a::b stdout ----",
+            "",
+            "no frame",
+            "---- c stdout ----",
+            "x",
+            "failures:",
+        ];
+        assert_eq!(said_of("a::b", &lines.map(str::to_owned)), "a::b\nno frame");
     }
 }

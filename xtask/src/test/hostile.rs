@@ -27,7 +27,7 @@ const SENDERS: usize = 16;
 
 pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
     let (workspace, tools) = (stage.workspace(), stage.tools());
-    stage.timed_case("hostile datagrams during a call", &[&tools.playwright, &tools.chromium], || {
+    stage.case("hostile datagrams during a call", &[&tools.playwright, &tools.chromium], || {
         with_server(workspace, "hostile-datagrams", false, |server| {
             let call = Call::start(workspace, &tools, server)?;
             let seen = bombard(server)?;
@@ -35,7 +35,7 @@ pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
             Ok(format!("{seen}; call unaffected"))
         })
     })?;
-    stage.timed_case("hostile datagrams without a call", &[], || {
+    stage.case("hostile datagrams without a call", &[], || {
         with_server(workspace, "hostile-idle", false, bombard)
     })
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(stage: &mut Stage<'_>) -> Result<()> {
     let promtool = tools.promtool.clone();
     stage.case("metrics format", &[&tools.promtool], || {
         with_server(workspace, "metrics", false, |server| {
-            let promtool = promtool.map_err(|reason| anyhow!(reason))?;
+            let promtool = promtool.clone().map_err(|reason| anyhow!(reason))?;
             // A participant makes the series of rooms and peers appear.
             let mut participant = join(server.address, "metrics", "Ann")?;
             let text = server.metrics_text()?;

@@ -1,5 +1,6 @@
 //! Where one test of the served areas runs: skipping, timing, and telling what went wrong.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,8 +17,10 @@ use crate::setup::{Found, Tools};
 use crate::stalls::Stalls;
 use crate::workspace::{Profile, Workspace};
 
-/// How often a test is run before its failures are its own.
+/// How often a test is run where the machine stands still each time.
 const ATTEMPTS: usize = 3;
+/// More of a group that fail are broken: running them again would only take time.
+pub(super) const MANY: usize = 5;
 
 /// One run over the areas that start a server.
 pub(crate) struct Stage<'a> {
@@ -56,64 +59,98 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs one test, unless something it needs is missing. `Ok` holds what was seen, for the table.
+    ///
+    /// One that fails is run once more, and again where the machine stood still meanwhile: a browser that is held up
+    /// keeps no limit of time. That is told in the report, for it may as well be a defect that shows now and then.
     pub(crate) fn case(
         &mut self,
         name: &str,
         needs: &[&Found],
-        body: impl FnOnce() -> Result<String>,
+        body: impl Fn() -> Result<String>,
     ) -> Result<()> {
         if !self.is_wanted(name) || self.is_skipped(name, needs) {
             return Ok(());
         }
         progress(format!("{}: {name}", self.area));
         let started = Instant::now();
-        let result = body();
-        self.add(name, &result, started.elapsed());
+        let mut failures = Vec::new();
+        let result = loop {
+            let stalls = Stalls::watch();
+            match body() {
+                Err(error) if may_repeat(failures.len(), stalls.happened()) => {
+                    progress(format!("{name}: once more, for it failed: {error:#}"));
+                    failures.push(format!("{error:#}"));
+                }
+                ended => break ended,
+            }
+        };
+        self.add(name, &result, failures, started.elapsed());
         Ok(())
     }
 
-    /// The same for a test with limits of time: see [`undisturbed`].
-    pub(crate) fn timed_case(
-        &mut self,
-        name: &str,
-        needs: &[&Found],
-        body: impl Fn() -> Result<String>,
-    ) -> Result<()> {
-        self.case(name, needs, || undisturbed(name, body))
-    }
-
     /// Runs tests that share what takes long to start. `body` gets the names that are wanted and tells of each
-    /// as it ends; one that it never tells of has failed, for the reason that `body` ended with.
+    /// as it ends; one that it never tells of has failed, for the reason that `body` ended with. A few that fail are run
+    /// again as [`Self::case`] does.
     pub(crate) fn group(
         &mut self,
         names: &[&str],
         needs: &[&Found],
-        body: impl FnOnce(&[&str], &mut dyn FnMut(&str, Result<String>, Duration)) -> Result<()>,
+        mut body: impl FnMut(&[&str], &mut dyn FnMut(&str, Result<String>, Duration)) -> Result<()>,
     ) -> Result<()> {
         let wanted: Vec<&str> = names.iter().copied().filter(|name| self.is_wanted(name)).collect();
         let mut open: Vec<&str> = wanted.into_iter().filter(|name| !self.is_skipped(name, needs)).collect();
-        if open.is_empty() {
-            return Ok(());
+        let mut failures: HashMap<&str, Vec<String>> = HashMap::new();
+        for attempt in 0.. {
+            if open.is_empty() {
+                break;
+            }
+            let stalls = Stalls::watch();
+            let (ended, shared) = self.attempt(&open, &mut failures, &mut body);
+            let repeat = ended.len() <= MANY && may_repeat(attempt, stalls.happened());
+            open.clear();
+            for (name, error, elapsed) in ended {
+                if repeat {
+                    progress(format!("{name}: once more, for it failed: {error:#}"));
+                    failures.entry(name).or_default().push(format!("{error:#}"));
+                    open.push(name);
+                } else {
+                    self.add(name, &Err(error), Vec::new(), elapsed);
+                }
+            }
+            if let Some((error, elapsed)) = shared {
+                // All cases ended, and then something else went wrong: that must not get lost.
+                self.add("what these cases share", &Err(error), Vec::new(), elapsed);
+            }
         }
-        let asked = open.clone();
+        Ok(())
+    }
+
+    /// Runs a group once and adds what passed. Returns what failed, and what went wrong after the last of them.
+    #[expect(clippy::type_complexity, reason = "two lists of failures, used in one place")]
+    fn attempt<'n>(
+        &mut self,
+        asked: &[&'n str],
+        failures: &mut HashMap<&'n str, Vec<String>>,
+        body: &mut impl FnMut(&[&str], &mut dyn FnMut(&str, Result<String>, Duration)) -> Result<()>,
+    ) -> (Vec<(&'n str, anyhow::Error, Duration)>, Option<(anyhow::Error, Duration)>) {
         let started = Instant::now();
-        let ended = body(&asked, &mut |name, result, elapsed| {
-            open.retain(|other| *other != name);
-            self.add(name, &result, elapsed);
+        let mut open = asked.to_vec();
+        let mut failed = Vec::new();
+        let ended = body(asked, &mut |name, result, elapsed| {
+            let Some(index) = open.iter().position(|other| *other == name) else { return };
+            let name = open.remove(index);
+            match result {
+                Ok(_) => self.add(name, &result, failures.remove(name).unwrap_or_default(), elapsed),
+                Err(error) => failed.push((name, error, elapsed)),
+            }
         });
         let reason = match ended {
             Ok(()) => anyhow!("nothing was told of it"),
-            Err(error) if open.is_empty() => {
-                // All cases ended, and then something else went wrong: that must not get lost.
-                self.add("what these cases share", &Err(error), started.elapsed());
-                return Ok(());
-            }
+            Err(error) if open.is_empty() => return (failed, Some((error, started.elapsed()))),
             Err(error) => error,
         };
-        for name in open {
-            self.add(name, &Err(anyhow!("{reason:#}")), started.elapsed());
-        }
-        Ok(())
+        failed.extend(open.into_iter().map(|name| (name, anyhow!("{reason:#}"), started.elapsed())));
+        (failed, None)
     }
 
     fn is_wanted(&self, name: &str) -> bool {
@@ -128,9 +165,9 @@ impl<'a> Stage<'a> {
         missing.is_some()
     }
 
-    fn add(&mut self, name: &str, result: &Result<String>, elapsed: Duration) {
+    fn add(&mut self, name: &str, result: &Result<String>, failures: Vec<String>, elapsed: Duration) {
         match result {
-            Ok(detail) => self.report.add(&self.area, name, Outcome::Passed, detail, elapsed),
+            Ok(detail) => self.report.add_repeated(&self.area, name, detail, failures, elapsed),
             Err(error) => {
                 // The whole chain of causes; a backtrace would say where in here it was noticed.
                 let detail = format!("{error:#}");
@@ -141,19 +178,9 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs what has limits of time again where it failed while the machine stood still: a server or a browser that is
-/// held up keeps no limit. What fails without that, or again and again, has failed.
-fn undisturbed(name: &str, body: impl Fn() -> Result<String>) -> Result<String> {
-    for _ in 1..ATTEMPTS {
-        let stalls = Stalls::watch();
-        match body() {
-            Err(error) if stalls.happened() => {
-                progress(format!("{name}: once more, for the machine stood still: {error:#}"));
-            }
-            ended => return ended,
-        }
-    }
-    body()
+/// Whether what has failed so often before is to be run again.
+fn may_repeat(failures: usize, stalled: bool) -> bool {
+    failures == 0 || (stalled && failures + 1 < ATTEMPTS)
 }
 
 /// Starts a server for one test, runs it, and adds the server's last words to a failure.
