@@ -46,7 +46,7 @@ async fn resolve_within(lookups: &Semaphore, name: &str) -> io::Result<IpAddr> {
         return Err(io::ErrorKind::ResourceBusy.into());
     };
     // Either family may be missing on a host.
-    resolve_over(open_v4(), open_v6(), name, &query).await
+    resolve_over(join_v4().and_then(Joined::listen), join_v6().and_then(Joined::listen), name, &query).await
 }
 
 async fn resolve_over(
@@ -78,7 +78,22 @@ async fn resolve_over(
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// One family's socket with the links it has joined.
+/// One family's socket that has joined the links of this host: what they say from now on waits in it.
+pub(super) struct Joined {
+    socket: std::net::UdpSocket,
+    v4: Vec<Ipv4Addr>,
+    v6: Vec<u32>,
+}
+
+impl Joined {
+    /// Needs the runtime that is to wait for what arrives.
+    pub(super) fn listen(self) -> io::Result<Links> {
+        let Self { socket, v4, v6 } = self;
+        Ok(Links { socket: UdpSocket::from_std(socket)?, v4, v6 })
+    }
+}
+
+/// The same for one who waits.
 pub(super) struct Links {
     pub(super) socket: UdpSocket,
     v4: Vec<Ipv4Addr>,
@@ -108,7 +123,7 @@ impl Links {
 }
 
 /// Waits for an answer; for ever without a socket.
-async fn answer(links: Option<&Links>, name: &str) -> IpAddr {
+pub(super) async fn answer(links: Option<&Links>, name: &str) -> IpAddr {
     let Some(links) = links else { return std::future::pending().await };
     let mut buffer = vec![0; MAX_MESSAGE_LENGTH];
     loop {
@@ -123,7 +138,7 @@ async fn answer(links: Option<&Links>, name: &str) -> IpAddr {
     }
 }
 
-pub(super) fn open_v4() -> io::Result<Links> {
+pub(super) fn join_v4() -> io::Result<Joined> {
     let socket = open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, PORT).into())?;
     let mut v4: Vec<Ipv4Addr> = if_addrs::get_if_addrs()?
         .into_iter()
@@ -133,11 +148,11 @@ pub(super) fn open_v4() -> io::Result<Links> {
         })
         .take(MAX_LINKS)
         .collect();
-    v4.retain(|link| socket.join_multicast_v4(GROUP_V4, *link).is_ok());
-    Ok(Links { socket, v4, v6: Vec::new() })
+    v4.retain(|link| socket.join_multicast_v4(&GROUP_V4, link).is_ok());
+    Ok(Joined { socket, v4, v6: Vec::new() })
 }
 
-pub(super) fn open_v6() -> io::Result<Links> {
+pub(super) fn join_v6() -> io::Result<Joined> {
     let socket = open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, PORT).into())?;
     let mut v6: Vec<u32> = if_addrs::get_if_addrs()?
         .into_iter()
@@ -148,11 +163,11 @@ pub(super) fn open_v6() -> io::Result<Links> {
     v6.sort_unstable();
     v6.dedup();
     v6.retain(|link| socket.join_multicast_v6(&GROUP_V6, *link).is_ok());
-    Ok(Links { socket, v4: Vec::new(), v6 })
+    Ok(Joined { socket, v4: Vec::new(), v6 })
 }
 
 /// Port 5353, shared with other resolvers and responders of this host.
-fn open(domain: Domain, address: SocketAddr) -> io::Result<UdpSocket> {
+fn open(domain: Domain, address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     #[cfg(unix)]
@@ -162,7 +177,7 @@ fn open(domain: Domain, address: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -180,9 +195,11 @@ mod tests {
                 let address: IpAddr = address.parse().unwrap();
                 let hidden = HiddenName::new(address).unwrap();
                 let question = query(hidden.name()).unwrap();
-                let over_v4 = resolve_over(open_v4(), missing(), hidden.name(), &question).await;
+                let v4 = join_v4().and_then(Joined::listen);
+                let over_v4 = resolve_over(v4, missing(), hidden.name(), &question).await;
                 assert_eq!(over_v4.unwrap(), address, "over 224.0.0.251");
-                let over_v6 = resolve_over(missing(), open_v6(), hidden.name(), &question).await;
+                let v6 = join_v6().and_then(Joined::listen);
+                let over_v6 = resolve_over(missing(), v6, hidden.name(), &question).await;
                 assert_eq!(over_v6.unwrap(), address, "over ff02::fb");
             }
         });

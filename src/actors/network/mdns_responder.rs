@@ -19,7 +19,7 @@ use std::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::sync::Notify;
 
-use super::mdns::{Links, MAX_MESSAGE_LENGTH, open_v4, open_v6};
+use super::mdns::{Joined, Links, MAX_MESSAGE_LENGTH, join_v4, join_v6};
 use crate::{
     actors::kit,
     proto::mdns::{TTL, names_asked, response},
@@ -60,7 +60,7 @@ pub struct HiddenName {
 }
 
 impl HiddenName {
-    /// Makes a name, a random UUID, for an address.
+    /// Makes a name, a random UUID, for an address. Whoever asks for it from now on is answered: browsers ask once.
     ///
     /// # Errors
     /// When there are too many names, or no thread can be started.
@@ -74,7 +74,9 @@ impl HiddenName {
         names.insert(name.clone(), address);
         responder.is_changed = true;
         if !responder.is_running {
-            std::thread::Builder::new().name("mdns".to_owned()).spawn(run)?;
+            // Not in the thread, which may begin later than the first question comes.
+            let joined = [join_v4(), join_v6()];
+            std::thread::Builder::new().name("mdns".to_owned()).spawn(move || run(joined))?;
             responder.is_running = true;
         }
         drop(responder);
@@ -135,12 +137,12 @@ impl Drop for Running {
     }
 }
 
-fn run() {
+fn run(joined: [io::Result<Joined>; 2]) {
     let running = Running;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
-            runtime.block_on(respond());
+            runtime.block_on(respond(joined));
             running.end();
         }
         Err(error) => tracing::error!(%error, "own names can't be answered for"),
@@ -148,8 +150,8 @@ fn run() {
 }
 
 /// Answers as long as there are names.
-async fn respond() {
-    let mut links = Sockets::open();
+async fn respond(joined: [io::Result<Joined>; 2]) {
+    let mut links = Sockets::listen(joined);
     let mut budget = Budget::default();
     let mut buffers = [vec![0; MAX_MESSAGE_LENGTH], vec![0; MAX_MESSAGE_LENGTH]];
     loop {
@@ -171,7 +173,7 @@ async fn respond() {
         }
         if is_changed {
             // The interfaces may have changed as well. If not, questions may wait in the sockets that there are.
-            let present = Sockets::open();
+            let present = Sockets::listen([join_v4(), join_v6()]);
             if !present.have_the_links_of(&links) {
                 links = present;
             }
@@ -215,8 +217,8 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn open() -> Self {
-        let (v4, v6) = (open_v4(), open_v6());
+    fn listen(joined: [io::Result<Joined>; 2]) -> Self {
+        let [v4, v6] = joined.map(|joined| joined.and_then(Joined::listen));
         if let (Err(error), Err(_)) = (&v4, &v6) {
             tracing::warn!(%error, "no socket for multicast DNS: own names can't be answered for");
         }
@@ -265,7 +267,10 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{actors::network::resolve, proto::mdns::is_candidate_name};
+    use crate::{
+        actors::network::{mdns::answer, resolve},
+        proto::mdns::{is_candidate_name, query},
+    };
 
     #[test]
     fn names_are_random_uuids() {
@@ -285,6 +290,29 @@ mod tests {
         let others = (0..1_000).filter(|n| budget.take(now, &n.to_string())).count();
         assert_eq!(answered + others, MAX_ALL_ANSWERS as usize);
         assert!(budget.take(now + WINDOW, "one"));
+    }
+
+    /// The question is there before the thread that answers it has begun, and is not repeated.
+    #[test]
+    fn a_name_is_answered_from_the_moment_it_is_known() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let asker = [join_v4(), join_v6()].map(|joined| joined.and_then(Joined::listen).ok());
+            let [v4, v6] = asker;
+            let address: IpAddr = "192.0.2.79".parse().unwrap();
+            let hidden = HiddenName::new(address).unwrap();
+            let question = query(hidden.name()).unwrap();
+            for links in [&v4, &v6].into_iter().flatten() {
+                links.send(&question).await;
+            }
+            let heard = async {
+                tokio::select! {
+                    heard = answer(v4.as_ref(), hidden.name()) => heard,
+                    heard = answer(v6.as_ref(), hidden.name()) => heard,
+                }
+            };
+            assert_eq!(tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap(), address);
+        });
     }
 
     /// Over the multicast of this host's links; both families, told by whichever group works here.
