@@ -134,11 +134,12 @@ fn failed_tests(finished: &Finished) -> Vec<String> {
     finished.lines.iter().filter_map(|line| failed_test(line)).map(str::to_owned).collect()
 }
 
-/// What a test printed before it failed, as libtest repeats it at the end.
+/// What a test printed before it failed, as libtest repeats it at the end, but for the backtrace.
 fn said_of(test: &str, lines: &[String]) -> String {
     let heading = format!("---- {test} stdout ----");
     let said = lines.iter().skip_while(|line| **line != heading).skip(1);
-    let said = said.take_while(|line| !line.starts_with("---- ") && *line != "failures:").take(SAID_LINES);
+    let is_end = |line: &str| line.starts_with("---- ") || line == "failures:" || line == "stack backtrace:";
+    let said = said.take_while(|line| !is_end(line)).take(SAID_LINES);
     let said: Vec<&str> = said.map(String::as_str).filter(|line| !line.is_empty()).collect();
     format!("{test}\n{}", said.join("\n"))
 }
