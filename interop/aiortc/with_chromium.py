@@ -66,6 +66,7 @@ async def body(arguments):
         subscriber, subscriber_location, watcher = await peer.subscribe(arguments.url, room)
         await watcher.gets(frames=60, audio_seconds=2, seconds=arguments.seconds)
         peer.log("aiortc receives from Chromium")
+        lite = "a=ice-lite" in subscriber.remoteDescription.sdp
         publisher, publisher_location = await peer.publish(arguments.url, room)
         result = await chromium.sees(1, arguments.seconds + 30)
         peer.log("Chromium receives from aiortc")
@@ -73,7 +74,7 @@ async def body(arguments):
         await peer.hang_up(publisher, publisher_location)
     finally:
         chromium.end()
-    return {"aiortc": watcher.figures(), "chromium": result["seen"]}
+    return {"aiortc": watcher.figures(), "chromium": result["seen"], "ice_lite": lite}
 
 
 peer.run("with_chromium", body)

@@ -17,7 +17,9 @@ use crate::process::{Finished, Job};
 use crate::progress;
 use crate::server::Server;
 use crate::setup::{self, Tools};
-use crate::test::{self, Area, Request, Stage, artifacts, result_of, script, with_program, with_server};
+use crate::test::{
+    self, Area, Request, Stage, artifacts, result_of, script, with_program, with_server, with_server_told,
+};
 use crate::workspace::{Profile, Workspace};
 
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(180);
@@ -26,6 +28,7 @@ const AIORTC_BOTH_WAYS: &str = "aiortc publishes and subscribes";
 const AIORTC_ECHO: &str = "aiortc and the echo example";
 const CHROMIUM_ECHO: &str = "Chromium and the echo example";
 const AIORTC_AND_CHROMIUM: &str = "aiortc and Chromium in one room";
+const OF_ICE_LITE: &str = "aiortc and Chromium at an ICE-lite server";
 
 /// A peer to call.
 #[derive(Clone, Copy, ValueEnum)]
@@ -110,16 +113,21 @@ pub(crate) fn run_all(stage: &mut Stage<'_>) -> Result<()> {
     aioice::run(stage)?;
     paths::run(stage)?;
     let needs = [&tools.aiortc, &tools.playwright, &tools.chromium];
-    stage.case(AIORTC_AND_CHROMIUM, &needs, || {
-        with_server(workspace, "aiortc-and-chromium", false, |server| {
-            let finished = python(workspace, &tools, "with_chromium.py", server)?;
-            let seen = result_of(&finished)?;
-            Ok(format!(
-                "Chromium decoded {} frames of aiortc, aiortc {} of Chromium",
-                seen["chromium"]["frames"], seen["aiortc"]["frames"]
-            ))
-        })
-    })
+    for (name, flags) in [(AIORTC_AND_CHROMIUM, &[][..]), (OF_ICE_LITE, &["--ice-lite"][..])] {
+        stage.case(name, &needs, || {
+            with_server_told(workspace, "aiortc-and-chromium", flags, |server| {
+                let seen = result_of(&python(workspace, &tools, "with_chromium.py", server)?)?;
+                if seen["ice_lite"] != !flags.is_empty() {
+                    bail!("the server was told {flags:?} and said otherwise: {seen}");
+                }
+                Ok(format!(
+                    "Chromium decoded {} frames of aiortc, aiortc {} of Chromium",
+                    seen["chromium"]["frames"], seen["aiortc"]["frames"]
+                ))
+            })
+        })?;
+    }
+    Ok(())
 }
 
 fn python(workspace: &Workspace, tools: &Tools, name: &str, server: &Server) -> Result<Finished> {

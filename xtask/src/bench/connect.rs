@@ -3,8 +3,8 @@
 //!
 //! Subscribers of audio and video come as fast as the server takes them, a bounded number at a time. Connections per
 //! second and core follow from the server process's CPU time between the first offer and the last first packet. Then
-//! publishers fall silent, for what peers cost that only stay connected. The same with peers that have nothing but an
-//! idle data channel. At the end there are many subscribers in one process.
+//! publishers fall silent, for what peers cost that only stay connected. The same of a server that is ICE-lite, and with
+//! peers that have nothing but an idle data channel. At the end there are many subscribers in one process.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -63,6 +63,8 @@ pub(super) struct Plan {
 enum Kind {
     /// Receives audio and video, by WHEP.
     Subscriber,
+    /// The same of a server that is ICE-lite, as one with a public address may be.
+    SubscriberOfLite,
     /// Has a data channel and nothing else, by WebSocket.
     Data,
 }
@@ -120,7 +122,8 @@ struct Round {
 }
 
 pub(super) fn run(workspace: &Workspace, plan: &Plan) -> Result<Results> {
-    let (mut subscribers, mut data, mut floors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut subscribers, mut of_lite, mut data, mut floors) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 1..=plan.rounds {
         let shown = format!("round {number} of {}", plan.rounds);
         progress(format!("{shown}: {} subscribers", plan.round_peers));
@@ -129,6 +132,8 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> Result<Results> {
         let floor = floor(workspace, plan)?;
         progress(format!("{floor:.0} handshakes per second and core"));
         floors.push(floor);
+        progress(format!("{shown}: {} subscribers of an ICE-lite server", plan.round_peers));
+        of_lite.push(measure(workspace, plan, Kind::SubscriberOfLite, plan.round_peers)?);
         progress(format!("{shown}: {} peers with a data channel", plan.round_peers));
         data.push(measure(workspace, plan, Kind::Data, plan.round_peers)?);
     }
@@ -139,13 +144,19 @@ pub(super) fn run(workspace: &Workspace, plan: &Plan) -> Result<Results> {
             Some(measure(workspace, plan, Kind::Subscriber, count)?)
         }
     };
-    let ratios: Vec<f64> =
-        subscribers.iter().zip(&floors).map(|(round, floor)| round.per_core_second / floor).collect();
-    print_goals(&subscribers, &data, &ratios, many.as_ref());
-    let case = format!("{}-subscribers", plan.round_peers);
-    let mut all = cases(&case, Kind::Subscriber, &subscribers);
-    all.extend(Case::new(&case, HANDSHAKE_FLOOR, "connections_per_core_second", "1/s", floors));
-    all.extend(Case::new(&case, OWN, "rate_ratio_to_floor", "ratio", ratios));
+    let ratios = |rounds: &[Round]| -> Vec<f64> {
+        rounds.iter().zip(&floors).map(|(round, floor)| round.per_core_second / floor).collect()
+    };
+    print_goals(&subscribers, &data, [&ratios(&subscribers), &ratios(&of_lite)], many.as_ref());
+    let mut all = Vec::new();
+    for (suffix, kind, rounds) in
+        [("", Kind::Subscriber, &subscribers), ("-ice-lite", Kind::SubscriberOfLite, &of_lite)]
+    {
+        let case = format!("{}-subscribers{suffix}", plan.round_peers);
+        all.extend(cases(&case, kind, rounds));
+        all.extend(Case::new(&case, OWN, "rate_ratio_to_floor", "ratio", ratios(rounds)));
+        all.extend(Case::new(&case, HANDSHAKE_FLOOR, "connections_per_core_second", "1/s", floors.clone()));
+    }
     all.extend(cases(&format!("{}-data-peers", plan.round_peers), Kind::Data, &data));
     if let Some(round) = many {
         all.extend(cases(&format!("{}-subscribers", plan.many), Kind::Subscriber, &[round]));
@@ -158,7 +169,7 @@ fn cases(name: &str, kind: Kind, rounds: &[Round]) -> Vec<Case> {
         Case::new(name, OWN, metric, unit, rounds.iter().map(value).collect())
     };
     let memory = match kind {
-        Kind::Subscriber => "memory_kib_per_peer",
+        Kind::Subscriber | Kind::SubscriberOfLite => "memory_kib_per_peer",
         Kind::Data => "memory_kib_per_data_peer",
     };
     let scrapes = rounds.iter().flat_map(|round| round.scrapes_ms.iter().copied()).collect();
@@ -200,16 +211,18 @@ impl Round {
     }
 }
 
-fn print_goals(subscribers: &[Round], data: &[Round], ratios: &[f64], many: Option<&Round>) {
+fn print_goals(subscribers: &[Round], data: &[Round], ratios: [&[f64]; 2], many: Option<&Round>) {
     let median = |values: Vec<f64>| Case::new("", "", "", "", values).map_or(f64::NAN, |case| case.median);
     let memory_of = |rounds: &[Round]| median(rounds.iter().map(|round| round.kib_per_peer).collect());
     let line = |reached: bool, what: String| {
         println!("  {:<12} {what}", if reached { "reached" } else { "NOT REACHED" });
     };
     println!("\ngoals");
-    let rate = median(ratios.to_vec());
-    let what = "connections per second and core beside bare handshakes";
-    line(rate >= RATE_GOAL, format!("{what}: {rate:.2}× (goal: at least {RATE_GOAL}×)"));
+    for (mode, ratios) in ["full", "lite"].into_iter().zip(ratios) {
+        let rate = median(ratios.to_vec());
+        let what = format!("connections per second and core beside bare handshakes, ICE-{mode}");
+        line(rate >= RATE_GOAL, format!("{what}: {rate:.2}× (goal: at least {RATE_GOAL}×)"));
+    }
     for (what, memory, goal) in [
         ("memory per subscriber of audio and video", memory_of(subscribers), MEMORY_GOAL),
         ("memory per peer with an idle data channel", memory_of(data), DATA_MEMORY_GOAL),
@@ -235,7 +248,11 @@ fn measure(workspace: &Workspace, plan: &Plan, kind: Kind, peers: u32) -> Result
     let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
     let options =
         Options { profile: plan.profile, name: "bench-connect", fault_injection: false, prefix: &prefix };
-    let server = Server::start_with(workspace, &options, &OWN_LIMITS)?;
+    let mut flags = OWN_LIMITS.to_vec();
+    if kind == Kind::SubscriberOfLite {
+        flags.push("--ice-lite");
+    }
+    let server = Server::start_with(workspace, &options, &flags)?;
     let mut words = pinned(LOAD_CORE);
     words.push(load_generator_path(workspace, plan.profile)?);
     let is_many = peers == plan.many && kind == Kind::Subscriber;
@@ -269,7 +286,7 @@ fn measure(workspace: &Workspace, plan: &Plan, kind: Kind, peers: u32) -> Result
 /// What the load generator is told for this kind of peers.
 fn arguments(kind: Kind, peers: u32) -> Vec<String> {
     let words: &[&str] = match kind {
-        Kind::Subscriber => &["--profile", "trickle"],
+        Kind::Subscriber | Kind::SubscriberOfLite => &["--profile", "trickle"],
         Kind::Data => &["--profile", "data", "--protocol", "websocket", "--publishers", "0", "--rooms"],
     };
     let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
