@@ -8,7 +8,7 @@
 use std::{
     io::{self, Read, Write},
     sync::mpsc::{Receiver, Sender, channel},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -31,12 +31,22 @@ pub(crate) struct Options {
     /// Seconds to run
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Handshakes a second, one by one at even distances; as many as possible without
+    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    per_second: Option<f64>,
     /// Core for the server's thread; taskset must exist
     #[arg(long)]
     server_core: Option<u32>,
     /// Core for the client's thread; taskset must exist
     #[arg(long)]
     client_core: Option<u32>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| *number > 0.0 && number.is_finite())
+        .ok_or_else(|| "not a rate".to_owned())
 }
 
 /// Flights as they would be on the network.
@@ -91,6 +101,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     pin(options.server_core);
     let (start, cpu_before, mut handshakes) = (Instant::now(), thread_cpu_seconds()?, 0_u32);
     while start.elapsed().as_secs_f64() < options.seconds {
+        if let Some(rate) = options.per_second {
+            let due = start + Duration::from_secs_f64(f64::from(handshakes) / rate);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
         let ((to_server, from_client), (to_client, from_server)) = (channel(), channel());
         let connection = Datagrams { to: to_server, from: from_server };
         connections.send(connection).ok().context("the clients have ended")?;

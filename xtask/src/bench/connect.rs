@@ -35,6 +35,8 @@ const DATA_ROOM_PEERS: u32 = 10;
 const OTHER_FILES: u32 = 512;
 const OWN: &str = "actix-rtc";
 const HANDSHAKE_FLOOR: &str = "floor";
+/// The same at the rate at which subscribers came: one by one, with caches as cold as the server's.
+const PACED_FLOOR: &str = "floor-paced";
 /// Connections per second beside bare handshakes.
 const RATE_GOAL: f64 = 0.6;
 /// KiB per subscriber of audio and video.
@@ -121,47 +123,70 @@ struct Round {
     generator_percent: f64,
 }
 
+/// All that was measured; of each round one.
+#[derive(Default)]
+struct Seen {
+    subscribers: Vec<Round>,
+    of_lite: Vec<Round>,
+    data: Vec<Round>,
+    /// Handshakes per second and core.
+    floors: Vec<f64>,
+    /// The same at the pace of the subscribers.
+    paced_floors: Vec<f64>,
+    many: Option<Round>,
+}
+
 pub(super) fn run(workspace: &Workspace, plan: &Plan) -> Result<Results> {
-    let (mut subscribers, mut of_lite, mut data, mut floors) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut seen = Seen::default();
     for number in 1..=plan.rounds {
         let shown = format!("round {number} of {}", plan.rounds);
         progress(format!("{shown}: {} subscribers", plan.round_peers));
-        subscribers.push(measure(workspace, plan, Kind::Subscriber, plan.round_peers)?);
+        let round = measure(workspace, plan, Kind::Subscriber, plan.round_peers)?;
         progress(format!("{shown}: bare handshakes"));
-        let floor = floor(workspace, plan)?;
-        progress(format!("{floor:.0} handshakes per second and core"));
-        floors.push(floor);
+        let floor = handshakes(workspace, plan, None)?;
+        let paced = handshakes(workspace, plan, Some(round.per_second))?;
+        progress(format!("{floor:.0} per second and core, {paced:.0} at the pace of the subscribers"));
+        seen.subscribers.push(round);
+        seen.floors.push(floor);
+        seen.paced_floors.push(paced);
         progress(format!("{shown}: {} subscribers of an ICE-lite server", plan.round_peers));
-        of_lite.push(measure(workspace, plan, Kind::SubscriberOfLite, plan.round_peers)?);
+        seen.of_lite.push(measure(workspace, plan, Kind::SubscriberOfLite, plan.round_peers)?);
         progress(format!("{shown}: {} peers with a data channel", plan.round_peers));
-        data.push(measure(workspace, plan, Kind::Data, plan.round_peers)?);
+        seen.data.push(measure(workspace, plan, Kind::Data, plan.round_peers)?);
     }
-    let many = match plan.many {
-        0 => None,
-        count => {
-            progress(format!("{count} subscribers in one process"));
-            Some(measure(workspace, plan, Kind::Subscriber, count)?)
+    if plan.many > 0 {
+        progress(format!("{} subscribers in one process", plan.many));
+        seen.many = Some(measure(workspace, plan, Kind::Subscriber, plan.many)?);
+    }
+    Ok(seen.into_results(plan))
+}
+
+impl Seen {
+    fn into_results(self, plan: &Plan) -> Results {
+        let beside = |rounds: &[Round], floors: &[f64]| -> Vec<f64> {
+            rounds.iter().zip(floors).map(|(round, floor)| round.per_core_second / floor).collect()
+        };
+        let ratio = |case: &str, metric, ratios| Case::new(case, OWN, metric, "ratio", ratios);
+        let floor = |case: &str, subject, floors| {
+            Case::new(case, subject, "connections_per_core_second", "1/s", floors)
+        };
+        let (full, lite) = (beside(&self.subscribers, &self.floors), beside(&self.of_lite, &self.floors));
+        print_goals(&self.subscribers, &self.data, &full, &lite, self.many.as_ref());
+        let case = format!("{}-subscribers", plan.round_peers);
+        let mut all = cases(&case, Kind::Subscriber, &self.subscribers);
+        all.extend(ratio(&case, "rate_ratio_to_floor", full));
+        all.extend(ratio(&case, "rate_ratio_to_paced_floor", beside(&self.subscribers, &self.paced_floors)));
+        all.extend(floor(&case, HANDSHAKE_FLOOR, self.floors));
+        all.extend(floor(&case, PACED_FLOOR, self.paced_floors));
+        let case = format!("{}-subscribers-ice-lite", plan.round_peers);
+        all.extend(cases(&case, Kind::SubscriberOfLite, &self.of_lite));
+        all.extend(ratio(&case, "rate_ratio_to_floor", lite));
+        all.extend(cases(&format!("{}-data-peers", plan.round_peers), Kind::Data, &self.data));
+        if let Some(round) = self.many {
+            all.extend(cases(&format!("{}-subscribers", plan.many), Kind::Subscriber, &[round]));
         }
-    };
-    let ratios = |rounds: &[Round]| -> Vec<f64> {
-        rounds.iter().zip(&floors).map(|(round, floor)| round.per_core_second / floor).collect()
-    };
-    print_goals(&subscribers, &data, [&ratios(&subscribers), &ratios(&of_lite)], many.as_ref());
-    let mut all = Vec::new();
-    for (suffix, kind, rounds) in
-        [("", Kind::Subscriber, &subscribers), ("-ice-lite", Kind::SubscriberOfLite, &of_lite)]
-    {
-        let case = format!("{}-subscribers{suffix}", plan.round_peers);
-        all.extend(cases(&case, kind, rounds));
-        all.extend(Case::new(&case, OWN, "rate_ratio_to_floor", "ratio", ratios(rounds)));
-        all.extend(Case::new(&case, HANDSHAKE_FLOOR, "connections_per_core_second", "1/s", floors.clone()));
+        Results::new("connect", all)
     }
-    all.extend(cases(&format!("{}-data-peers", plan.round_peers), Kind::Data, &data));
-    if let Some(round) = many {
-        all.extend(cases(&format!("{}-subscribers", plan.many), Kind::Subscriber, &[round]));
-    }
-    Ok(Results::new("connect", all))
 }
 
 fn cases(name: &str, kind: Kind, rounds: &[Round]) -> Vec<Case> {
@@ -211,16 +236,16 @@ impl Round {
     }
 }
 
-fn print_goals(subscribers: &[Round], data: &[Round], ratios: [&[f64]; 2], many: Option<&Round>) {
+fn print_goals(subscribers: &[Round], data: &[Round], full: &[f64], lite: &[f64], many: Option<&Round>) {
     let median = |values: Vec<f64>| Case::new("", "", "", "", values).map_or(f64::NAN, |case| case.median);
     let memory_of = |rounds: &[Round]| median(rounds.iter().map(|round| round.kib_per_peer).collect());
     let line = |reached: bool, what: String| {
         println!("  {:<12} {what}", if reached { "reached" } else { "NOT REACHED" });
     };
     println!("\ngoals");
-    for (mode, ratios) in ["full", "lite"].into_iter().zip(ratios) {
+    for (mode, ratios) in [("full ICE", full), ("ICE-lite", lite)] {
         let rate = median(ratios.to_vec());
-        let what = format!("connections per second and core beside bare handshakes, ICE-{mode}");
+        let what = format!("connections per second and core beside bare handshakes, {mode}");
         line(rate >= RATE_GOAL, format!("{what}: {rate:.2}× (goal: at least {RATE_GOAL}×)"));
     }
     for (what, memory, goal) in [
@@ -346,8 +371,8 @@ fn scrape_ms(server: &Server) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
-/// Handshakes of OpenSSL alone, per second of the server side's CPU time.
-fn floor(workspace: &Workspace, plan: &Plan) -> Result<f64> {
+/// Handshakes of OpenSSL alone, per second of the server side's CPU time; at a pace, or as fast as they go.
+fn handshakes(workspace: &Workspace, plan: &Plan, pace: Option<f64>) -> Result<f64> {
     let mut words = pinned(SERVER_CORE);
     let mut cores = Vec::new();
     if let Some(last) = words.last_mut() {
@@ -357,6 +382,9 @@ fn floor(workspace: &Workspace, plan: &Plan) -> Result<f64> {
     words.push(load_generator_path(workspace, plan.profile)?);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).args(["handshake", "--seconds", &plan.floor_seconds.to_string()]).args(cores);
+    if let Some(pace) = pace {
+        command.args(["--per-second", &pace.to_string()]);
+    }
     let finished = Job::new("loadgen handshake", command, Duration::from_secs(60)).run()?;
     if !finished.succeeded() {
         bail!("{}\n{}", finished.ending(), finished.tail(10));
