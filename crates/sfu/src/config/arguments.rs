@@ -80,7 +80,8 @@ pub struct Arguments {
     #[serde(skip_serializing_if = "Option::is_none")]
     include_loopback: Option<bool>,
 
-    /// Only answer connectivity checks (RFC 8445 section 2.5): for servers that peers reach at a public address
+    /// Only answer connectivity checks (RFC 8445 section 2.5): for a server that everybody can reach at its addresses.
+    /// Peers then connect faster than the 150 a second to which the pace of own checks limits a process
     /// [default: false]
     #[arg(long, env = "ACTIX_RTC_ICE_LITE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
