@@ -23,7 +23,9 @@ use crate::workspace::{Profile, Workspace};
 use crate::{bench, interop, progress, shown};
 
 pub(crate) use cargo_areas::{cargo, run_once};
-pub(crate) use stage::{Stage, artifacts, result_of, script, with_program, with_server, with_server_told};
+pub(crate) use stage::{
+    Stage, Tell, artifacts, result_of, script, with_program, with_server, with_server_told,
+};
 
 /// The first build includes OpenSSL: minutes on a small machine.
 const BUILD_DEADLINE: Duration = Duration::from_secs(60 * 60);

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::calls::{Tell, pass_on};
+use super::calls::pass_on;
 use crate::process::Job;
 use crate::progress;
 use crate::setup::Tools;
-use crate::test::Stage;
+use crate::test::{Stage, Tell};
 use crate::workspace::{Profile, Workspace};
 
 /// All cases: each ends by itself within half a minute.

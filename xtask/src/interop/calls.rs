@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::process::{Job, Running};
 use crate::progress;
 use crate::server::Server;
-use crate::test::{Stage, artifacts, with_program};
+use crate::test::{Stage, Tell, artifacts, with_program};
 use crate::workspace::{Profile, Workspace};
 
 const PEER: &str = "interop-peer";
@@ -134,8 +134,6 @@ pub(super) fn run(stage: &mut Stage<'_>) -> Result<()> {
         calls(workspace, "aiortc-calls", AIORTC, names, command, tell)
     })
 }
-
-pub(super) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
 
 /// Starts our peer and the script, and passes on what the script says of each case.
 pub(super) fn calls(

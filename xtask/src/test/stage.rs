@@ -22,6 +22,18 @@ const ATTEMPTS: usize = 3;
 /// More of a group that fail are broken: running them again would only take time.
 pub(super) const MANY: usize = 5;
 
+/// Takes what is told of one test of a group: its name, what was seen, how long it took.
+pub(crate) type Tell<'a> = &'a mut dyn FnMut(&str, Result<String>, Duration);
+
+/// A test of a group that failed.
+struct Failure<'n> {
+    name: &'n str,
+    error: anyhow::Error,
+    elapsed: Duration,
+    /// Its own failure, not that of what the group shares before it had its turn.
+    is_own: bool,
+}
+
 /// One run over the areas that start a server.
 pub(crate) struct Stage<'a> {
     workspace: &'a Workspace,
@@ -95,44 +107,40 @@ impl<'a> Stage<'a> {
         &mut self,
         names: &[&str],
         needs: &[&Found],
-        mut body: impl FnMut(&[&str], &mut dyn FnMut(&str, Result<String>, Duration)) -> Result<()>,
+        mut body: impl FnMut(&[&str], Tell<'_>) -> Result<()>,
     ) -> Result<()> {
         let wanted: Vec<&str> = names.iter().copied().filter(|name| self.is_wanted(name)).collect();
         let mut open: Vec<&str> = wanted.into_iter().filter(|name| !self.is_skipped(name, needs)).collect();
-        let mut failures: HashMap<&str, Vec<String>> = HashMap::new();
+        let mut before: HashMap<&str, Vec<String>> = HashMap::new();
         for attempt in 0.. {
             if open.is_empty() {
                 break;
             }
             let stalls = Stalls::watch();
-            let (ended, shared) = self.attempt(&open, &mut failures, &mut body);
-            let repeat = ended.len() <= MANY && may_repeat(attempt, stalls.happened());
+            let failed = self.attempt(&open, &mut before, &mut body);
+            let own = failed.iter().filter(|failure| failure.is_own).count();
+            let repeat = own <= MANY && may_repeat(attempt, stalls.happened());
             open.clear();
-            for (name, error, elapsed) in ended {
+            for Failure { name, error, elapsed, .. } in failed {
                 if repeat {
                     progress(format!("{name}: once more, for it failed: {error:#}"));
-                    failures.entry(name).or_default().push(format!("{error:#}"));
+                    before.entry(name).or_default().push(format!("{error:#}"));
                     open.push(name);
                 } else {
                     self.add(name, &Err(error), Vec::new(), elapsed);
                 }
             }
-            if let Some((error, elapsed)) = shared {
-                // All cases ended, and then something else went wrong: that must not get lost.
-                self.add("what these cases share", &Err(error), Vec::new(), elapsed);
-            }
         }
         Ok(())
     }
 
-    /// Runs a group once and adds what passed. Returns what failed, and what went wrong after the last of them.
-    #[expect(clippy::type_complexity, reason = "two lists of failures, used in one place")]
+    /// Runs a group once, adds what passed, and returns what failed. `before` are the failures of earlier attempts.
     fn attempt<'n>(
         &mut self,
         asked: &[&'n str],
-        failures: &mut HashMap<&'n str, Vec<String>>,
-        body: &mut impl FnMut(&[&str], &mut dyn FnMut(&str, Result<String>, Duration)) -> Result<()>,
-    ) -> (Vec<(&'n str, anyhow::Error, Duration)>, Option<(anyhow::Error, Duration)>) {
+        before: &mut HashMap<&'n str, Vec<String>>,
+        body: &mut impl FnMut(&[&str], Tell<'_>) -> Result<()>,
+    ) -> Vec<Failure<'n>> {
         let started = Instant::now();
         let mut open = asked.to_vec();
         let mut failed = Vec::new();
@@ -140,17 +148,27 @@ impl<'a> Stage<'a> {
             let Some(index) = open.iter().position(|other| *other == name) else { return };
             let name = open.remove(index);
             match result {
-                Ok(_) => self.add(name, &result, failures.remove(name).unwrap_or_default(), elapsed),
-                Err(error) => failed.push((name, error, elapsed)),
+                Ok(_) => self.add(name, &result, before.remove(name).unwrap_or_default(), elapsed),
+                Err(error) => failed.push(Failure { name, error, elapsed, is_own: true }),
             }
         });
+        let elapsed = started.elapsed();
         let reason = match ended {
             Ok(()) => anyhow!("nothing was told of it"),
-            Err(error) if open.is_empty() => return (failed, Some((error, started.elapsed()))),
+            Err(error) if open.is_empty() => {
+                // All cases ended, and then something else went wrong: that must not get lost.
+                self.add("what these cases share", &Err(error), Vec::new(), elapsed);
+                return failed;
+            }
             Err(error) => error,
         };
-        failed.extend(open.into_iter().map(|name| (name, anyhow!("{reason:#}"), started.elapsed())));
-        (failed, None)
+        failed.extend(open.into_iter().map(|name| Failure {
+            name,
+            error: anyhow!("{reason:#}"),
+            elapsed,
+            is_own: false,
+        }));
+        failed
     }
 
     fn is_wanted(&self, name: &str) -> bool {
