@@ -89,7 +89,8 @@ fn run_tests(
         once_more.args(["--", "--exact"]).args(&failures);
         let again = format!("{name}, once more");
         let (second, _) = run_once(workspace, area, &again, once_more, TEST_DEADLINE)?;
-        if second.outcome == Outcome::Passed && second.passed == row.failed {
+        // Tests of other programs may have the same name: they have run as well.
+        if second.outcome == Outcome::Passed && second.passed >= row.failed {
             row.passed += row.failed;
             (row.failed, row.outcome) = (0, Outcome::Passed);
             row.repeated = failures.iter().map(|test| said_of(test, &finished.lines)).collect();
@@ -227,9 +228,9 @@ mod tests {
             "---- a::b stdout ----",
             "",
             "no frame",
+            "stack backtrace:",
+            "   0: x",
             "---- c stdout ----",
-            "x",
-            "failures:",
         ];
         assert_eq!(said_of("a::b", &lines.map(str::to_owned)), "a::b\nno frame");
     }
